@@ -1,0 +1,1 @@
+"""The Catalog Analytics API; nothing in this package imports Airflow."""

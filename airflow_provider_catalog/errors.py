@@ -1,0 +1,78 @@
+"""Every error that the provider raises of its own accord.
+
+Messages name the parameter, endpoint, status or path at fault and the remedy; never a token, never a row.
+"""
+
+from __future__ import annotations
+
+
+class CatalogError(Exception):
+    """
+    Base of all the provider's errors.
+
+    :param message: what went wrong and what to do about it.
+    :param endpoint: the endpoint that was being read, where there is one.
+    :param status: the HTTP status of the response, where there is one.
+    :param retryable: whether trying again later may help; the default is the class's own. An error that a
+        retry cannot mend fails an Airflow task at once, whatever its ``retries``.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        endpoint: str | None = None,
+        status: int | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+        self.status = status
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class CatalogParameterError(CatalogError, ValueError):
+    """A parameter of an operator, a sensor or the connection is wrong."""
+
+    retryable = False
+
+
+class CatalogFilterError(CatalogParameterError):
+    """A filter is unknown, or its value is not one that the API takes."""
+
+
+class CatalogAuthError(CatalogError):
+    """The Catalog refuses the token, or the token lacks analytics rights (401, 403)."""
+
+    retryable = False
+
+
+class CatalogRequestError(CatalogError):
+    """The Catalog refuses the request (a 4xx other than 401 and 403 that a retry cannot mend)."""
+
+    retryable = False
+
+
+class CatalogUnavailableError(CatalogError):
+    """The Catalog did not answer properly, however often it was asked."""
+
+
+class CatalogResponseError(CatalogError):
+    """The Catalog answered with something that the API does not promise."""
+
+    retryable = False
+
+
+class CatalogPaginationError(CatalogError):
+    """Pages go in circles, lead to another host, or moved while they were being read."""
+
+
+class CatalogDataMovedError(CatalogPaginationError):
+    """The data changed between two pages; reading again from the start gives a consistent answer."""
+
+
+class CatalogStorageError(CatalogError):
+    """The output can't be written: a full disk, a folder without write permission, a store that refuses."""
