@@ -1,0 +1,225 @@
+"""The HTTP client: one request with the token and retries; from that, pages and counts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from airflow_provider_catalog import __version__
+from airflow_provider_catalog.api.endpoints import Endpoint
+from airflow_provider_catalog.api.pagination import NumberedPages, Page, page_name, paging_links, read_pages
+from airflow_provider_catalog.api.progress import Progress
+from airflow_provider_catalog.api.responses import check_status, receive_rows, transport_errors
+from airflow_provider_catalog.api.retry import Gate, again_when_data_moved, with_retries
+from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
+from airflow_provider_catalog.errors import CatalogPaginationError
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to connect, where the timeout for a request is not shorter."""
+
+
+class TokenAuth(AuthBase):
+    """
+    Puts the token into the one header that carries it (confirmed), and keeps ``requests`` from asking ``.netrc``.
+
+    :param token: the API token.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        request.headers["Authorization"] = f'Token token="{self._token}"'
+        return request
+
+
+class CatalogClient:
+    """
+    Reads one Catalog's analytics. Knows nothing of Airflow; may be used from several threads at once.
+
+    :param settings: which Catalog, and how to talk to it.
+    """
+
+    def __init__(self, settings: CatalogSettings) -> None:
+        self.settings = settings
+        self._token = settings.token.get_secret_value()
+        self._gate = Gate()
+        self._session = self._new_session()
+
+    def __repr__(self) -> str:
+        return f"CatalogClient({self.settings.base_url!r})"
+
+    def read_pages(
+        self,
+        endpoint: Endpoint,
+        filters: Mapping[str, Any],
+        *,
+        page_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Generator[Page, None, None]:
+        """
+        Yield every page that matches, in order. Closing the generator ends the requests that it makes ahead.
+
+        :param filters: as :func:`~airflow_provider_catalog.api.filter_check.check_filters` returns them.
+        :param page_size: rows asked for in one page; the settings' where ``None``.
+        :param max_concurrency: requests in flight at once; the settings' where ``None``.
+        :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
+        :raises CatalogRequestError: when the request is refused.
+        :raises CatalogUnavailableError: when tries are used up.
+        :raises CatalogResponseError: for an answer without rows.
+        :raises CatalogPaginationError: when pages go in circles, lead to another host, or the data moved.
+        """
+        abandoned = threading.Event()
+        progress = Progress(endpoint.name)
+        pages = read_pages(
+            partial(self._fetch, endpoint, self._encode(filters), abandoned),
+            self._url(endpoint, page_size),
+            max_concurrency=max_concurrency or self.settings.max_concurrency,
+        )
+        try:
+            with _naming(endpoint), closing(pages):
+                for page in pages:
+                    progress.add(page)
+                    yield page
+        finally:
+            abandoned.set()
+
+    def count_rows(self, endpoint: Endpoint, filters: Mapping[str, Any]) -> int:
+        """
+        Return the exact number of rows that match, in as few requests as the links allow.
+
+        With a link to the last page these are two: all pages but the last have as many rows as the first. Else every
+        page is read.
+
+        :raises CatalogError: as :meth:`read_pages` does.
+        """
+        return again_when_data_moved(partial(self._count_once, endpoint, filters), endpoint.name)
+
+    def _count_once(self, endpoint: Endpoint, filters: Mapping[str, Any]) -> int:
+        with closing(self.read_pages(endpoint, filters, max_concurrency=1)) as pages:
+            first = next(pages)
+            numbered = NumberedPages.after(first)
+            if not numbered:
+                return first.content.count + sum(page.content.count for page in pages)
+        last = self._fetch(endpoint, self._encode(filters), threading.Event(), numbered.last_url)
+        with _naming(endpoint):
+            numbered.check(last)
+        return first.content.count * len(numbered) + last.content.count
+
+    def ask(self, method: str, path: str, *, timeout: float) -> None:
+        """
+        Make one small request, without retries, to see whether it is answered with 200.
+
+        :param timeout: seconds without a byte after which it is given up.
+        :raises TransientError: when there is no proper answer.
+        :raises CatalogError: as :meth:`read_pages` does.
+        """
+        url = f"{self.settings.base_url}{path}?per_page=1"
+        content = self._encode({}) if method == "POST" else None
+        with transport_errors(timeout), self._send(method, url, content, timeout) as response:
+            check_status(response, path, self._token)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def _url(self, endpoint: Endpoint, page_size: int | None) -> str:
+        path = self.settings.paths.get(endpoint.name, endpoint.path)
+        return f"{self.settings.base_url}{path}?per_page={page_size or self.settings.page_size}"
+
+    def _fetch(self, endpoint: Endpoint, content: _Content, abandoned: threading.Event, url: str) -> Page:
+        target, own = urlsplit(url), urlsplit(self.settings.base_url)
+        if (target.scheme, target.netloc) != (own.scheme, own.netloc):
+            raise CatalogPaginationError(
+                f"{endpoint.name}: the link to the next page leads to {target.scheme}://{target.hostname}, not to "
+                f"{self.settings.base_url}; it is not followed, since the token would go along",
+                endpoint=endpoint.name,
+                retryable=False,
+            )
+        return with_retries(
+            partial(self._try, endpoint, content, url),
+            what=f"{endpoint.name}, page {page_name(url)}",
+            endpoint=endpoint.name,
+            gate=self._gate,
+            abandoned=abandoned,
+        )
+
+    def _try(self, endpoint: Endpoint, content: _Content, url: str) -> Page:
+        timeout = self.settings.timeout
+        with transport_errors(timeout), self._send("POST", url, content, timeout) as response:
+            check_status(response, endpoint.name, self._token)
+            links = paging_links(url, response.links)
+            return Page(url, receive_rows(response, endpoint), links)
+
+    def _send(self, method: str, url: str, content: _Content | None, timeout: float) -> requests.Response:
+        body, content_type = content or (None, None)
+        return self._session.request(
+            method,
+            url,
+            data=body,
+            headers={"Content-Type": content_type},
+            timeout=(min(CONNECT_TIMEOUT, timeout), timeout),
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _encode(self, filters: Mapping[str, Any]) -> _Content:
+        if self.settings.request_encoding == "json":
+            return msgspec.json.encode(filters), "application/json"
+        return urlencode(list(_form_fields(filters))).encode(), "application/x-www-form-urlencoded"
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.auth = TokenAuth(self._token)
+        session.headers.update(
+            {
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate",
+                "User-Agent": f"airflow-provider-catalog/{__version__}",
+            }
+        )
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        # A connection to this machine is plain http: it must not go by way of a proxy from the environment.
+        session.trust_env = not self.settings.is_loopback
+        session.verify = self.settings.verify
+        if self.settings.proxy:
+            session.proxies = dict.fromkeys(("http", "https"), self.settings.proxy.get_secret_value())
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=MAX_CONCURRENCY)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return session
+
+
+_Content = tuple[bytes, str]
+
+
+def _form_fields(filters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a form, lists the way that Rails, which the Catalog is written in, reads them (inferred)."""
+    for name, value in filters.items():
+        if isinstance(value, list):
+            yield from ((f"{name}[]", item) for item in value)
+        else:
+            yield name, str(value).lower() if isinstance(value, bool) else value
+
+
+@contextmanager
+def _naming(endpoint: Endpoint) -> Iterator[None]:
+    """Add the endpoint's name to what paging, which doesn't know it, raises."""
+    try:
+        yield
+    except CatalogPaginationError as error:
+        if error.endpoint:
+            raise
+        message = f"{endpoint.name}: {error}"
+        raise type(error)(message, endpoint=endpoint.name, retryable=error.retryable) from None

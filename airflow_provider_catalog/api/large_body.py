@@ -1,0 +1,144 @@
+"""A JSON document too large for memory, cut into pieces that are each a JSON list of whole rows.
+
+Where a row ends is found by trying: a piece that is cut between two rows decodes, one that is cut anywhere else has
+an open bracket or string and does not. So msgspec, which decodes whole documents only, does all the decoding.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import msgspec
+
+PIECE = 1024 * 1024
+"""Bytes of a piece, as long as rows are smaller than that."""
+LARGEST_ROW = 64 * 1024 * 1024
+"""Bytes; no value may be larger than this, since a row has to fit into memory."""
+_TRIES = 50
+"""How many of the last places in a piece that look like the end of a row are tried before more is read."""
+
+_BETWEEN_ROWS = re.compile(rb"\}\s*,\s*(?=\{)")
+_SPACE = re.compile(r"[ \t\r\n]*")
+_HEAD = 8 * 1024 * 1024
+"""Bytes at the start of the document within which the list of rows has to begin."""
+
+_syntax = msgspec.json.Decoder(list[msgspec.Raw])
+_root_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class NoRowsError(Exception):
+    """
+    The document is JSON, but there is no telling which of its lists holds the rows.
+
+    :param keys: the keys at its top level.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        names = [key[:50] for key in keys]
+        shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+        super().__init__(f"no list of rows in the answer; its keys are: {shown or '(none)'}")
+
+
+def pieces(document: IO[bytes], root_key: str) -> Iterator[bytes]:
+    """
+    Cut the list of rows in a JSON object into pieces, each a JSON list of one or more whole rows.
+
+    :param document: the whole document; read from its start.
+    :param root_key: the key of the list; a list too large for the start of the document is taken, too.
+    :raises NoRowsError: when there is no such list, or another one with an equal claim.
+    :raises msgspec.DecodeError: when the document is not JSON.
+    """
+    document.seek(0)
+    key, buffer = _skip_to_list(document, root_key)
+    while block := document.read(max(PIECE, len(buffer))):
+        buffer += block
+        if len(buffer) > LARGEST_ROW:
+            raise NoRowsError([f"{key} (with a value of more than {LARGEST_ROW >> 20} MiB)"])
+        cut = _last_cut(buffer)
+        if cut:
+            yield b"[" + buffer[: cut[0]] + b"]"
+            buffer = buffer[cut[1] :]
+    yield _last_piece(buffer, key, root_key)
+
+
+def _last_cut(buffer: bytes) -> tuple[int, int] | None:
+    """Return the end of the last whole row in the buffer and the start of the next one."""
+    for place in reversed([*_BETWEEN_ROWS.finditer(buffer)][-_TRIES:]):
+        end_of_row = place.start() + 1
+        try:
+            _syntax.decode(b"[" + buffer[:end_of_row] + b"]")
+        except msgspec.DecodeError:
+            continue  # inside a row
+        return end_of_row, place.end()
+    return None
+
+
+def _last_piece(buffer: bytes, key: str, root_key: str) -> bytes:
+    """Return the rows in the last part of the document, which holds the list's end and the keys after it."""
+    rest = _root_decoder.decode(b"{" + json.dumps(key).encode() + b":[" + buffer)
+    others = [name for name, value in rest.items() if name != key and bytes(memoryview(value)[:1]) == b"["]
+    if key != root_key and others:
+        raise NoRowsError(rest)
+    return bytes(rest[key])
+
+
+def _skip_to_list(document: IO[bytes], root_key: str) -> tuple[str, bytes]:
+    """Return the key of the list of rows, and what was read of the document after the list's opening bracket."""
+    head = b""
+    while block := document.read(max(PIECE, len(head))):
+        head += block
+        # Escapes what is not UTF-8, such as a character that the end of the block cuts in two.
+        text = head.decode("utf-8", "surrogateescape")
+        found = _find_list(text, root_key, whole=len(head) < _HEAD)
+        if found:
+            key, start = found
+            return key, head[len(text[:start].encode("utf-8", "surrogateescape")) :]
+        if len(head) >= _HEAD:
+            break
+    raise msgspec.DecodeError("no list of rows at the start of the document")
+
+
+def _find_list(text: str, root_key: str, *, whole: bool) -> tuple[str, int] | None:
+    """
+    Find the list of rows among the top-level members that begin in the text.
+
+    :param whole: whether a list under another key has to end within the text to be told from the list of rows.
+    :return: its key and the index after its opening bracket; ``None`` when more has to be read.
+    """
+    decode = json.JSONDecoder().raw_decode
+    keys: list[str] = []
+    lists = 0
+    try:
+        position = _after(text, 0, "{")
+        while True:
+            key, position = decode(text, position)
+            position = _after(text, position, ":")
+            keys.append(key)
+            is_list = text[position] == "["
+            if is_list and key == root_key:
+                return key, position + 1
+            try:
+                _, position = decode(text, position)
+            except ValueError:
+                if is_list and not whole and not lists:
+                    return key, position + 1
+                raise
+            lists += is_list
+            if text[_after(text, position)] == "}":
+                raise NoRowsError(keys)
+            position = _after(text, position, ",")
+    except (ValueError, IndexError):
+        return None
+
+
+def _after(text: str, position: int, expected: str = "") -> int:
+    """Return the index of the next character that is no space, after the expected one."""
+    position = _SPACE.match(text, position).end()  # type: ignore[union-attr]  # it matches nothing, too
+    if not expected:
+        return position
+    if text[position] != expected:
+        raise ValueError
+    return _after(text, position + 1)

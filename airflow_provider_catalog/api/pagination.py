@@ -1,0 +1,238 @@
+"""Pages in order, whichever of four ways the server pages.
+
+Whether the analytics endpoints paginate is not documented, so each of these gives every row exactly once:
+``Link`` headers with ``next`` and ``last``; with ``next`` only; no ``Link``, but ``page`` works; no pagination at all.
+Page numbers start at 1 in some of the API's examples and at 0 in others: none is assumed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+import msgspec
+
+from airflow_provider_catalog.api.body import Rows
+from airflow_provider_catalog.api.settings import MAX_PAGE_SIZE
+from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogPaginationError
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    One response.
+
+    :param url: the URL that was asked for.
+    :param content: its rows.
+    :param links: relation → absolute URL, as :func:`paging_links` returns them.
+    """
+
+    url: str
+    content: Rows
+    links: Mapping[str, str]
+
+
+Fetch = Callable[[str], Page]
+Pages = Generator[Page, None, None]
+
+
+def paging_links(base_url: str, links: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """
+    Return the links that paging uses, relation → absolute URL.
+
+    :param base_url: what relative links are relative to.
+    :param links: the parsed ``Link`` header, as ``requests.Response.links`` gives it.
+    :raises CatalogPaginationError: for a link that is no URL.
+    """
+    found = {}
+    for relations, link in links.items():
+        for relation in relations.lower().split():  # one link may have several relations (RFC 8288)
+            if relation in ("next", "prev", "first", "last"):
+                try:
+                    found[relation] = urljoin(base_url, link["url"])
+                except ValueError:
+                    message = f"the server's link to the {relation} page is not a URL"
+                    raise CatalogPaginationError(message, retryable=False) from None
+    return found
+
+
+def page_name(url: str) -> str:
+    """Return what the URL says in ``page``, or ``first`` where it says nothing."""
+    return dict(parse_qsl(urlsplit(url).query)).get("page", "first")
+
+
+def with_page(url: str, number: int) -> str:
+    """Return the URL with another ``page``."""
+    parts = urlsplit(url)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "page"]
+    return urlunsplit(parts._replace(query=urlencode([*query, ("page", number)])))
+
+
+@dataclass(frozen=True)
+class NumberedPages:
+    """
+    The pages after the first one, where the links tell how many there are.
+
+    :param next_url: the URL of the next page.
+    :param next: its number.
+    :param last: the number of the last page.
+    """
+
+    next_url: str
+    next: int
+    last: int
+
+    @classmethod
+    def after(cls, first: Page) -> NumberedPages | None:
+        """Return the pages after the first one; ``None`` when the links don't number them."""
+        if not {"next", "last"} <= first.links.keys():
+            return None
+        next_url, last_url = first.links["next"], first.links["last"]
+        following, last = page_name(next_url), page_name(last_url)
+        if not (following.isdecimal() and last.isdecimal() and int(following) <= int(last)):
+            return None
+        if with_page(next_url, 0) != with_page(last_url, 0):
+            return None  # they differ in more than the number, so the pages between them can't be told
+        return cls(next_url, int(following), int(last))
+
+    def __len__(self) -> int:
+        return self.last - self.next + 1
+
+    def urls(self) -> Iterator[str]:
+        """Yield their URLs, in order."""
+        return (with_page(self.next_url, number) for number in range(self.next, self.last + 1))
+
+    @property
+    def last_url(self) -> str:
+        """The URL of the last page."""
+        return with_page(self.next_url, self.last)
+
+    def check(self, page: Page) -> None:
+        """
+        Check that a page still says what the first one said about how many there are.
+
+        :raises CatalogDataMovedError: when it doesn't, so rows may have moved from page to page.
+        """
+        number = page_name(page.url)
+        if int(number) == self.last:
+            moved = "next" in page.links or page.content.count == 0
+        else:
+            said = page_name(page.links["last"]) if "last" in page.links else str(self.last)
+            moved = "next" not in page.links or said != str(self.last)
+        if moved:
+            raise CatalogDataMovedError(
+                f"the data moved while it was read: page {number} no longer agrees that page {self.last} is the last"
+            )
+
+
+def read_pages(fetch: Fetch, first_url: str, *, max_concurrency: int) -> Pages:
+    """
+    Yield every page, in order.
+
+    :param fetch: gets one page; called from several threads at once.
+    :param first_url: the URL of the first page, without a page number.
+    :param max_concurrency: how many pages may be in flight when the links tell the last page; else one is.
+    :raises CatalogPaginationError: when pages go in circles.
+    :raises CatalogDataMovedError: when the data changed in between.
+    """
+    first = fetch(first_url)
+    numbered = NumberedPages.after(first)
+    if numbered:
+        pages = _read_numbered(fetch, first, numbered, max_concurrency)
+    elif first.links:
+        pages = _follow_links(fetch, first)
+    else:
+        pages = _try_numbers(fetch, first)
+    seen: dict[bytes, str] = {}
+    with closing(pages):
+        for page in pages:
+            name = page_name(page.url)
+            before = seen.setdefault(page.content.fingerprint, name) if page.content.count else name
+            if before != name:
+                raise CatalogPaginationError(
+                    f"page {name} has the same rows as page {before}: the pages go in circles",
+                    retryable=False,
+                )
+            yield page
+
+
+def _read_numbered(fetch: Fetch, first: Page, numbered: NumberedPages, max_concurrency: int) -> Pages:
+    urls = numbered.urls()
+    with _slots(max_concurrency) as slots:
+        in_flight: deque[Future[Page]] = deque(slots.submit(fetch, url) for url in islice(urls, max_concurrency))
+        yield first
+        while in_flight:
+            page = in_flight.popleft().result()
+            in_flight.extend(slots.submit(fetch, url) for url in islice(urls, 1))
+            numbered.check(page)
+            yield page
+
+
+def _follow_links(fetch: Fetch, first: Page) -> Pages:
+    page = first
+    visited = {first.url}
+    with _slots(1) as slots:
+        while url := page.links.get("next"):
+            if url in visited:
+                message = f"the link to the next page leads back to page {page_name(url)}: the pages go in circles"
+                raise CatalogPaginationError(message, retryable=False)
+            visited.add(url)
+            following = slots.submit(fetch, url)
+            yield page
+            page = following.result()
+        yield page
+
+
+def _try_numbers(fetch: Fetch, first: Page) -> Pages:
+    """Without links: ``page`` may work, and count from 0 or from 1; or it is ignored and all rows came at once."""
+    if first.content.count == 0 or first.content.count > MAX_PAGE_SIZE:  # no page is larger (confirmed)
+        yield first
+        return
+    number = 1
+    page = fetch(with_page(first.url, number))
+    if _same_rows(first, page):  # pages count from 1, or page is ignored
+        number = 2
+        page = fetch(with_page(first.url, number))
+        if _same_rows(first, page):
+            yield first
+            return
+    yield first
+    while page.content.count:
+        yield page
+        number += 1
+        page = fetch(with_page(first.url, number))
+
+
+def _same_rows(first: Page, page: Page) -> bool:
+    """
+    Return whether a page has the rows of the first one, in any order.
+
+    :raises CatalogDataMovedError: when it has some of them.
+    """
+    if first.content.fingerprint == page.content.fingerprint:
+        return True
+    ours, theirs = (
+        Counter(msgspec.json.encode(row, order="sorted") for row in each.content.rows) for each in (first, page)
+    )
+    if ours == theirs:
+        return True
+    if ours & theirs:
+        raise CatalogDataMovedError(
+            f"the data moved while it was read: page {page_name(page.url)} has some of the first page's rows, not all"
+        )
+    return False
+
+
+@contextmanager
+def _slots(count: int) -> Iterator[ThreadPoolExecutor]:
+    slots = ThreadPoolExecutor(count, thread_name_prefix="catalog")
+    try:
+        yield slots
+    finally:
+        # Without waiting: whoever abandons the pages doesn't want to wait for those in flight.
+        slots.shutdown(wait=False, cancel_futures=True)

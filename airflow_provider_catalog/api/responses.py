@@ -1,0 +1,177 @@
+"""What a response means: rows, something worth another try, or an error that says what to do.
+
+Error bodies are not documented for these endpoints: JSON, text and HTML are all expected.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import requests
+
+from airflow_provider_catalog.api.body import NotJsonError, Rows, new_body, read_rows
+from airflow_provider_catalog.api.endpoints import Endpoint
+from airflow_provider_catalog.api.progress import Interval
+from airflow_provider_catalog.api.retry import RETRIED_STATUSES, TransientError, retry_after_seconds
+from airflow_provider_catalog.errors import (
+    CatalogAuthError,
+    CatalogRequestError,
+    CatalogResponseError,
+    CatalogStorageError,
+)
+
+log = logging.getLogger(__name__)
+
+MESSAGE_LENGTH = 200
+"""Characters of the server's own message that an error carries."""
+_ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read."""
+_CHUNK = 64 * 1024
+"""Bytes of a body that are received at once."""
+
+
+@contextmanager
+def transport_errors(timeout: float) -> Iterator[None]:
+    """
+    Translate what goes wrong below HTTP into :class:`TransientError`.
+
+    :param timeout: seconds that were waited for a byte, for the message.
+    """
+    try:
+        yield
+    except (requests.exceptions.ContentDecodingError, requests.exceptions.ChunkedEncodingError) as error:
+        raise TransientError(f"the body broke off or is damaged ({_root_cause(error)})") from error
+    except requests.Timeout as error:
+        raise TransientError(f"no answer within the timeout ({timeout:g} s)") from error
+    except requests.exceptions.SSLError as error:
+        raise TransientError(f"TLS failed ({_root_cause(error)})") from error
+    except requests.ConnectionError as error:
+        if "Read timed out" in str(error):  # how requests says it when it happens inside a body
+            raise TransientError(f"no answer within the timeout ({timeout:g} s)") from error
+        raise TransientError(f"the connection failed ({_root_cause(error)})") from error
+
+
+def check_status(response: requests.Response, what: str, token: str) -> None:
+    """
+    Pass a 200, and raise for all else.
+
+    :param what: the endpoint or path that was asked, for the message.
+    :param token: removed from the server's message, should it be in there.
+    :raises TransientError: for what is worth another try.
+    :raises CatalogAuthError: for 401 and 403.
+    :raises CatalogRequestError: for another 4xx.
+    :raises CatalogResponseError: for what the API doesn't promise, redirects among it.
+    """
+    status = response.status_code
+    if status == 200:
+        return
+    text = server_message(response).replace(token, "***")[:MESSAGE_LENGTH]
+    rate_limited = status == 429 or (status == 403 and "rate limit exceeded" in text.lower())
+    if status in RETRIED_STATUSES or rate_limited:
+        wait = retry_after_seconds(response.headers.get("Retry-After"))
+        raise TransientError(f"{status}, {text}", status=status, retry_after=wait, throttled=rate_limited)
+    asked = f"{response.request.method} {urlsplit(response.url).path}"
+    message = f"{what}: the Catalog answers {status} to {asked}: {text}"
+    if status in (401, 403):
+        remedy = (
+            "check the API token of the connection"
+            if status == 401
+            else "the token lacks the rights to this; make one with analytics rights at /admin/api_keys"
+        )
+        raise CatalogAuthError(f"{message} ({remedy})", endpoint=what, status=status)
+    if 300 <= status < 400:
+        target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
+        raise CatalogResponseError(
+            f"{what}: the Catalog redirects ({status}) to {target.scheme}://{target.hostname}{target.path}, which is not "
+            "followed, since the token would go along; check the Catalog URL of the connection",
+            endpoint=what,
+            status=status,
+        )
+    if 400 <= status < 500:
+        remedy = (
+            " (if the path differs on your Catalog, set `paths` in the connection's extra)" if status == 404 else ""
+        )
+        raise CatalogRequestError(message + remedy, endpoint=what, status=status)
+    raise CatalogResponseError(message, endpoint=what, status=status)
+
+
+def server_message(response: requests.Response) -> str:
+    """Return what an error response says: its JSON message or its text, never other parts of its JSON."""
+    try:
+        content = next(response.iter_content(_ERROR_BODY), b"")
+    except requests.RequestException:
+        return "(the error's body broke off)"
+    if _is_html(content):
+        return "an HTML page"
+    try:
+        body = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return " ".join(content.decode("utf-8", "replace").split()) or "(no message)"
+    for key in ("errors", "error", "message"):
+        if isinstance(body, dict) and body.get(key):
+            return _flat_text(body[key])
+    return body if isinstance(body, str) else "(JSON without an error message)"
+
+
+def receive_rows(response: requests.Response, endpoint: Endpoint) -> Rows:
+    """
+    Receive the body whole and decode it.
+
+    :raises TransientError: when it breaks off, or is not JSON.
+    :raises CatalogResponseError: when it is JSON without rows.
+    :raises CatalogStorageError: when a large body doesn't fit on the disk.
+    """
+    body = new_body()
+    interval = Interval()
+    try:
+        for chunk in response.iter_content(_CHUNK):
+            _write(body, chunk)
+            if interval.is_over():
+                log.info("Catalog %s: %d MB of one response received", endpoint.name, body.tell() // 1_000_000)
+        body.seek(0)
+        is_html = _is_html(body.read(_CHUNK))
+        body.seek(0, 2)
+        return read_rows(body, endpoint)
+    except NotJsonError:
+        body.close()
+        kind = "an HTML page" if is_html else "a body that is not JSON"
+        raise TransientError(f"200, {kind}", status=200) from None
+    except BaseException:
+        body.close()
+        raise
+
+
+def _write(body: Any, chunk: bytes) -> None:
+    try:
+        body.write(chunk)
+    except OSError as error:
+        raise CatalogStorageError(
+            f"a response doesn't fit into the folder of temporary files ({error.strerror}); free space, or set TMPDIR"
+        ) from error
+
+
+def _is_html(content: bytes) -> bool:
+    start = content[:1024].lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html"))
+
+
+def _flat_text(value: Any) -> str:
+    if isinstance(value, dict):
+        if "message" in value:
+            return _flat_text(value["message"])
+        return "; ".join(f"{key}: {_flat_text(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_flat_text, value))
+    return str(value)
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return what is at the bottom of a chain of wrapped errors, in the operating system's words where it has any."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return getattr(error, "strerror", None) or getattr(error, "verify_message", None) or type(error).__name__
