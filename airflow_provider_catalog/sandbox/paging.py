@@ -1,0 +1,103 @@
+"""Which rows a request asks for, and the Link header that leads on from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from airflow_provider_catalog.sandbox.filters import QueryError
+from airflow_provider_catalog.sandbox.options import Options
+
+DEFAULT_PER_PAGE = 20
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    One page of all the rows that match.
+
+    :param number: its number.
+    :param size: rows a page.
+    :param first: the number of the first page.
+    """
+
+    number: int
+    size: int
+    first: int
+
+    @property
+    def rows(self) -> slice:
+        """Where its rows are among all."""
+        start = (self.number - self.first) * self.size
+        return slice(start, start + self.size)
+
+    def links(self, count: int) -> dict[str, int]:
+        """
+        Return the pages that the Link header names: the first page has no first and prev, the last no next
+        and last.
+
+        :param count: how many rows match.
+        """
+        last = self.first + max(0, count - 1) // self.size
+        links: dict[str, int] = {}
+        if self.number < last:
+            links |= {"next": self.number + 1, "last": last}
+        if self.number > self.first:
+            links |= {"prev": min(self.number - 1, last), "first": self.first}
+        return links
+
+
+def read_page(query: Mapping[str, str], options: Options) -> Page:
+    """
+    Return the page that the query asks for.
+
+    :param query: the request's query parameters.
+    :param options: the first page's number and the most rows a page.
+    :raises QueryError: when there is another parameter, or a value that is not a number.
+    """
+    errors = [
+        f"{name} is not a query parameter; filters belong into the body"
+        for name in query
+        if name not in {"page", "per_page"}
+    ]
+    numbers = {"page": options.first_page, "per_page": DEFAULT_PER_PAGE}
+    for name, least in (("page", 0), ("per_page", 1)):
+        text = query.get(name)
+        if text is None:
+            continue
+        # Fifteen digits: more rows than there are, and still far from overflowing anything.
+        if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or int(text) < least:
+            errors.append(f"{name} must be a whole number from {least}")
+            continue
+        numbers[name] = int(text)
+    if errors:
+        raise QueryError(*errors)
+    return Page(
+        # Like Rails' pagers: a page before the first one is the first one.
+        number=max(numbers["page"], options.first_page),
+        size=min(numbers["per_page"], options.max_per_page),
+        first=options.first_page,
+    )
+
+
+def link_header(page: Page, count: int, url: str, query: Mapping[str, str], options: Options) -> str:
+    """
+    Return the Link header's value; empty when there is nothing to link to.
+
+    :param page: the page that is being sent.
+    :param count: how many rows match.
+    :param url: the request's URL without its query, or its path for relative links.
+    :param query: the request's query parameters; all but ``page`` stay.
+    :param options: what kind of paging this is.
+    """
+    if options.paging not in {"link", "next-only"}:
+        return ""
+    others = urlencode({name: value for name, value in query.items() if name != "page"})
+    start = f"{url}?{others}&page=" if others else f"{url}?page="
+    return ", ".join(
+        f'<{start}{number}>; rel="{relation}"'
+        for relation, number in page.links(count).items()
+        if options.paging == "link" or relation == "next"
+    )
