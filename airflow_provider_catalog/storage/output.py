@@ -1,0 +1,211 @@
+"""One output file: rows in, a finished file at its destination, or nothing."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, cast
+
+from airflow_provider_catalog.api.endpoints import Endpoint
+from airflow_provider_catalog.errors import CatalogStorageError
+from airflow_provider_catalog.rows import Row, RowTransform
+from airflow_provider_catalog.storage.columns import ColumnSpool
+from airflow_provider_catalog.storage.convert import check_field_types
+from airflow_provider_catalog.storage.destination import Destination
+from airflow_provider_catalog.storage.errors import storage_errors
+from airflow_provider_catalog.storage.write_csv import write_csv
+from airflow_provider_catalog.storage.write_jsonl import JsonLinesWriter
+from airflow_provider_catalog.storage.write_parquet import write_parquet
+
+CHUNK_ROWS = 500
+"""Rows that are handed to a writer at once."""
+_GZIP_LEVEL = 6
+_AZURE_SCHEMES = ("abfs", "abfss", "adl")
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """
+    A published file.
+
+    :param row_count: how many rows it has.
+    :param size_bytes: its size.
+    :param sha256: the SHA-256 of its bytes, hexadecimal.
+    :param columns: the names of its columns; of JSON Lines, the keys of the rows, not those of nested objects.
+    """
+
+    row_count: int
+    size_bytes: int
+    sha256: str
+    columns: list[str]
+
+
+class OutputFile:
+    """
+    Write rows, then publish the file in one step; a context manager.
+
+    Until :meth:`publish`, rows are in spool files that nobody but this user can read. Leaving the ``with`` block, in
+    whatever way, removes them. A file that was there before stays as it is until it is replaced.
+
+    :param destination: where the file goes.
+    :param endpoint: the endpoint that the rows are of.
+    :param transform: what was done to the rows.
+    :param field_types: flattened column → type name, for CSV and Parquet.
+    :raises CatalogParameterError: when ``field_types`` is malformed.
+    :raises CatalogStorageError: from all methods, when the disk is full or the destination refuses.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        endpoint: Endpoint,
+        transform: RowTransform,
+        field_types: dict[str, str] | None = None,
+    ) -> None:
+        check_field_types(field_types)
+        self._destination = destination
+        self._endpoint = endpoint
+        self._transform = transform
+        self._field_types = field_types or {}
+        self._row_count = 0
+        self._columns: list[str] = []
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Self:
+        path = self._destination.path
+        with storage_errors(path, Path(path).parent):
+            self._folder = self._destination.spool_folder()
+        with ExitStack() as cleanup, storage_errors(path, self._folder):
+            descriptor, name = tempfile.mkstemp(prefix=".airflow-catalog-", suffix=".tmp", dir=self._folder)
+            self._spool = Path(name)
+            cleanup.callback(self._spool.unlink, missing_ok=True)
+            self._file = os.fdopen(descriptor, "w+b")
+            cleanup.callback(_discard, self._file)
+            self._stream = self._new_stream()
+            cleanup.callback(_discard, self._stream)
+            self._writer = self._new_writer()
+            if isinstance(self._writer, ColumnSpool):
+                cleanup.callback(_discard, self._writer)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """
+        Add rows; may be called many times.
+
+        :param rows: rows after the transform.
+        :raises CatalogParameterError: when two fields of different paths would share a column.
+        """
+        iterator = iter(rows)
+        # An error of the iterator itself is not the storage's.
+        while chunk := list(islice(iterator, CHUNK_ROWS)):
+            with storage_errors(self._destination.path, self._folder):
+                self._writer.write(chunk)
+            self._row_count += len(chunk)
+
+    def publish(self) -> FileInfo:
+        """
+        Finish the file and put it at its destination, in one step; nothing can be written afterwards.
+
+        :raises CatalogParameterError: when a value does not fit the type of its column.
+        """
+        with storage_errors(self._destination.path, self._folder):
+            self._columns = self._finish()
+            if self._stream is not self._file:
+                self._stream.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            size = self._file.seek(0, os.SEEK_END)
+            self._file.seek(0)
+            digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+            if self._destination.scheme is None:
+                _move(self._spool, self._destination.local_path())
+        if self._destination.scheme is not None:
+            _upload(self._spool, self._destination)
+        self._cleanup.close()
+        return FileInfo(self._row_count, size, digest, self._columns)
+
+    def unmatched_field_types(self) -> list[str]:
+        """
+        Return the names in ``field_types`` that are no columns of the published file.
+
+        Of JSON Lines, which has no types, these are all of them.
+        """
+        if self._destination.format == "jsonl":
+            return list(self._field_types)
+        return [name for name in self._field_types if name not in self._columns]
+
+    def _new_stream(self) -> IO[bytes]:
+        if not self._destination.is_gzipped:
+            return self._file
+        # Without a name and a time, the same rows give the same bytes.
+        stream = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=self._file, mtime=0)
+        return cast("IO[bytes]", stream)
+
+    def _new_writer(self) -> JsonLinesWriter | ColumnSpool:
+        if self._destination.format == "jsonl":
+            return JsonLinesWriter(self._stream)
+        return ColumnSpool(self._folder, self._endpoint, self._transform, self._field_types)
+
+    def _finish(self) -> list[str]:
+        """Write what is still to be written; return the names of the columns."""
+        if isinstance(self._writer, JsonLinesWriter):
+            return self._writer.columns()
+        if self._destination.format == "csv":
+            return write_csv(self._stream, self._writer)
+        return write_parquet(self._stream, self._writer, self._endpoint.name)
+
+
+def _discard(file: IO[bytes] | ColumnSpool) -> None:
+    """Close a file whose content nobody wants any more, so that it does not matter whether its buffer gets written."""
+    with suppress(OSError):
+        file.close()
+
+
+def _move(spool: Path, target: Path) -> None:
+    """Put a finished file in its place with the rights that a file there would have, making missing folders."""
+    spool.chmod(_mode_of(target))
+    with ExitStack() as undo:
+        for folder in reversed([parent for parent in target.parents if not parent.exists()]):
+            folder.mkdir(exist_ok=True)
+            undo.callback(_remove_if_empty, folder)
+        spool.replace(target)
+        undo.pop_all()
+
+
+def _mode_of(target: Path) -> int:
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
+    umask = os.umask(0o077)  # it can't be read without being set
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # another task's file may be in it by now
+        folder.rmdir()
+
+
+def _upload(spool: Path, destination: Destination) -> None:
+    """Upload a finished file in one step; a store shows an upload when it is complete, or not at all."""
+    path = destination.object_path()
+    # Azure's client alone refuses to replace a file unless told so.
+    options = {"overwrite": True} if destination.scheme in _AZURE_SCHEMES else {}
+    try:
+        path.fs.put_file(str(spool), path.path, **options)
+    except Exception as error:  # each store has errors of its own
+        raise CatalogStorageError(f"can't upload {destination.path!r}: {type(error).__name__}: {error}") from error
