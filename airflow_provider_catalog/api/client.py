@@ -19,7 +19,7 @@ from airflow_provider_catalog import __version__
 from airflow_provider_catalog.api.endpoints import Endpoint
 from airflow_provider_catalog.api.pagination import NumberedPages, Page, page_name, paging_links, read_pages
 from airflow_provider_catalog.api.progress import Progress
-from airflow_provider_catalog.api.responses import check_status, receive_rows, transport_errors
+from airflow_provider_catalog.api.responses import check_is_json, check_status, receive_rows, transport_errors
 from airflow_provider_catalog.api.retry import Gate, again_when_data_moved, with_retries
 from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
 from airflow_provider_catalog.errors import CatalogPaginationError
@@ -81,17 +81,16 @@ class CatalogClient:
         :raises CatalogPaginationError: when pages go in circles, lead to another host, or the data moved.
         """
         abandoned = threading.Event()
+        fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned)
         progress = Progress(endpoint.name)
-        pages = read_pages(
-            partial(self._fetch, endpoint, self._encode(filters), abandoned),
-            self._url(endpoint, page_size),
-            max_concurrency=max_concurrency or self.settings.max_concurrency,
-        )
         try:
-            with _naming(endpoint), closing(pages):
-                for page in pages:
-                    progress.add(page)
-                    yield page
+            with _naming(endpoint):
+                first = fetch(self._url(endpoint, page_size))
+                pages = read_pages(fetch, first, max_concurrency=max_concurrency or self.settings.max_concurrency)
+                with closing(pages):
+                    for page in pages:
+                        progress.add(page)
+                        yield page
         finally:
             abandoned.set()
 
@@ -107,15 +106,15 @@ class CatalogClient:
         return again_when_data_moved(partial(self._count_once, endpoint, filters), endpoint.name)
 
     def _count_once(self, endpoint: Endpoint, filters: Mapping[str, Any]) -> int:
-        with closing(self.read_pages(endpoint, filters, max_concurrency=1)) as pages:
-            first = next(pages)
+        fetch = partial(self._fetch, endpoint, self._encode(filters), threading.Event())
+        with _naming(endpoint):
+            first = fetch(self._url(endpoint, None))
             numbered = NumberedPages.after(first)
             if not numbered:
-                return first.content.count + sum(page.content.count for page in pages)
-        last = self._fetch(endpoint, self._encode(filters), threading.Event(), numbered.last_url)
-        with _naming(endpoint):
+                return sum(page.content.count for page in read_pages(fetch, first, max_concurrency=1))
+            last = fetch(numbered.last_url)
             numbered.check(last)
-        return first.content.count * len(numbered) + last.content.count
+            return first.content.count * len(numbered) + last.content.count
 
     def ask(self, method: str, path: str, *, timeout: float) -> None:
         """
@@ -129,6 +128,7 @@ class CatalogClient:
         content = self._encode({}) if method == "POST" else None
         with transport_errors(timeout), self._send(method, url, content, timeout) as response:
             check_status(response, path, self._token)
+            check_is_json(response, path)
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -116,7 +116,7 @@ def _number(value: Any) -> int | float:
     try:
         return _integer(value)
     except (ValueError, TypeError):
-        if isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, float | Decimal | str):
             raise
     number = float(value)
     if not math.isfinite(number):
@@ -149,6 +149,8 @@ _BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
 
 
 def _flag(value: Any) -> bool:
+    if not isinstance(value, bool | int | str):
+        raise TypeError
     try:
         return _BOOLEAN.validate_python(value.strip() if isinstance(value, str) else value)
     except ValidationError:

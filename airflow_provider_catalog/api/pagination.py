@@ -130,17 +130,16 @@ class NumberedPages:
             )
 
 
-def read_pages(fetch: Fetch, first_url: str, *, max_concurrency: int) -> Pages:
+def read_pages(fetch: Fetch, first: Page, *, max_concurrency: int) -> Pages:
     """
     Yield every page, in order.
 
     :param fetch: gets one page; called from several threads at once.
-    :param first_url: the URL of the first page, without a page number.
+    :param first: the first page, which was asked for without a page number.
     :param max_concurrency: how many pages may be in flight when the links tell the last page; else one is.
     :raises CatalogPaginationError: when pages go in circles.
     :raises CatalogDataMovedError: when the data changed in between.
     """
-    first = fetch(first_url)
     numbered = NumberedPages.after(first)
     if numbered:
         pages = _read_numbered(fetch, first, numbered, max_concurrency)

@@ -50,7 +50,7 @@ class Progress:
         self.pages += 1
         self.rows += page.content.count
         if self._interval.is_over():
-            log.info("Catalog %s: %s", self._endpoint, self)
+            log.info("Catalog %s: %s", self._endpoint, str(self))  # now: logging renders late
 
     def __str__(self) -> str:
         seconds = max(time.monotonic() - self._started, 0.001)

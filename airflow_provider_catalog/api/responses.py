@@ -17,7 +17,7 @@ import requests
 from airflow_provider_catalog.api.body import NotJsonError, Rows, new_body, read_rows
 from airflow_provider_catalog.api.endpoints import Endpoint
 from airflow_provider_catalog.api.progress import Interval
-from airflow_provider_catalog.api.retry import RETRIED_STATUSES, TransientError, retry_after_seconds
+from airflow_provider_catalog.api.retry import RETRIED_STATUSES, TlsError, TransientError, retry_after_seconds
 from airflow_provider_catalog.errors import (
     CatalogAuthError,
     CatalogRequestError,
@@ -44,12 +44,14 @@ def transport_errors(timeout: float) -> Iterator[None]:
     """
     try:
         yield
-    except (requests.exceptions.ContentDecodingError, requests.exceptions.ChunkedEncodingError) as error:
-        raise TransientError(f"the body broke off or is damaged ({_root_cause(error)})") from error
+    except requests.exceptions.ContentDecodingError as error:
+        raise TransientError("the compressed body is damaged") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise TransientError(f"the body broke off ({_root_cause(error)})") from error
     except requests.Timeout as error:
         raise TransientError(f"no answer within the timeout ({timeout:g} s)") from error
     except requests.exceptions.SSLError as error:
-        raise TransientError(f"TLS failed ({_root_cause(error)})") from error
+        raise TlsError(f"TLS failed ({_root_cause(error)})") from error
     except requests.ConnectionError as error:
         if "Read timed out" in str(error):  # how requests says it when it happens inside a body
             raise TransientError(f"no answer within the timeout ({timeout:g} s)") from error
@@ -87,8 +89,8 @@ def check_status(response: requests.Response, what: str, token: str) -> None:
     if 300 <= status < 400:
         target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
         raise CatalogResponseError(
-            f"{what}: the Catalog redirects ({status}) to {target.scheme}://{target.hostname}{target.path}, which is not "
-            "followed, since the token would go along; check the Catalog URL of the connection",
+            f"{what}: the Catalog redirects ({status}) to {target.scheme}://{target.hostname}{target.path}, which is "
+            "not followed, since the token would go along; check the Catalog URL",
             endpoint=what,
             status=status,
         )
@@ -116,6 +118,20 @@ def server_message(response: requests.Response) -> str:
         if isinstance(body, dict) and body.get(key):
             return _flat_text(body[key])
     return body if isinstance(body, str) else "(JSON without an error message)"
+
+
+def check_is_json(response: requests.Response, what: str) -> None:
+    """
+    Look at the start of a 200's body only: without pagination, all of it may be very long.
+
+    :raises CatalogResponseError: when it is not a JSON object.
+    """
+    start = next(response.iter_content(_CHUNK), b"")
+    if not start.lstrip().startswith(b"{"):
+        kind = "an HTML page" if _is_html(start) else "something"
+        raise CatalogResponseError(
+            f"{what}: the Catalog answers 200 with {kind} that is not JSON", endpoint=what, status=200
+        )
 
 
 def receive_rows(response: requests.Response, endpoint: Endpoint) -> Rows:

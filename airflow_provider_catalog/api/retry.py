@@ -52,6 +52,10 @@ class TransientError(Exception):
         self.throttled = throttled
 
 
+class TlsError(TransientError):
+    """The connection was made, but not encrypted; a certificate that is renewed late may still come."""
+
+
 class AbandonedError(Exception):
     """Nobody wants the answer any more; ends a slot that waits."""
 

@@ -176,3 +176,15 @@ class CatalogSettings(BaseModel):
     def is_loopback(self) -> bool:
         """Whether the Catalog is on this machine, as the sandbox is."""
         return is_loopback(urlsplit(self.base_url).hostname or "")
+
+
+def check_reading_parameters(page_size: object, max_concurrency: object) -> None:
+    """
+    Check what overrides a connection's settings for one read; ``None`` overrides nothing.
+
+    :raises CatalogParameterError: for anything but integers within the bounds.
+    """
+    bounds = {"page_size": (page_size, MAX_PAGE_SIZE), "max_concurrency": (max_concurrency, MAX_CONCURRENCY)}
+    for name, (value, most) in bounds.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most):
+            raise CatalogParameterError(f"{name} is {value!r}; allowed: an integer from 1 to {most}")

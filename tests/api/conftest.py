@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.settings import CatalogSettings
+from tests.stand_in import TOKEN
+
+
+@pytest.fixture
+def connect():
+    """Return a function that makes a client for a URL; the clients are closed after the test."""
+    clients = []
+
+    def connect_to(url: str, **settings) -> CatalogClient:
+        clients.append(CatalogClient(CatalogSettings.parse(base_url=url, token=TOKEN, **settings)))
+        return clients[-1]
+
+    yield connect_to
+    for client in clients:
+        client.close()

@@ -1,0 +1,154 @@
+"""Bodies of any size: a large one is cut into pieces, and must give the same rows as a small one."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_catalog.api import body as body_module
+from airflow_provider_catalog.api import large_body
+from airflow_provider_catalog.api.body import NotJsonError, new_body, read_rows
+from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.errors import CatalogResponseError
+
+ORDERS = ENDPOINTS["orders"]
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+rows = st.lists(st.dictionaries(st.text(max_size=5), values, max_size=4), max_size=30)
+
+
+def received(content: bytes):
+    body = new_body()
+    body.write(content)
+    return body
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request, monkeypatch):
+    """Take the way of small bodies, then, with limits of a few bytes, the way of large ones."""
+    if request.param == "large":
+        monkeypatch.setattr(body_module, "MEMORY_LIMIT", 0)
+        monkeypatch.setattr(large_body, "PIECE", 16)
+        monkeypatch.setattr(large_body, "_HEAD", 256)
+
+
+@pytest.fixture
+def tiny_pieces(monkeypatch):
+    monkeypatch.setattr(body_module, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(large_body, "PIECE", 7)
+
+
+@given(rows=rows, indent=st.sampled_from([None, 0, 3]), after=st.dictionaries(st.just("meta"), values, max_size=1))
+@settings(deadline=None, max_examples=150)
+def test_any_rows_come_out_of_tiny_pieces(rows, indent, after):
+    content = json.dumps({"before": [1, {"orders": [{}]}], "orders": rows} | after, indent=indent).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body_module, "MEMORY_LIMIT", 0)
+        patch.setattr(large_body, "PIECE", 7)
+        result = read_rows(received(content), ORDERS)
+        expected = [msgspec.json.decode(json.dumps(row)) for row in rows]
+        assert list(result.rows) == expected
+        assert list(result.rows) == expected, "rows may be asked for again"
+        assert result.count == len(rows)
+
+
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"orders": []}, []),
+        ({"orders": [{"a": 1}]}, [{"a": 1}]),
+        ({"total": 1, "orders": [{"a": "}, {"}]}, [{"a": "}, {"}]),
+        ({"orders": [{"a": [{"b": 1}, {"b": 2}]}] * 9}, [{"a": [{"b": 1}, {"b": 2}]}] * 9),
+        ({"warnings": ["x"], "orders": [{"é": "ü€😀"}] * 5}, [{"é": "ü€😀"}] * 5),
+        ({"orders": [{}, {}]}, [{}, {}]),
+    ],
+)
+def test_rows(document, expected):
+    for ascii_only in (True, False):
+        content = json.dumps(document, ensure_ascii=ascii_only).encode()
+        result = read_rows(received(content), ORDERS)
+        assert list(result.rows) == expected
+        assert result.count == len(expected)
+
+
+def test_a_large_list_under_another_key(monkeypatch):
+    monkeypatch.setattr(body_module, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(large_body, "PIECE", 64)
+    monkeypatch.setattr(large_body, "_HEAD", 256)
+    rows = [{"n": n, "text": "x" * 20} for n in range(50)]
+    assert list(read_rows(received(json.dumps({"data": rows, "total": 50}).encode()), ORDERS).rows) == rows
+    with pytest.raises(CatalogResponseError, match="data, more"):
+        read_rows(received(json.dumps({"data": rows, "more": [1]}).encode()), ORDERS)
+
+
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"orders": [{"a": 1}',
+        b'{"orders": [{"a": 1}]',
+        b'{"orders": [{"a": 1}]} x',
+        b'{"orders": [{"a": 1}, {"b": }]}',
+        b'{"orders": [{"a": "\xff"}]}',
+        b'{"orders": [{"a": NaN}]}',
+        b"<html>",
+        b"",
+    ],
+)
+def test_what_is_not_json(content):
+    with pytest.raises(NotJsonError):
+        read_rows(received(content), ORDERS)
+
+
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize("document", [{"orders": [1]}, {"orders": [{}, []]}, {"a": [], "b": []}, {"orders": {}}])
+def test_json_without_rows(document):
+    with pytest.raises(CatalogResponseError, match="orders"):
+        read_rows(received(json.dumps(document).encode()), ORDERS)
+
+
+def test_nesting_without_end():
+    with pytest.raises((CatalogResponseError, NotJsonError)):
+        read_rows(received(b'{"orders": [{"a": ' + b"[" * 100_000), ORDERS)
+
+
+def test_a_value_too_large_for_memory(monkeypatch, tiny_pieces):
+    monkeypatch.setattr(large_body, "LARGEST_ROW", 10_000)
+    content = json.dumps({"orders": [{"a": "x" * 20_000}, {"a": 1}]}).encode()
+    with pytest.raises(CatalogResponseError, match="MiB"):
+        read_rows(received(content), ORDERS)
+
+
+def test_a_large_body_needs_little_memory():
+    row = {"name": "x" * 500, "list": [1, 2, 3], "nested": {"a": 1.5, "b": None}}
+    count = 60_000
+    body = new_body()
+    body.write(b'{"orders": [')
+    for number in range(count):
+        body.write((b"," if number else b"") + json.dumps({"id": number, **row}).encode())
+    body.write(b"]}")
+    assert body.tell() > 3 * body_module.MEMORY_LIMIT
+    tracemalloc.start()
+    result = read_rows(body, ORDERS)
+    assert result.count == count
+    assert [row["id"] for row in result.rows] == list(range(count))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16_000_000
+
+
+def test_fingerprints_tell_rows_apart(tiny_pieces):
+    first, again, other = (
+        read_rows(received(json.dumps({"orders": [{"a": n}] * 20}).encode()), ORDERS).fingerprint for n in (1, 1, 2)
+    )
+    assert first == again != other
