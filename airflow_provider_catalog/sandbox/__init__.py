@@ -101,7 +101,7 @@ class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.supp
 
     def __enter__(self) -> SandboxCatalog:
         """Make the data and start the server."""
-        from airflow_provider_catalog.sandbox.server import running  # noqa: PLC0415 - FastAPI takes half a second
+        from airflow_provider_catalog.sandbox.server import running
 
         self._running = running(self)
         return self._running.__enter__()

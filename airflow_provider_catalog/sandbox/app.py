@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 import re
 import time
 from asyncio import sleep
@@ -55,7 +56,7 @@ class RateLimit:
         if self._tokens >= 1:
             self._tokens -= 1
             return None
-        wait = max(1, round((1 - self._tokens) / self._rate + 0.5))
+        wait = math.ceil((1 - self._tokens) / self._rate)
         return PlainTextResponse("Rate Limit Exceeded", 429, {"Retry-After": str(wait)})
 
 

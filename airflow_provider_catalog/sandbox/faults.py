@@ -62,8 +62,7 @@ class BrokenOffResponse(Response):
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": self.body, "more_body": True})
         self._hangup(scope)
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await receive()  # the request has been read: what comes next is that its client has gone
 
 
 def internal_error(_half: bytes, _hangup: Hangup) -> Response:

@@ -90,7 +90,7 @@ def _in_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[None
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415 - it may be missing
+        import uvloop
     except ImportError:
         return None
     return uvloop.new_event_loop

@@ -1,0 +1,411 @@
+"""What a client sees: paging, tokens, limits, faults, and a context manager that leaves nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+import requests
+
+from airflow_provider_catalog.sandbox import sandbox
+
+ENDPOINTS = ("products", "enrollments", "orders", "users")
+SMALL = {"products": 45, "users": 45, "enrollments": 90}
+KEYS = {
+    "products": lambda row: row["product"]["id"],
+    "enrollments": lambda row: row["enrollment_id"],
+    "orders": lambda row: row["order_id"],
+    "users": lambda row: row["student"]["id"],
+}
+
+
+def follow_links(catalog, endpoint, post):
+    """Yield pages the way that RFC 5988 wants it: from link to link."""
+    response = post(catalog, endpoint, params={"per_page": 20})
+    while True:
+        yield response
+        link = response.links.get("next")
+        if link is None:
+            return
+        url = urljoin(response.url, link["url"])
+        assert urlsplit(url).netloc == urlsplit(catalog.url).netloc
+        response = requests.post(url, headers={"Authorization": response.request.headers["Authorization"]}, timeout=10)
+
+
+def count_up(catalog, endpoint, first_page, post):
+    """Yield pages by number, until one is empty."""
+    for number in range(first_page, 100):
+        response = post(catalog, endpoint, params={"per_page": 20, "page": number})
+        if not response.json()[endpoint]:
+            return
+        yield response
+
+
+@pytest.mark.parametrize("links", ["absolute", "relative"])
+@pytest.mark.parametrize("first_page", [1, 0])
+@pytest.mark.parametrize("paging", ["link", "next-only", "page-only", "none"])
+def test_every_way_of_paging_gives_every_row_once(paging, first_page, links, post) -> None:
+    with sandbox(**SMALL, paging=paging, first_page=first_page, links=links) as catalog:
+        for endpoint in ENDPOINTS:
+            if paging == "page-only":
+                pages = list(count_up(catalog, endpoint, first_page, post))
+            else:
+                pages = list(follow_links(catalog, endpoint, post))
+            keys = [KEYS[endpoint](row) for page in pages for row in page.json()[endpoint]]
+            assert keys == sorted(set(keys))
+            assert len(keys) == catalog.row_count(endpoint)
+            assert (len(pages) == 1) is (paging == "none")
+
+
+@pytest.mark.parametrize("first_page", [1, 0])
+def test_link_headers_are_as_documented(first_page, post) -> None:
+    with sandbox(**SMALL, first_page=first_page) as catalog:
+        pages = list(follow_links(catalog, "products", post))
+        assert [set(page.links) for page in pages] == [
+            {"next", "last"},
+            {"next", "last", "prev", "first"},
+            {"prev", "first"},
+        ]
+        url = f"{catalog.url}/api/v1/analytics/products?per_page=20&page="
+        assert pages[1].links["first"]["url"] == f"{url}{first_page}"
+        assert pages[1].links["prev"]["url"] == f"{url}{first_page}"
+        assert pages[1].links["next"]["url"] == f"{url}{first_page + 2}"
+        assert pages[0].links["last"]["url"] == f"{url}{first_page + 2}"
+        assert post(catalog, "products", params={"per_page": 45}).headers.get("Link") is None
+
+
+def test_next_only_and_relative_links(post) -> None:
+    with sandbox(**SMALL, paging="next-only", links="relative") as catalog:
+        response = post(catalog, "users")
+        assert response.headers["Link"] == '</api/v1/analytics/users?page=2>; rel="next"'
+        assert "Link" not in post(catalog, "users", params={"page": 3}).headers
+
+
+def test_per_page_has_a_default_and_a_maximum(post) -> None:
+    with sandbox(**SMALL, max_per_page=30) as catalog:
+        assert len(post(catalog, "products").json()["products"]) == 20
+        assert len(post(catalog, "products", params={"per_page": 100}).json()["products"]) == 30
+        rest = post(catalog, "products", params={"per_page": 100, "page": 2}).json()["products"]
+        assert len(rest) == 15
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("paging", ["link", "page-only", "none"])
+def test_no_rows_are_an_empty_array(endpoint, paging, post) -> None:
+    with sandbox(products=0, users=0, enrollments=0, paging=paging) as catalog:
+        response = post(catalog, endpoint)
+        assert (response.status_code, response.text) == (200, f'{{"{endpoint}":[]}}')
+        assert "Link" not in response.headers
+
+
+def test_a_page_outside_is_empty_after_the_end_and_the_first_before_the_start(catalog, post) -> None:
+    after = post(catalog, "products", params={"page": 99})
+    assert after.json() == {"products": []}
+    assert set(after.links) == {"prev", "first"}
+    before, first = (post(catalog, "products", params={"page": number}) for number in (0, 1))
+    assert before.json() == first.json() != {"products": []}
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("page=one", "page"),
+        ("page=-1", "page"),
+        ("page=", None),
+        ("per_page=0", "per_page"),
+        ("per_page=9999999999999999", "per_page"),
+        ("account_ids=3", "account_ids"),
+    ],
+)
+def test_wrong_query_parameters_are_refused(query, named, catalog, post) -> None:
+    response = post(catalog, f"products?{query}")
+    assert response.status_code == 422
+    [message] = response.json()["errors"]
+    assert message.startswith(f"{named or 'page'} ")
+
+
+AUTHORIZATIONS = [
+    None,
+    "",
+    "Bearer sandbox-token",
+    "Token sandbox-token",
+    'Token token="sandbox-tokem"',
+    'Token token=""',
+]
+
+
+@pytest.mark.parametrize("authorization", AUTHORIZATIONS)
+def test_a_wrong_token_is_denied(authorization, catalog) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    for answer in (
+        requests.post(f"{catalog.url}/api/v1/analytics/orders", headers=headers, timeout=10),
+        requests.get(f"{catalog.url}/api/v1/courses", headers=headers, timeout=10),
+    ):
+        assert answer.status_code == 401
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        assert answer.text.strip() == "HTTP Token: Access denied."
+
+
+def test_a_token_without_analytics_rights(post) -> None:
+    with sandbox(**SMALL, token="all-of-it", token_without_analytics="courses-only") as catalog:
+        assert catalog.token == "all-of-it"
+        for endpoint in ENDPOINTS:
+            assert post(catalog, endpoint, token="courses-only").status_code == 403
+            assert post(catalog, endpoint).status_code == 200
+        url = f"{catalog.url}/api/v1/courses?per_page=1"
+        for token in ("courses-only", "all-of-it"):
+            response = requests.get(url, headers={"Authorization": f'Token token="{token}"'}, timeout=10)
+            assert response.status_code == 200
+            [course] = response.json()["courses"]
+            assert course["id"] == 101
+        assert requests.get(url + "&nonsense=1", headers=response.request.headers, timeout=10).status_code == 422
+
+
+def test_paths_that_do_not_exist(catalog, post) -> None:
+    assert post(catalog, "refunds").status_code == 404
+    get = requests.get(f"{catalog.url}/api/v1/analytics/products", timeout=10)
+    assert (get.status_code, get.json()) == (405, {"errors": ["Method Not Allowed"]})
+
+
+def test_the_openapi_page_has_every_filter_with_its_type(catalog) -> None:
+    assert "swagger" in requests.get(f"{catalog.url}/docs", timeout=10).text
+    first, schema = (requests.get(f"{catalog.url}/openapi.json", timeout=10).json() for _ in range(2))
+    assert first == schema
+    assert schema["security"] == [{name: []} for name in schema["components"]["securitySchemes"]]
+    bodies = {
+        path.rpartition("/")[2]: methods["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+        for path, methods in schema["paths"].items()
+        if "post" in methods
+    }
+    assert {endpoint: len(filters) for endpoint, filters in bodies.items()} == {
+        "products": 17,
+        "enrollments": 10,
+        "orders": 16,
+        "users": 10,
+    }
+    products = bodies["products"]
+    assert products["account_ids"]["items"] == {"type": "integer"}
+    assert products["product_statuses"]["items"]["enum"] == ["OPEN", "CLOSED", "DELETED"]
+    assert products["creation_date_to"]["type"] == "string"
+    types = [products[name]["type"] for name in ("enrollment_count_min", "revenue_max", "certificate_offered")]
+    assert types == ["integer", "number", "boolean"]
+    parameters = schema["paths"]["/api/v1/analytics/users"]["post"]["parameters"]
+    assert [parameter["name"] for parameter in parameters] == ["page", "per_page"]
+
+
+@pytest.mark.parametrize("rate_limit", [5, 0.7])
+def test_too_many_requests_are_told_to_wait(rate_limit, post) -> None:
+    with sandbox(**SMALL, rate_limit=rate_limit) as catalog:
+        served = 0
+        while (answer := post(catalog, "users")).status_code == 200:
+            served += 1
+            assert served < 200
+        assert answer.status_code == 429
+        assert served >= max(1, int(rate_limit)), "a second's worth may come at once"
+        wait = int(answer.headers["Retry-After"])
+        assert wait == (1 if rate_limit == 5 else 2)
+        time.sleep(wait)
+        assert post(catalog, "users").status_code == 200
+
+
+def test_a_slow_catalog(post) -> None:
+    with sandbox(**SMALL, latency=0.5) as catalog:
+        started = time.monotonic()
+        threads = [
+            threading.Thread(target=requests.post, args=(catalog.url + "/api/v1/analytics/users",)) for _ in "1234"
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 0.5 <= time.monotonic() - started < 1.9  # all four wait side by side
+
+
+def test_gzip_only_for_those_who_accept_it(post) -> None:
+    with sandbox(**SMALL, gzip=True) as catalog:
+        packed = post(catalog, "users", headers={"Accept-Encoding": "gzip"})
+        plain = post(catalog, "users", headers={"Accept-Encoding": "identity"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in plain.headers
+        assert packed.json() == plain.json()
+
+
+def outcome(catalog, post) -> str:
+    """Ask once and say how it went."""
+    try:
+        response = post(catalog, "orders")
+        if response.status_code != 200:
+            retry_after = response.headers.get("Retry-After")
+            if retry_after and not retry_after.isdigit():
+                assert abs(parsedate_to_datetime(retry_after).timestamp() - time.time()) < 3
+                retry_after = "date"
+            return f"{response.status_code} {retry_after}"
+        if "html" in response.headers["Content-Type"]:
+            return "html"
+        return f"{len(response.json()['orders'])} rows"
+    except requests.exceptions.JSONDecodeError:
+        return "not JSON"
+    except requests.exceptions.ChunkedEncodingError:
+        return "cut off"
+    except requests.exceptions.ConnectionError:
+        return "dropped"
+
+
+FAULTS = {"500 None", "503 None", "503 0", "503 date", "429 None", "html", "not JSON", "cut off", "dropped"}
+
+
+@pytest.mark.parametrize("gzip", [False, True])
+def test_every_fault_happens_and_the_server_survives(gzip, post, caplog) -> None:
+    with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as catalog:
+        outcomes = [outcome(catalog, post) for _ in range(120)]
+        assert set(outcomes) == FAULTS | {"20 rows"}
+        assert [request.status for request in catalog.requests].count(0) == outcomes.count("dropped")
+        assert len(catalog.requests) == 120
+    assert not caplog.records, "faults are no errors of the server's"
+    with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as again:
+        assert [outcome(again, post) for _ in range(120)] == outcomes
+
+
+def test_faults_spare_the_other_endpoints_and_are_as_frequent_as_asked(post) -> None:
+    with sandbox(**SMALL, fault_rate=0.2) as catalog:
+        headers = {"Authorization": f'Token token="{catalog.token}"'}
+        assert all(requests.get(f"{catalog.url}/api/v1/courses", headers=headers, timeout=10).ok for _ in range(20))
+        assert 25 <= sum(outcome(catalog, post) == "20 rows" for _ in range(40)) < 40
+
+
+def test_requests_can_be_looked_at(post) -> None:
+    with sandbox(**SMALL) as catalog:
+        post(catalog, "users", {"account_ids": [3]}, params={"per_page": 5})
+        post(catalog, "orders", data={"bulk_purchases_only": "true"})
+        post(catalog, "products", data=b"{")
+        post(catalog, "products", token="wrong")
+        seen = [
+            (request.method, request.path.rpartition("/")[2], request.query, request.body, request.status)
+            for request in catalog.requests
+        ]
+        assert seen == [
+            ("POST", "users", {"per_page": "5"}, {"account_ids": [3]}, 200),
+            ("POST", "orders", {}, {"bulk_purchases_only": ["true"]}, 200),
+            ("POST", "products", {}, {}, 422),
+            ("POST", "products", {}, {}, 401),
+        ]
+        assert catalog.requests[0].content_type == "application/json"
+        assert "wrong" not in repr(catalog.requests)
+
+
+def test_the_connection_is_one_that_airflow_can_read() -> None:
+    with sandbox(products=0, users=0, enrollments=0) as catalog:
+        assert json.loads(catalog.connection_json) == {
+            "conn_type": "instructure_catalog",
+            "host": catalog.url,
+            "password": "sandbox-token",
+        }
+        with pytest.raises(KeyError):
+            catalog.row_count("refunds")
+
+
+def test_several_at_once_and_nothing_left_behind(post, recwarn) -> None:
+    before = set(threading.enumerate())
+    descriptors = Path("/proc/self/fd")
+    open_files = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
+    with sandbox(**SMALL) as one, sandbox(**SMALL, seed=2, paging="none") as two:
+        assert one.url != two.url
+        assert post(one, "users").json() != post(two, "users").json()
+        assert len(set(threading.enumerate()) - before) == 2
+    assert set(threading.enumerate()) == before
+    gc.collect()  # a socket or a database that was not closed warns now
+    assert not recwarn.list
+    if open_files:
+        # The session of this test keeps up to two connections.
+        assert len(list(descriptors.iterdir())) <= open_files + 2
+    with pytest.raises(requests.exceptions.ConnectionError):
+        post(one, "users")
+
+
+def test_an_error_in_the_block_is_the_callers_and_ends_the_sandbox(post) -> None:
+    with pytest.raises(ZeroDivisionError), sandbox(products=0, users=0, enrollments=0) as catalog:
+        raise ZeroDivisionError
+    with pytest.raises(requests.exceptions.ConnectionError):
+        post(catalog, "users")
+
+
+def test_it_ends_while_a_request_is_waiting(post) -> None:
+    with sandbox(**SMALL, latency=30) as catalog:
+        answers: list[object] = []
+
+        def ask() -> None:
+            try:
+                answers.append(requests.post(f"{catalog.url}/api/v1/analytics/users", timeout=20).status_code)
+            except requests.exceptions.ConnectionError as error:
+                answers.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        time.sleep(0.1)
+        started = time.monotonic()
+    thread.join()
+    assert time.monotonic() - started < 10
+    assert len(answers) == 1
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"can't listen on 127.0.0.1 port {port}"), sandbox(port=port):
+            pass
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_ipv6(post) -> None:
+    with sandbox(**SMALL, host="::1") as catalog:
+        assert catalog.url.startswith("http://[::1]:")
+        assert post(catalog, "users").status_code == 200
+
+
+def test_importing_the_sandbox_is_cheap() -> None:
+    code = (
+        "import sys, airflow_provider_catalog.sandbox as s; s.sandbox(); "
+        "print([name for name in ('airflow', 'fastapi', 'uvicorn', 'pydantic', 'requests') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_running_sandbox_needs_nothing_of_airflow() -> None:
+    code = (
+        "import sys\nfrom airflow_provider_catalog.sandbox import sandbox\n"
+        "with sandbox(products=0, users=0, enrollments=0):\n"
+        "    print([n for n in sys.modules if n == 'airflow' or n.startswith('airflow_provider_catalog.api')])"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_it_works_without_the_optional_speedups_of_uvicorn() -> None:
+    code = """
+import sys
+sys.modules["httptools"] = sys.modules["uvloop"] = None
+import requests
+from airflow_provider_catalog.sandbox import sandbox
+outcomes = set()
+with sandbox(products=1, users=1, enrollments=1, fault_rate=0.9) as catalog:
+    for _ in range(100):
+        try:
+            headers = {"Authorization": 'Token token="sandbox-token"'}
+            outcomes.add(requests.post(catalog.url + "/api/v1/analytics/users", headers=headers).status_code)
+        except requests.exceptions.RequestException as error:
+            outcomes.add(type(error).__name__)
+print(sorted(map(str, outcomes)))
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['200', '429', '500', '503', 'ChunkedEncodingError', 'ConnectionError']"
+    assert done.stderr == ""
