@@ -52,6 +52,8 @@ def running(options: Options) -> Iterator[SandboxCatalog]:
             )
         )
         host, port = listener.getsockname()[:2]
+        # 0.0.0.0 is an address to listen on, not one to connect to.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         with _in_thread(server, listener):
             yield SandboxCatalog(

@@ -113,7 +113,7 @@ def test_a_signal_ends_it_cleanly(host, warned, capsys) -> None:
             signal.signal(number, handler)
         thread.join()
     output, errors = capsys.readouterr()
-    assert f"http://{host}:{port}" in output
+    assert f"Catalog sandbox at http://127.0.0.1:{port} " in output
     assert "(seed 5, paging link)" in output
     assert errors.startswith("WARNING: 0.0.0.0 can be reached from other machines") is warned
 
