@@ -134,11 +134,8 @@ class Destination:
 def _path_text(output_path: Any) -> str:
     if isinstance(output_path, str):
         text = output_path
-    elif hasattr(output_path, "conn_id"):  # an ObjectStoragePath, told without importing it
-        text = str(output_path)
-        scheme, separator, rest = text.partition("://")
-        if separator and output_path.conn_id and "@" not in rest.partition("/")[0]:
-            text = f"{scheme}://{output_path.conn_id}@{rest}"
+    elif hasattr(output_path, "protocol"):  # an ObjectStoragePath, told without importing it
+        text = str(output_path)  # with its connection before an "@"
     elif isinstance(output_path, os.PathLike):
         text = os.fspath(output_path)
     else:
