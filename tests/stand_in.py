@@ -1,4 +1,4 @@
-"""A real HTTP server for tests, told what to answer; written from the API's contract alone, independent of the sandbox."""
+"""A real HTTP server for tests, told what to answer; written from the API's contract, independent of the sandbox."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def stand_in(answer: Callable[[Request], Answer]) -> Iterator[StandIn]:
                     catalog.in_flight -= 1
             self.send(request, reply)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815 - the name that http.server asks for
 
         def send(self, request: Request, reply: Answer) -> None:
             if reply.drop:

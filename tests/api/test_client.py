@@ -7,6 +7,7 @@ import socket
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_what_may_not_last_is_tried_again(connect, no_backoff, caplog, fault):
 
 def test_tries_are_used_up(connect, no_backoff):
     with stand_in(answers(Answer({"error": "maintenance"}, 503))) as catalog:
-        with pytest.raises(CatalogUnavailableError, match="orders, page first: .*6 tries.*503, maintenance") as caught:
+        with pytest.raises(CatalogUnavailableError, match=r"orders, page first: .*6 tries.*503, maintenance") as caught:
             read(connect(catalog.url))
     assert len(catalog.requests) == 6
     assert (caught.value.endpoint, caught.value.status, caught.value.retryable) == ("orders", 503, True)
@@ -169,7 +170,7 @@ def test_retry_after_is_honoured_by_all_slots(connect, as_date):
 
     with stand_in(answer) as catalog:
         assert len(read(connect(catalog.url), max_concurrency=2)) == 60
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert 0.9 <= max(gaps) <= 2.1
 
 

@@ -16,7 +16,14 @@ from airflow_provider_catalog.api.filter_check import check_filter_names, check_
 from airflow_provider_catalog.errors import CatalogFilterError
 
 # Written out here once more, from the API's documentation, so that a filter that gets lost is noticed.
-IDS = ["account_ids", "product_ids", "student_ids", "student_canvas_user_ids", "purchaser_ids", "purchaser_canvas_user_ids"]
+IDS = [
+    "account_ids",
+    "product_ids",
+    "student_ids",
+    "student_canvas_user_ids",
+    "purchaser_ids",
+    "purchaser_canvas_user_ids",
+]
 COUNTS = [f"{kind}_count_{end}" for kind in ("enrollment", "completion", "dropped") for end in ("min", "max")]
 NUMBERS = ["listing_price_min", "listing_price_max", "revenue_min", "revenue_max"]
 FLAGS = ["certificate_offered", "bulk_purchases_only"]

@@ -1,0 +1,43 @@
+"""What has another place in different versions of Airflow, and how our errors meet Airflow's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow_provider_catalog.errors import CatalogError
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+else:
+    try:
+        from airflow.sdk import BaseHook
+    except ImportError:  # Airflow 3.0
+        from airflow.hooks.base import BaseHook
+    try:
+        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+    except ImportError:  # Airflow 3.0 and 3.1
+        from airflow.exceptions import AirflowFailException, AirflowSkipException
+
+__all__ = ["AirflowFailException", "AirflowSkipException", "BaseHook", "fail_at_once"]
+
+
+@contextmanager
+def fail_at_once() -> Iterator[None]:
+    """
+    Let errors that a retry cannot mend fail the task without Airflow's retries.
+
+    They stay of their own class, so that callbacks and tests catch them by it; they are Airflow's
+    ``AirflowFailException`` as well.
+    """
+    try:
+        yield
+    except CatalogError as error:
+        if error.retryable:
+            raise
+        kind = type(error)
+        failure = type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__})(*error.args)
+        failure.__dict__.update(error.__dict__)
+        raise failure from error.__cause__

@@ -1,0 +1,149 @@
+"""The hook: an Airflow connection, and what can be asked of the Catalog with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_catalog.airflow_compat import BaseHook
+from airflow_provider_catalog.api.endpoints import EndpointName, get_endpoint
+from airflow_provider_catalog.api.filter_check import check_filters
+from airflow_provider_catalog.api.settings import CatalogSettings, catalog_origin, check_reading_parameters
+from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.get_provider_info import CONNECTION_TYPE, HOOK_NAME
+
+if TYPE_CHECKING:
+    from airflow_provider_catalog.api.client import CatalogClient
+
+log = logging.getLogger(__name__)
+
+EXTRAS = ("timeout", "page_size", "max_concurrency", "hash_key", "request_encoding", "paths", "verify", "proxy")
+"""The keys of the connection's extra that the provider reads."""
+
+
+class CatalogHook(BaseHook):
+    """
+    Asks a Catalog's Analytics API, with the URL and token of an Airflow connection.
+
+    :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. It is looked up once for each hook.
+    """
+
+    conn_name_attr = "catalog_conn_id"
+    default_conn_name = "catalog_default"
+    conn_type = CONNECTION_TYPE
+    hook_name = HOOK_NAME
+
+    def __init__(self, catalog_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.catalog_conn_id = catalog_conn_id
+
+    def __repr__(self) -> str:
+        return f"CatalogHook(catalog_conn_id={self.catalog_conn_id!r})"
+
+    @cached_property
+    def settings(self) -> CatalogSettings:
+        """
+        The connection's settings; secrets in them are masked in every log from then on.
+
+        :raises CatalogParameterError: when the connection lacks something, or has a value that is not allowed.
+        """
+        from airflow.sdk.log import mask_secret
+
+        connection = self.get_connection(self.catalog_conn_id)
+        extra = connection.extra_dejson
+        unknown = sorted(set(extra) - set(EXTRAS))
+        if unknown:
+            log.warning(
+                "Connection %r: ignoring %s in its extra; known are %s",
+                self.catalog_conn_id,
+                ", ".join(unknown),
+                ", ".join(EXTRAS),
+            )
+        for secret in (connection.password, extra.get("hash_key"), extra.get("proxy")):
+            if secret:
+                mask_secret(secret)
+        try:
+            return CatalogSettings.parse(
+                base_url=catalog_origin(connection.host, connection.schema, connection.port),
+                token=connection.password,
+                **{name: extra.get(name) for name in EXTRAS},
+            )
+        except CatalogParameterError as error:
+            raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: {error}") from None
+
+    @cached_property
+    def _client(self) -> CatalogClient:
+        # Imported here: requests is not needed to parse a DAG.
+        from airflow_provider_catalog.api.client import CatalogClient
+
+        return CatalogClient(self.settings)
+
+    def get_conn(self) -> CatalogClient:
+        """Return the HTTP client, one for each hook."""
+        return self._client
+
+    def iter_rows(
+        self,
+        endpoint: EndpointName,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        page_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Yield every matching row, a dict as the API sent it, in the API's order.
+
+        :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
+        :param filters: the endpoint's filters, such as ``{"account_ids": [1, 2]}``; all rows where ``None``.
+        :param page_size: rows asked for in one page, 1 to 100; the connection's where ``None``.
+        :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``.
+        :raises ValueError: for an unknown endpoint.
+        :raises CatalogFilterError: for a filter that is unknown or has a value that is not allowed.
+        :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
+        :raises CatalogRequestError: when the request is refused.
+        :raises CatalogUnavailableError: when tries are used up.
+        :raises CatalogResponseError: for an answer without rows.
+        :raises CatalogPaginationError: when pages go in circles or lead to another host, and when the data moved while
+            it was read: rows already handed out can't be taken back.
+        """
+        spec = get_endpoint(endpoint)
+        sent = check_filters(spec, filters)
+        check_reading_parameters(page_size, max_concurrency)
+        pages = self.get_conn().read_pages(spec, sent, page_size=page_size, max_concurrency=max_concurrency)
+        return _rows_of(pages)
+
+    def count_rows(self, endpoint: EndpointName, filters: Mapping[str, Any] | None = None) -> int:
+        """
+        Return the exact number of matching rows, in as few requests as the server's links allow.
+
+        Two when they tell the last page; as many as there are pages when they don't.
+
+        :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
+        :param filters: the endpoint's filters; all rows where ``None``.
+        :raises CatalogError: as :meth:`iter_rows` does; data that moves is counted again, at most twice.
+        """
+        spec = get_endpoint(endpoint)
+        return self.get_conn().count_rows(spec, check_filters(spec, filters))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Check URL, TLS, token and analytics rights with real requests.
+
+        :return: whether all is well, and a sentence that says so, or what failed and what to do.
+        """
+        from airflow_provider_catalog.api.connection_check import check_connection
+
+        try:
+            client = self.get_conn()
+        except CatalogParameterError as error:
+            return False, str(error)
+        return check_connection(client)
+
+
+def _rows_of(pages: Any) -> Iterator[dict[str, Any]]:
+    with closing(pages):
+        for page in pages:
+            yield from page.content.rows

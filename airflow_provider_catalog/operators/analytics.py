@@ -1,0 +1,279 @@
+"""One operator for each endpoint of the Analytics API: filtered rows into XCom, or into a file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+import msgspec
+from airflow.sdk import BaseOperator
+
+from airflow_provider_catalog.airflow_compat import AirflowSkipException, fail_at_once
+from airflow_provider_catalog.api.endpoints import ENDPOINTS, Endpoint, EndpointName
+from airflow_provider_catalog.api.filter_check import check_filter_names, check_filters
+from airflow_provider_catalog.api.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
+from airflow_provider_catalog.api.retry import again_when_data_moved
+from airflow_provider_catalog.api.settings import check_reading_parameters
+from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.manifest import build_manifest
+from airflow_provider_catalog.rows import RowTransform
+from airflow_provider_catalog.storage.convert import check_field_types
+from airflow_provider_catalog.storage.destination import Destination
+from airflow_provider_catalog.storage.output import OutputFile
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_catalog.api.pagination import Page
+
+log = logging.getLogger(__name__)
+
+OutputFormat = Literal["jsonl", "csv", "parquet"]
+OnEmpty = Literal["write", "skip", "fail"]
+Filters = TypeVar("Filters")
+"""The ``TypedDict`` of an endpoint's filters."""
+
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_ENDS_IN_TEMPLATE = re.compile(r"[%}]\}[^./]*$")
+"""A path whose suffix is not known before it is rendered."""
+
+
+class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
+    """
+    Reads one endpoint of the Analytics API; its subclasses say which.
+
+    Without ``output_path`` the rows are the task's XCom: a list of dicts exactly as the API sent them, less what
+    ``fields``, ``drop_fields`` and ``hash_fields`` say. With it, the rows are written to a file, whole or not at all,
+    and the XCom is a manifest of under 4 KB: ``endpoint``, ``path``, ``format``, ``row_count``, ``size_bytes``,
+    ``sha256``, ``columns``, ``filters`` as sent, ``pages``, ``started_at`` and ``finished_at``.
+
+    :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. (templated)
+    :param filters: the endpoint's filters, a dict of name and value; all rows where ``None``. An unknown name fails
+        when the DAG is parsed, a value that is not allowed before the first request. (templated at any depth)
+    :param output_path: where to write the rows: a local path, a URL that ``ObjectStoragePath`` takes
+        (``s3://conn@bucket/key``, ``gs://``, ``abfs://``, ``file://``), or an ``ObjectStoragePath``. A file that is
+        there is replaced in one step. XCom where ``None``. (templated)
+    :param output_format: ``"jsonl"``, ``"csv"`` or ``"parquet"``; told from the suffix of ``output_path`` where
+        ``None``. A suffix ``.gz`` compresses the first two.
+    :param fields: the only fields to keep, dotted (``"product.id"``), in the order of the columns; all where ``None``.
+    :param drop_fields: fields to leave out, dotted; ``*`` matches one level.
+    :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
+        connection's ``hash_key``. Equal values have equal hashes, whichever endpoint they come from.
+    :param field_types: flattened column → Arrow type name (``"timestamp"``, ``"date"``, ``"decimal(12,2)"``,
+        ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet.
+    :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list), ``"skip"`` the
+        task, or ``"fail"`` it; the latter two leave an earlier file as it is.
+    :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``.
+    :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``.
+    :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails.
+    :raises CatalogParameterError: for a parameter that is wrong; ``CatalogFilterError`` for a filter.
+    :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
+    :raises CatalogRequestError: when the request is refused.
+    :raises CatalogUnavailableError: when tries are used up.
+    :raises CatalogResponseError: for an answer without rows.
+    :raises CatalogPaginationError: when pages go in circles, lead to another host, or keep moving while being read.
+    :raises CatalogStorageError: when the file can't be written.
+    """
+
+    endpoint: ClassVar[EndpointName]
+
+    template_fields: Sequence[str] = ("catalog_conn_id", "filters", "output_path")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
+    ui_color = "#f9e6d8"
+
+    def __init__(
+        self,
+        *,
+        catalog_conn_id: str = CatalogHook.default_conn_name,
+        filters: Filters | None = None,
+        output_path: str | os.PathLike[str] | ObjectStoragePath | None = None,
+        output_format: OutputFormat | None = None,
+        fields: list[str] | None = None,
+        drop_fields: list[str] | None = None,
+        hash_fields: list[str] | None = None,
+        field_types: dict[str, str] | None = None,
+        on_empty: OnEmpty = "write",
+        page_size: int | None = None,
+        max_concurrency: int | None = None,
+        max_xcom_bytes: int = 1_000_000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.catalog_conn_id = catalog_conn_id
+        self.filters = filters
+        self.output_path = output_path
+        self.output_format = output_format
+        self.fields = fields
+        self.drop_fields = drop_fields
+        self.hash_fields = hash_fields
+        self.field_types = field_types
+        self.on_empty = on_empty
+        self.page_size = page_size
+        self.max_concurrency = max_concurrency
+        self.max_xcom_bytes = max_xcom_bytes
+        self._check_parameters()
+
+    def _check_parameters(self) -> None:
+        """Check what is known when the DAG is parsed: all but what templates and XComs will give."""
+        if isinstance(self.filters, Mapping):
+            check_filter_names(self._spec, self.filters)
+        RowTransform(fields=self.fields, drop_fields=self.drop_fields, hash_fields=self.hash_fields)
+        check_field_types(self.field_types)
+        check_reading_parameters(self.page_size, self.max_concurrency)
+        if self.on_empty not in ("write", "skip", "fail"):
+            raise CatalogParameterError(f'on_empty is {self.on_empty!r}; allowed: "write", "skip", "fail"')
+        limit = self.max_xcom_bytes
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
+            raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
+        if isinstance(self.output_path, str) and not _ENDS_IN_TEMPLATE.search(self.output_path):
+            Destination.parse(_TEMPLATE.sub("-", self.output_path), self.output_format)
+        else:
+            Destination.parse("any.csv", self.output_format)  # the path is told later
+
+    @property
+    def _spec(self) -> Endpoint:
+        return ENDPOINTS[self.endpoint]
+
+    @cached_property
+    def hook(self) -> CatalogHook:
+        """The hook, with its connection."""
+        return CatalogHook(self.catalog_conn_id)
+
+    def execute(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
+        """
+        Read the rows, and return them or the manifest of the file that holds them.
+
+        :raises CatalogError: as the class says; what a retry cannot mend fails the task at once.
+        """
+        with fail_at_once():
+            filters = check_filters(self._spec, self.filters)  # type: ignore[arg-type]  # it is a dict
+            if self.output_path is None:
+                return again_when_data_moved(lambda: self._collect(filters), self.endpoint)
+            destination = Destination.parse(self.output_path, self.output_format)
+            destination.check()
+            return again_when_data_moved(lambda: self._write(filters, destination), self.endpoint)
+
+    def _collect(self, filters: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the rows for XCom; stops reading as soon as they are too large for it."""
+        transform = self._transform()
+        rows: list[dict[str, Any]] = []
+        size = 1  # the brackets around the rows, less the comma that the last one lacks
+        with closing(self._read_pages(filters)) as pages:
+            for page in pages:
+                for row in map(transform, page.content.rows):
+                    rows.append(row)
+                    size += len(msgspec.json.encode(row)) + 1
+                    if size > self.max_xcom_bytes:
+                        raise CatalogParameterError(
+                            f"{self.endpoint}: the first {len(rows):,} rows are {size:,} bytes of JSON, over "
+                            f"max_xcom_bytes={self.max_xcom_bytes:,}; nothing was pushed. Set output_path to write rows "
+                            "to a file, or ask for less with filters, fields or drop_fields",
+                            endpoint=self.endpoint,
+                        )
+        self._warn_of_unmatched(transform.unmatched())
+        self._check_empty(len(rows))
+        log.info("Catalog %s: %d rows to XCom, %d bytes as JSON", self.endpoint, len(rows), size)
+        return rows
+
+    def _write(self, filters: dict[str, Any], destination: Destination) -> dict[str, Any]:
+        """Write the rows, and return the manifest of the file."""
+        started_at = datetime.now(UTC)
+        transform = self._transform()
+        page_count = row_count = 0
+        output = OutputFile(destination, endpoint=self._spec, transform=transform, field_types=self.field_types)
+        with closing(self._read_pages(filters)) as pages, output:
+            for page in pages:
+                output.write(map(transform, page.content.rows))
+                page_count += 1
+                row_count += page.content.count
+            self._check_empty(row_count)
+            info = output.publish()
+        unmatched_types = [("field_types", column) for column in output.unmatched_field_types()]
+        self._warn_of_unmatched([*transform.unmatched(), *unmatched_types])
+        manifest = build_manifest(
+            endpoint=self.endpoint,
+            path=destination.path,
+            file_format=destination.format,
+            info=info,
+            filters=filters,
+            pages=page_count,
+            started_at=started_at,
+        )
+        log.info("Catalog %s: %d rows, %d bytes to %s", self.endpoint, row_count, info.size_bytes, destination.path)
+        return manifest
+
+    def _transform(self) -> RowTransform:
+        key = self.hook.settings.hash_key
+        transform = RowTransform(
+            fields=self.fields,
+            drop_fields=self.drop_fields,
+            hash_fields=self.hash_fields,
+            hash_key=key.get_secret_value() if key else None,
+        )
+        transform.check_hash_key()
+        return transform
+
+    def _read_pages(self, filters: dict[str, Any]) -> Generator[Page, None, None]:
+        return self.hook.get_conn().read_pages(
+            self._spec, filters, page_size=self.page_size, max_concurrency=self.max_concurrency
+        )
+
+    def _check_empty(self, row_count: int) -> None:
+        if row_count or self.on_empty == "write":
+            return
+        message = f"{self.endpoint}: no row matches the filters (on_empty={self.on_empty!r})"
+        if self.on_empty == "skip":
+            raise AirflowSkipException(message)
+        raise CatalogError(message, endpoint=self.endpoint)
+
+    def _warn_of_unmatched(self, unmatched: list[tuple[str, str]]) -> None:
+        if unmatched:
+            names = ", ".join(f"{parameter} {path!r}" for parameter, path in unmatched)
+            log.warning("Catalog %s: matched nothing in any row: %s", self.endpoint, names)
+
+
+class CatalogProductsAnalyticsOperator(CatalogAnalyticsBaseOperator[ProductsFilters]):
+    """
+    Reads products: what is sold, with its enrollments and its revenue.
+
+    For the parameters see :class:`CatalogAnalyticsBaseOperator`.
+    """
+
+    endpoint = "products"
+
+
+class CatalogEnrollmentsAnalyticsOperator(CatalogAnalyticsBaseOperator[EnrollmentsFilters]):
+    """
+    Reads enrollments: which student is in which product, and how far.
+
+    For the parameters see :class:`CatalogAnalyticsBaseOperator`.
+    """
+
+    endpoint = "enrollments"
+
+
+class CatalogOrdersAnalyticsOperator(CatalogAnalyticsBaseOperator[OrdersFilters]):
+    """
+    Reads orders: who bought what for whom, when and for how much.
+
+    For the parameters see :class:`CatalogAnalyticsBaseOperator`.
+    """
+
+    endpoint = "orders"
+
+
+class CatalogUsersAnalyticsOperator(CatalogAnalyticsBaseOperator[UsersFilters]):
+    """
+    Reads users: the students of the Catalog.
+
+    For the parameters see :class:`CatalogAnalyticsBaseOperator`.
+    """
+
+    endpoint = "users"

@@ -1,0 +1,251 @@
+"""The hook: every way that Airflow has to say what a connection is, and what the connection test tells a person."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+from urllib.parse import quote
+
+import pytest
+from airflow.sdk import BaseHook
+
+from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.errors import CatalogFilterError, CatalogPaginationError, CatalogParameterError
+from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
+from tests.api.test_pagination import made_up_rows
+from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
+
+ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"
+EXTRA = {
+    "timeout": 30, "page_size": 50, "max_concurrency": 8, "hash_key": "h4sh key", "request_encoding": "form",
+    "paths": {"orders": "/o"}, "verify": True,
+}  # fmt: skip
+
+
+def connection_json(**fields) -> str:
+    return json.dumps({"conn_type": "instructure_catalog", "password": TOKEN, **fields})
+
+
+def uri(host: str, path: str = "", **extra) -> str:
+    text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in extra.items()}
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in text.items())
+    return f"instructure-catalog://:{TOKEN}@{host}{path}" + (f"?{query}" if query else "")
+
+
+class TestConnection:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            connection_json(host="https://name.example", extra=EXTRA),
+            connection_json(host="name.example", extra=json.dumps(EXTRA)),
+            connection_json(host="name.example", schema="https", extra=EXTRA | {"timeout": "30", "page_size": "50"}),
+            uri("name.example", **EXTRA),
+            uri("name.example", "/https", **EXTRA),
+            uri(quote("https://name.example", safe=""), **EXTRA),
+        ],
+        ids=["json", "json-with-text", "json-of-a-form", "uri", "uri-with-scheme", "uri-with-url"],
+    )  # fmt: skip
+    def test_every_form_gives_the_same_settings(self, monkeypatch, value):
+        monkeypatch.setenv(ENV, value)
+        settings = CatalogHook().settings
+        assert settings.base_url == "https://name.example"
+        assert settings.token.get_secret_value() == TOKEN
+        assert (settings.timeout, settings.page_size, settings.max_concurrency) == (30, 50, 8)
+        assert settings.hash_key.get_secret_value() == "h4sh key"
+        assert (settings.request_encoding, settings.paths, settings.verify) == ("form", {"orders": "/o"}, True)
+
+    @pytest.mark.parametrize("value", [connection_json(host="http://127.0.0.1:8474"), uri("127.0.0.1:8474", "/http")])
+    def test_a_sandbox_on_this_machine(self, monkeypatch, value):
+        monkeypatch.setenv(ENV, value)
+        assert CatalogHook().settings.base_url == "http://127.0.0.1:8474"
+
+    def test_another_connection(self, monkeypatch):
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection_json(host="other.example"))
+        assert CatalogHook("other").settings.base_url == "https://other.example"
+        assert CatalogHook.default_conn_name == "catalog_default"
+
+    def test_it_is_looked_up_once(self, monkeypatch):
+        monkeypatch.setenv(ENV, connection_json(host="name.example"))
+        hook = CatalogHook()
+        assert hook.settings.base_url == "https://name.example"
+        monkeypatch.delenv(ENV)
+        hook.get_conn()
+        assert hook.settings.base_url == "https://name.example"
+
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"host": ""}, "Catalog URL is empty"),
+            ({"host": "http://name.example"}, "in the clear"),
+            ({"host": "name.example", "password": None}, "API token is empty"),
+            ({"host": "name.example", "extra": {"page_size": 500}}, "page_size"),
+        ],
+    )
+    def test_what_is_wrong_with_it(self, monkeypatch, fields, says):
+        monkeypatch.setenv(ENV, connection_json(**fields))
+        with pytest.raises(CatalogParameterError, match=says) as caught:
+            CatalogHook().get_conn()
+        assert "connection 'catalog_default'" in str(caught.value)
+        assert TOKEN not in str(caught.value)
+        is_well, message = CatalogHook().test_connection()
+        assert not is_well
+        assert says in message
+
+    def test_a_misspelt_extra_is_one_warning(self, monkeypatch, caplog):
+        monkeypatch.setenv(ENV, connection_json(host="name.example", extra={"page_sise": 10}))
+        assert CatalogHook().settings.page_size == 100
+        [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert "page_sise" in warning
+        assert all(name in warning for name in EXTRAS)
+
+    def test_secrets_are_shown_nowhere(self, monkeypatch):
+        secret = "hash-secret-of-the-test"
+        extra = {"hash_key": secret, "proxy": "http://u:proxy-secret@p.example"}
+        monkeypatch.setenv(ENV, connection_json(host="name.example", extra=extra))
+        hook = CatalogHook()
+        shown = repr(hook) + repr(hook.settings) + repr(hook.get_conn()) + repr(vars(hook))
+        assert TOKEN not in shown
+        assert "secret" not in shown
+        from airflow.sdk.log import redact
+
+        assert secret not in redact(f"the key is {secret}")
+        assert TOKEN not in redact(f"the token is {TOKEN}")
+
+    def test_the_command_line_adds_a_connection(self, tmp_path):
+        """``airflow connections add``, then a hook that reads it from the metadata database."""
+        script = """
+import subprocess, sys
+run = lambda *args: subprocess.run([sys.executable, "-m", "airflow", *args], check=True, capture_output=True)
+run("db", "migrate")
+run("connections", "add", "catalog_cli", "--conn-type", "instructure_catalog", "--conn-host", "name.example",
+    "--conn-password", "t0ken", "--conn-extra", '{"page_size": 7}')
+from airflow.models.connection import Connection
+from airflow.utils.session import create_session
+with create_session() as session:
+    connection = session.query(Connection).filter_by(conn_id="catalog_cli").one()
+    from airflow_provider_catalog.hooks.catalog import CatalogHook
+    hook = CatalogHook("catalog_cli")
+    hook.get_connection = lambda conn_id: connection
+    print(hook.settings.base_url, hook.settings.page_size, hook.settings.token.get_secret_value())
+"""
+        environment = {"PATH": "/usr/bin:/bin", "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.stdout.splitlines()[-1:] == ["https://name.example 7 t0ken"], done.stderr
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """Return a function that gives a hook for a URL."""
+
+    def connect_to(url: str, token: str = TOKEN, **extra) -> CatalogHook:
+        monkeypatch.setenv(ENV, connection_json(host=url, password=token, extra=extra))
+        return CatalogHook()
+
+    return connect_to
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+class TestReading:
+    def test_iter_rows(self, connect, endpoint):
+        with stand_in(paged(made_up_rows(25), Paging(most=10), endpoint)) as catalog:
+            rows = connect(catalog.url).iter_rows(endpoint, {"account_ids": "1"}, page_size=5, max_concurrency=2)
+            assert next(rows) == made_up_rows(1)[0]
+            assert list(rows) == made_up_rows(25)[1:]
+        assert catalog.requests[0].filters == {"account_ids": [1]}
+        assert catalog.requests[0].query["per_page"] == "5"
+        assert catalog.most_in_flight <= 2
+
+    def test_count_rows(self, connect, endpoint):
+        with stand_in(paged(made_up_rows(25), Paging(most=10), endpoint)) as catalog:
+            assert connect(catalog.url).count_rows(endpoint, {"account_ids": 2}) == 25
+        assert [request.filters for request in catalog.requests] == [{"account_ids": [2]}] * 2
+
+    def test_wrong_parameters_fail_before_the_first_request(self, connect, endpoint):
+        with stand_in(lambda request: Answer({endpoint: []})) as catalog:
+            hook = connect(catalog.url)
+            with pytest.raises(CatalogFilterError):
+                hook.iter_rows(endpoint, {"acount_ids": 1})
+            with pytest.raises(CatalogFilterError):
+                hook.count_rows(endpoint, {"account_ids": "x"})
+            with pytest.raises(CatalogParameterError):
+                hook.iter_rows(endpoint, page_size=101)
+            with pytest.raises(ValueError, match="endpoint 'order'"):
+                hook.iter_rows("order")
+        assert not catalog.requests
+
+    def test_rows_are_never_handed_out_twice(self, connect, endpoint):
+        def answer(request):
+            return paged(made_up_rows(60 if request.page else 40), Paging(most=10), endpoint)(request)
+
+        got = []
+        with stand_in(answer) as catalog, pytest.raises(CatalogPaginationError, match="moved"):
+            got.extend(connect(catalog.url).iter_rows(endpoint))
+        assert len({row["größe"] for row in got}) == len(got)
+
+
+class TestTestConnection:
+    """Each sentence says what failed, and what to do."""
+
+    def test_all_is_well(self, connect):
+        with stand_in(lambda request: Answer({request.path.rpartition("/")[2]: []})) as catalog:
+            is_well, message = connect(catalog.url).test_connection()
+        assert is_well
+        assert message == f"{catalog.url} accepts the token; analytics of {', '.join(ENDPOINTS)} can be read"
+        assert [request.path for request in catalog.requests] == [spec.path for spec in ENDPOINTS.values()]
+
+    @pytest.mark.parametrize(
+        ("paths", "answer", "courses", "says"),
+        [
+            ("all", Answer(b"HTTP Token: Access denied.", 401), 401, ["refuses the API token", "/admin/api_keys"]),
+            ("all", Answer(b"Forbidden", 403), 200, ["accepts the token, but not for analytics of products", "rights"]),
+            ("all", Answer(b"denied", 401), 200, ["accepts the token, but not for analytics of products"]),
+            ("orders", Answer(b"Forbidden", 403), 200, ["but not for analytics of orders:"]),
+            ("users", Answer(b"nope", 404), 200, ["404", "/api/v1/analytics/users", "paths"]),
+            ("all", Answer(b"<html>log in</html>"), 200, ["an HTML page"]),
+            ("all", Answer(status=301, headers={"Location": "https://real.example/"}), 200, ["https://real.example/"]),
+            ("all", Answer({"error": "maintenance"}, 503), 200, ["503, maintenance", "later"]),
+        ],
+    )
+    def test_what_failed(self, connect, paths, answer, courses, says):
+        def answers(request):
+            endpoint = request.path.rpartition("/")[2]
+            if endpoint == "courses":
+                return Answer({"courses": []}, courses)
+            return answer if paths in ("all", endpoint) else Answer({endpoint: []})
+
+        with stand_in(answers) as catalog:
+            is_well, message = connect(catalog.url).test_connection()
+        assert not is_well
+        assert all(text in message for text in says), message
+        assert TOKEN not in message
+
+    def test_nobody_listens(self, connect):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        is_well, message = connect(f"http://127.0.0.1:{port}").test_connection()
+        assert not is_well
+        assert "is not reached" in message
+        assert "Connection refused" in message
+
+    def test_a_name_that_does_not_exist(self, connect):
+        is_well, message = connect("https://no-such-name.invalid").test_connection()
+        assert not is_well
+        assert "https://no-such-name.invalid is not reached" in message
+
+    def test_tls(self, connect):
+        with stand_in(lambda request: Answer()) as catalog:
+            is_well, message = connect(catalog.url.replace("http:", "https:")).test_connection()
+        assert not is_well
+        assert "TLS failed" in message
+        assert "verify" in message
+
+
+def test_it_is_a_hook_of_airflow():
+    assert issubclass(CatalogHook, BaseHook)
+    assert (CatalogHook.conn_type, CatalogHook.hook_name) == ("instructure_catalog", "Instructure Catalog")
+    assert CatalogHook.conn_name_attr == "catalog_conn_id"

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from airflow_provider_catalog.operators.analytics import (
+    CatalogEnrollmentsAnalyticsOperator,
+    CatalogOrdersAnalyticsOperator,
+    CatalogProductsAnalyticsOperator,
+    CatalogUsersAnalyticsOperator,
+)
+from tests.stand_in import TOKEN, Paging, paged, stand_in
+
+OPERATORS = {
+    "products": CatalogProductsAnalyticsOperator,
+    "enrollments": CatalogEnrollmentsAnalyticsOperator,
+    "orders": CatalogOrdersAnalyticsOperator,
+    "users": CatalogUsersAnalyticsOperator,
+}
+
+
+@pytest.fixture(params=OPERATORS)
+def endpoint(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def operator(endpoint):
+    """Return a function that makes the endpoint's operator."""
+    return lambda **parameters: OPERATORS[endpoint](task_id="pull", **parameters)
+
+
+@pytest.fixture
+def connection(monkeypatch) -> Callable[..., None]:
+    """Return a function that sets the connection ``catalog_default``."""
+
+    def set_connection(url: str, *, conn_id: str = "catalog_default", **extra) -> None:
+        value = {"conn_type": "instructure_catalog", "host": url, "password": TOKEN, "extra": extra}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+
+    return set_connection
+
+
+@pytest.fixture
+def serve(connection):
+    """Return a context manager that serves rows of an endpoint, with a connection to them."""
+
+    @contextmanager
+    def serve_rows(rows, endpoint, paging=None, **extra) -> Iterator:
+        with stand_in(paged(rows, paging or Paging(most=10), endpoint)) as catalog:
+            connection(catalog.url, **extra)
+            yield catalog
+
+    return serve_rows
+
+
+@pytest.fixture(autouse=True)
+def no_litter(tmp_path):
+    """Every test leaves its folder without hidden files, and no thread of the reader behind."""
+    yield
+    left = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+    assert not left, left
+    for thread in threading.enumerate():
+        if thread.name.startswith("catalog"):
+            thread.join(5)
+            assert not thread.is_alive(), "a slot still runs"
+    assert os.umask(0o022) == 0o022

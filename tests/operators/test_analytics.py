@@ -1,0 +1,422 @@
+"""The four operators, as a DAG author meets them: every parameter, against a real server."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import hmac
+import json
+import logging
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk import DAG, BaseOperator, ObjectStoragePath, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.errors import (
+    CatalogAuthError,
+    CatalogError,
+    CatalogFilterError,
+    CatalogPaginationError,
+    CatalogParameterError,
+    CatalogRequestError,
+    CatalogStorageError,
+    CatalogUnavailableError,
+)
+from tests.operators.conftest import OPERATORS
+from tests.stand_in import Answer, Paging, paged, stand_in
+
+ROWS = [
+    {"key": n, "student": {"id": n, "email": f"s{n}@example.edu", "tags": ["a", n]}, "price": n / 4, "big": 10**18 + n}
+    for n in range(25)
+]
+
+
+def copies(rows=ROWS):
+    return json.loads(json.dumps(rows))
+
+
+class TestXCom:
+    def test_rows_exactly_as_sent(self, operator, endpoint, serve):
+        with serve(ROWS, endpoint):
+            assert operator().execute({}) == ROWS
+
+    def test_the_connection(self, operator, endpoint, serve, connection):
+        with serve(ROWS, endpoint) as catalog:
+            connection(catalog.url, conn_id="other")
+            connection("http://127.0.0.1:9")
+            assert operator(catalog_conn_id="other").execute({}) == ROWS
+
+    def test_filters_are_sent_as_the_api_wants_them(self, operator, endpoint, serve):
+        with serve([], endpoint) as catalog:
+            operator(filters={"account_ids": "1,2"}).execute({})
+        assert catalog.requests[0].filters == {"account_ids": [1, 2]}
+
+    @pytest.mark.parametrize("on_empty", ["write", "skip", "fail"])
+    def test_no_rows(self, operator, endpoint, serve, on_empty):
+        with serve([], endpoint):
+            pull = operator(on_empty=on_empty)
+            if on_empty == "write":
+                assert pull.execute({}) == []
+            elif on_empty == "skip":
+                with pytest.raises(AirflowSkipException, match="no row matches"):
+                    pull.execute({})
+            else:
+                with pytest.raises(CatalogError, match="no row matches") as caught:
+                    pull.execute({})
+                assert not isinstance(caught.value, AirflowFailException), "rows may come before a retry"
+
+    def test_the_size_guard_stops_reading(self, operator, endpoint, serve):
+        size = len(json.dumps(ROWS[:15], separators=(",", ":")))
+        with serve(ROWS * 40, endpoint) as catalog:
+            with pytest.raises(CatalogParameterError, match=r"first 16 rows.*output_path") as caught:
+                operator(max_xcom_bytes=size, max_concurrency=1).execute({})
+        assert f"max_xcom_bytes={size:,}" in str(caught.value)
+        assert isinstance(caught.value, AirflowFailException)
+        assert len(catalog.requests) <= 4
+        with serve(ROWS[:15], endpoint):
+            assert len(operator(max_xcom_bytes=size).execute({})) == 15
+
+    def test_page_size_and_concurrency(self, operator, endpoint, serve):
+        with serve(ROWS, endpoint, page_size=9, max_concurrency=1) as catalog:
+            operator().execute({})
+            assert {request.query["per_page"] for request in catalog.requests} == {"9"}
+            assert catalog.most_in_flight == 1
+            operator(page_size=5, max_concurrency=3).execute({})
+        assert catalog.requests[-1].query["per_page"] == "5"
+
+    def test_data_that_moves_is_read_again(self, operator, endpoint, connection):
+        counts = iter([40, 60])
+
+        def answer(request):
+            if request.page is None:
+                answer.count = next(counts, 60)
+            # After the first page of the first read, the data has grown.
+            count = 60 if request.page else answer.count
+            return paged([{"n": n} for n in range(count)], Paging(most=10), endpoint)(request)
+
+        with stand_in(answer) as catalog:
+            connection(catalog.url)
+            assert operator().execute({}) == [{"n": n} for n in range(60)]
+
+
+class TestRows:
+    def test_fields(self, operator, endpoint, serve):
+        with serve(ROWS, endpoint):
+            rows = operator(fields=["price", "student.id"]).execute({})
+        assert rows[4] == {"price": 1.0, "student": {"id": 4}}
+        assert list(rows[4]) == ["price", "student"]
+
+    def test_drop_fields(self, operator, endpoint, serve):
+        with serve(ROWS, endpoint):
+            assert operator(drop_fields=["student.*", "big"]).execute({})[4] == {"key": 4, "student": {}, "price": 1.0}
+
+    @pytest.mark.parametrize("to_file", [False, True])
+    def test_hash_fields(self, operator, endpoint, serve, tmp_path, to_file):
+        path = tmp_path / "rows.jsonl"
+        with serve(ROWS, endpoint, hash_key="k3y"):
+            result = operator(hash_fields=["student.email", "key"], output_path=path if to_file else None).execute({})
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if to_file else result
+        expected = hmac.new(b"k3y", b"s4@example.edu", "sha256").hexdigest()
+        assert rows[4]["student"]["email"] == expected
+        assert rows[4]["key"] == hmac.new(b"k3y", b"4", "sha256").hexdigest()
+        assert "example.edu" not in json.dumps(rows)
+
+    def test_hash_fields_without_a_key_fail_before_the_first_request(self, operator, endpoint, serve, tmp_path):
+        for path in (None, tmp_path / "rows.csv"):
+            with serve(ROWS, endpoint) as catalog, pytest.raises(CatalogParameterError, match="hash_key") as caught:
+                operator(hash_fields=["student.email"], output_path=path).execute({})
+            assert isinstance(caught.value, AirflowFailException)
+            assert not catalog.requests
+
+    @pytest.mark.parametrize("to_file", [False, True])
+    def test_what_matches_nothing_is_one_warning(self, operator, endpoint, serve, tmp_path, caplog, to_file):
+        parameters = {"fields": ["key", "typo"], "drop_fields": ["oops"], "hash_fields": ["key", "ouch"]}
+        with serve(ROWS, endpoint, hash_key="k"):
+            operator(output_path=tmp_path / "rows.csv" if to_file else None, **parameters).execute({})
+        [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert all(name in warning for name in ("fields 'typo'", "drop_fields 'oops'", "hash_fields 'ouch'"))
+        assert "'key'" not in warning
+
+
+class TestFiles:
+    @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet"])
+    def test_the_file_and_its_manifest(self, operator, endpoint, serve, tmp_path, suffix):
+        path = tmp_path / "new" / f"rows.{suffix}"
+        with serve(ROWS, endpoint):
+            manifest = operator(output_path=str(path), filters={"account_ids": "3"}).execute({})
+        content = path.read_bytes()
+        assert manifest["endpoint"] == endpoint
+        assert manifest["path"] == str(path)
+        assert manifest["format"] == suffix.removesuffix(".gz")
+        assert manifest["row_count"] == 25
+        assert manifest["size_bytes"] == len(content)
+        assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+        assert manifest["filters"] == {"account_ids": [3]}
+        assert manifest["pages"] == 3
+        assert manifest["started_at"] < manifest["finished_at"]
+        assert set(manifest) == {
+            "endpoint", "path", "format", "row_count", "size_bytes", "sha256", "columns", "filters", "pages",
+            "started_at", "finished_at",
+        }  # fmt: skip
+        text = gzip.decompress(content) if suffix.endswith(".gz") else content
+        flat = ["key", "student_id", "student_email", "student_tags", "price", "big"]
+        if "jsonl" in suffix:
+            assert [json.loads(line) for line in text.splitlines()] == ROWS
+            assert manifest["columns"] == ["key", "student", "price", "big"]
+            return
+        assert manifest["columns"][-6:] == flat
+        if "csv" in suffix:
+            rows = list(csv.DictReader(text.decode().splitlines()))
+            assert list(rows[0])[-6:] == flat
+            assert rows[4]["student_email"] == "s4@example.edu"
+            assert json.loads(rows[4]["student_tags"]) == ["a", 4]
+            assert rows[4]["big"] == str(10**18 + 4)
+        else:
+            table = pq.read_table(path)
+            assert table.column_names[-6:] == flat
+            assert table["big"].to_pylist() == [row["big"] for row in ROWS]
+            assert table.schema.metadata[b"endpoint"] == endpoint.encode()
+
+    def test_output_format_goes_before_the_suffix(self, operator, endpoint, serve, tmp_path):
+        path = tmp_path / "rows.txt"
+        with serve(ROWS, endpoint):
+            assert operator(output_path=path, output_format="jsonl").execute({})["format"] == "jsonl"
+        assert len(path.read_text().splitlines()) == 25
+
+    @pytest.mark.parametrize("wrap", [str, "file://{}".format, lambda path: ObjectStoragePath(f"file://{path}")])
+    def test_kinds_of_paths(self, operator, endpoint, serve, tmp_path, wrap):
+        with serve(ROWS, endpoint):
+            operator(output_path=wrap(tmp_path / "rows.jsonl")).execute({})
+        assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 25
+
+    def test_an_object_store(self, operator, endpoint, serve):
+        store = MemoryFileSystem()
+        attach("memory", conn_id="store", fs=store)
+        with serve(ROWS, endpoint):
+            manifest = operator(output_path=f"memory://store@bucket/{endpoint}/rows.csv").execute({})
+        assert manifest["path"] == f"memory://store@bucket/{endpoint}/rows.csv"
+        assert len(store.cat_file(f"bucket/{endpoint}/rows.csv").splitlines()) == 26
+
+    def test_field_types(self, operator, endpoint, serve, tmp_path, caplog):
+        with serve(ROWS, endpoint):
+            operator(
+                output_path=tmp_path / "rows.parquet", field_types={"price": "decimal(12,2)", "student_x": "int64"}
+            ).execute({})
+        assert pq.read_schema(tmp_path / "rows.parquet").field("price").type == pa.decimal128(12, 2)
+        assert "field_types 'student_x'" in caplog.text
+
+    @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+    @pytest.mark.parametrize("on_empty", ["write", "skip", "fail"])
+    def test_no_rows(self, operator, endpoint, serve, tmp_path, suffix, on_empty):
+        path = tmp_path / f"rows.{suffix}"
+        path.write_text("earlier")
+        with serve([], endpoint):
+            pull = operator(output_path=path, on_empty=on_empty)
+            if on_empty == "write":
+                assert pull.execute({})["row_count"] == 0
+                assert path.read_bytes() != b"earlier"
+                if suffix == "parquet":
+                    table = pq.read_table(path)
+                    assert table.num_rows == 0
+                    documented = [column.path.replace(".", "_") for column in ENDPOINTS[endpoint].columns]
+                    assert table.column_names == documented
+                return
+            with pytest.raises(AirflowSkipException if on_empty == "skip" else CatalogError):
+                pull.execute({})
+        assert path.read_text() == "earlier"
+
+    @pytest.mark.parametrize("suffix", ["jsonl", "csv.gz", "parquet"])
+    def test_a_failure_leaves_the_earlier_file(self, operator, endpoint, connection, tmp_path, suffix):
+        path = tmp_path / f"rows.{suffix}"
+        path.write_text("earlier")
+
+        def answer(request):
+            if request.page == 3:
+                return Answer({"error": "no"}, 400)
+            return paged(ROWS, Paging(most=10), endpoint)(request)
+
+        with stand_in(answer) as catalog:
+            connection(catalog.url)
+            with pytest.raises(CatalogRequestError):
+                operator(output_path=path).execute({})
+        assert path.read_text() == "earlier"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_data_that_moves_starts_over_with_an_empty_spool(self, operator, endpoint, connection, tmp_path, caplog):
+        asked = []
+
+        def answer(request):
+            asked.append(request.page)
+            count = 60 if 4 in asked else 40  # page 4 of the first read finds more rows than there were
+            return paged([{"n": n} for n in range(count)], Paging(most=10), endpoint)(request)
+
+        with stand_in(answer) as catalog:
+            connection(catalog.url)
+            manifest = operator(output_path=tmp_path / "rows.jsonl", max_concurrency=1).execute({})
+        assert manifest["row_count"] == 60
+        assert (tmp_path / "rows.jsonl").read_text().splitlines() == [f'{{"n":{n}}}' for n in range(60)]
+        assert "reading again from the start" in caplog.text
+
+    def test_data_that_never_stops_moving(self, operator, endpoint, connection, tmp_path):
+        reads = []
+
+        def answer(request):
+            if request.page is None:
+                reads.append(1)
+            count = 40 if request.page is None else 60
+            return paged([{"n": n} for n in range(count)], Paging(most=10), endpoint)(request)
+
+        with stand_in(answer) as catalog:
+            connection(catalog.url)
+            with pytest.raises(CatalogPaginationError, match="moved") as caught:
+                operator(output_path=tmp_path / "rows.jsonl").execute({})
+        assert len(reads) == 3
+        assert not isinstance(caught.value, AirflowFailException), "a later retry may find it at rest"
+        assert not list(tmp_path.iterdir())
+
+    def test_running_again_replaces_its_own_file_only(self, operator, endpoint, serve, tmp_path):
+        (tmp_path / "other.jsonl").write_text("other")
+        for rows in (ROWS, ROWS[:3]):
+            with serve(rows, endpoint):
+                operator(output_path=tmp_path / "rows.jsonl").execute({})
+        assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 3
+        assert (tmp_path / "other.jsonl").read_text() == "other"
+
+    def test_a_place_that_cannot_be_written_fails_before_the_first_request(self, operator, endpoint, serve, tmp_path):
+        (tmp_path / "file").touch()
+        for path in (tmp_path, "/proc/none/rows.csv"):
+            with serve(ROWS, endpoint) as catalog, pytest.raises((CatalogParameterError, CatalogStorageError)):
+                operator(output_path=f"{path}", output_format="csv").execute({})
+            assert not catalog.requests
+
+    @pytest.mark.parametrize("count", [1, 1000])
+    def test_the_manifest_stays_small(self, operator, endpoint, serve, tmp_path, count):
+        rows = [{f"column_with_a_long_name_{n}": n for n in range(count)}]
+        ids = list(range(10**9, 10**9 + count))
+        with serve(rows, endpoint) as catalog:
+            manifest = operator(output_path=tmp_path / "rows.csv", filters={"account_ids": ids}).execute({})
+        assert catalog.requests[0].filters == {"account_ids": ids}
+        assert len(json.dumps(manifest)) < 4096
+        columns = len(ENDPOINTS[endpoint].columns) + count
+        if count == 1:
+            assert len(manifest["columns"]) == columns
+            assert manifest["filters"] == {"account_ids": ids}
+        else:
+            kept = len(manifest["columns"]) - 1
+            assert manifest["columns"][-1] == f"... and {columns - kept} more"
+            assert manifest["filters"]["account_ids"][-1].startswith("... and ")
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("answer", "error", "is_final"),
+        [
+            (Answer(b"denied", 401), CatalogAuthError, True),
+            (Answer(b"no", 422), CatalogRequestError, True),
+            (Answer(status=503), CatalogUnavailableError, False),
+        ],
+    )
+    @pytest.mark.usefixtures("no_backoff")
+    def test_what_a_retry_cannot_mend_fails_without_airflows_retries(
+        self, operator, connection, answer, error, is_final
+    ):
+        with stand_in(lambda request: answer) as catalog:
+            connection(catalog.url)
+            with pytest.raises(error) as caught:
+                operator().execute({})
+        assert isinstance(caught.value, AirflowFailException) is is_final
+        assert (caught.value.endpoint, caught.value.status) == (operator().endpoint, answer.status)
+
+    def test_filter_values_fail_before_the_first_request(self, operator, endpoint, serve):
+        with serve(ROWS, endpoint) as catalog, pytest.raises(CatalogFilterError, match="account_ids") as caught:
+            operator(filters={"account_ids": "one"}).execute({})
+        assert isinstance(caught.value, AirflowFailException)
+        assert not catalog.requests
+
+    @pytest.mark.parametrize(
+        ("parameters", "says"),
+        [
+            ({"filters": {"acount_ids": 1}}, "did you mean 'account_ids'"),
+            ({"output_path": "/data/rows.parqet"}, "does not end in"),
+            ({"output_path": "/data/{{ ds }}/rows.{{ x }}.json"}, "does not end in"),
+            ({"output_path": "/data/rows.csv", "output_format": "xlsx"}, "output_format='xlsx'"),
+            ({"output_path": "/data/"}, "names a folder"),
+            ({"output_format": "xlsx"}, "output_format"),
+            ({"fields": "product"}, "fields must be a list"),
+            ({"drop_fields": ["a..b"]}, "drop_fields"),
+            ({"hash_fields": [1]}, "hash_fields"),
+            ({"field_types": {"price": "money"}}, "'money'"),
+            ({"on_empty": "ignore"}, "on_empty is 'ignore'"),
+            ({"page_size": 101}, "page_size is 101"),
+            ({"max_concurrency": 0}, "max_concurrency is 0"),
+            ({"max_xcom_bytes": "1 MB"}, "max_xcom_bytes is '1 MB'"),
+            ({"max_xcom_bytes": 0}, "max_xcom_bytes is 0"),
+        ],
+    )
+    def test_what_is_known_then_fails_when_the_dag_is_parsed(self, operator, parameters, says):
+        with pytest.raises(CatalogParameterError, match=says):
+            operator(**parameters)
+
+    def test_a_parameter_that_does_not_exist(self, operator):
+        with pytest.raises(TypeError, match="filter"):
+            operator(filter={})
+
+
+class TestAirflow:
+    def test_templates(self, operator, endpoint, serve, tmp_path, connection):
+        with serve(ROWS, endpoint) as catalog:
+            connection(catalog.url, conn_id="c_7")
+            pull = operator(
+                catalog_conn_id="c_{{ n }}",
+                filters={"account_ids": ["{{ n }}", "{{ n + 1 }}"]},
+                output_path=str(tmp_path / "{{ n }}" / "rows.{{ suffix }}"),
+            )
+            pull.render_template_fields({"n": 7, "suffix": "csv"})
+            manifest = pull.execute({})
+        assert manifest["path"] == str(tmp_path / "7" / "rows.csv")
+        assert manifest["filters"] == {"account_ids": [7, 8]}
+
+    def test_filters_from_one_template(self, operator, endpoint, serve):
+        with serve(ROWS, endpoint) as catalog:
+            pull = operator(filters="{{ conf | tojson }}")
+            pull.render_template_fields({"conf": {"account_ids": [5]}})
+            pull.execute({})
+        assert catalog.requests[0].filters == {"account_ids": [5]}
+
+    def test_an_object_storage_path_is_rendered(self, operator, endpoint, serve, tmp_path):
+        with serve(ROWS, endpoint):
+            pull = operator(output_path=ObjectStoragePath(f"file://{tmp_path}/{{{{ n }}}}.jsonl"))
+            pull.render_template_fields({"n": 7})
+            pull.execute({})
+        assert (tmp_path / "7.jsonl").exists()
+
+    def test_xcom_args_and_mapping_are_accepted_when_the_dag_is_parsed(self, endpoint):
+        with DAG("mapped", schedule=None):
+
+            @task
+            def ids():
+                return [1]
+
+            known = ids()
+            pull = OPERATORS[endpoint](task_id="one", filters={"account_ids": known})
+            OPERATORS[endpoint](task_id="whole", filters=known)
+            mapped = OPERATORS[endpoint].partial(task_id="many", output_format="csv").expand(filters=[{}, {}])
+            with pytest.raises(TypeError, match="unexpected keyword"):
+                OPERATORS[endpoint].partial(task_id="wrong", output_formt="csv").expand(filters=[{}])
+        assert pull.upstream_task_ids == {"ids"}
+        assert mapped.task_id == "many"
+
+    @pytest.mark.parametrize("endpoint", OPERATORS)
+    def test_the_operators_say_what_they_show(self, endpoint):
+        cls = OPERATORS[endpoint]
+        assert issubclass(cls, BaseOperator)
+        assert set(cls.template_fields) == {"catalog_conn_id", "filters", "output_path"}
+        assert cls.template_fields_renderers == {"filters": "json"}
+        assert cls.__doc__
+        assert cls.endpoint == endpoint
