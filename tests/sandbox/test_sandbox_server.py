@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import gc
 import json
 import socket
@@ -158,7 +159,8 @@ def test_every_fault_happens_and_the_server_survives(gzip, post, caplog) -> None
         assert set(outcomes) == FAULTS | {"20 rows"}
         assert [request.status for request in catalog.requests].count(0) == outcomes.count("dropped")
         assert len(catalog.requests) == 120
-    assert not caplog.records, "faults are no errors of the server's"
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert not warnings, "faults are no errors of the server's"
     with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as again:
         assert [outcome(again, post) for _ in range(120)] == outcomes
 
