@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import gc
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -160,7 +160,7 @@ def test_every_fault_happens_and_the_server_survives(gzip, post, caplog) -> None
         assert [request.status for request in catalog.requests].count(0) == outcomes.count("dropped")
         assert len(catalog.requests) == 120
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        assert not warnings, "faults are no errors of the server's"
+    assert not warnings, "faults are no errors of the server's"
     with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as again:
         assert [outcome(again, post) for _ in range(120)] == outcomes
 
