@@ -205,6 +205,13 @@ def test_a_symbolic_link_stays_and_leads_to_the_new_file(save, tmp_path):
     assert (tmp_path / "real" / "data.csv").read_bytes() == b"a\r\n1\r\n"
 
 
+def test_gzip_keeps_no_time_and_no_name(save):
+    """Else the same rows, a second later, would have another checksum."""
+    path, _ = save(ROWS[:1], name="out.csv.gz")
+    flags, time = path.read_bytes()[3], path.read_bytes()[4:8]
+    assert (flags, time) == (0, bytes(4))
+
+
 def test_nothing_can_be_written_after_publishing(tmp_path):
     with new_output(tmp_path / "out.jsonl") as output:
         output.write([{"a": 1}])
