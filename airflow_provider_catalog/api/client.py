@@ -49,12 +49,13 @@ class CatalogClient:
     Reads one Catalog's analytics. Knows nothing of Airflow; may be used from several threads at once.
 
     :param settings: which Catalog, and how to talk to it.
+    :param gate: closed while the server asks for patience; share one among clients that should wait together.
     """
 
-    def __init__(self, settings: CatalogSettings) -> None:
+    def __init__(self, settings: CatalogSettings, gate: Gate | None = None) -> None:
         self.settings = settings
         self._token = settings.token.get_secret_value()
-        self._gate = Gate()
+        self._gate = gate or Gate()
         self._session = self._new_session()
 
     def __repr__(self) -> str:
