@@ -202,6 +202,7 @@ class TestFiles:
             manifest = operator(output_path=f"memory://store@bucket/{endpoint}/rows.csv").execute({})
         assert manifest["path"] == f"memory://store@bucket/{endpoint}/rows.csv"
         assert len(store.cat_file(f"bucket/{endpoint}/rows.csv").splitlines()) == 26
+        store.rm("bucket", recursive=True)  # it is one store for the whole process
 
     def test_field_types(self, operator, endpoint, serve, tmp_path, caplog):
         with serve(ROWS, endpoint):
