@@ -1,0 +1,39 @@
+"""What parsing a DAG costs: our own modules, and nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import sys
+from airflow.sdk import BaseOperator, DAG
+before = set(sys.modules)
+import airflow_provider_catalog.operators.analytics as analytics
+analytics.CatalogOrdersAnalyticsOperator(
+    task_id="pull", filters={"order_fee": "FREE"}, output_path="/x/{{ ds }}.parquet"
+)
+print(*sorted(name for name in set(sys.modules) - before if not name.startswith("airflow_provider_catalog")))
+"""
+
+
+def new_modules(script: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_the_operators_imports_little_else():
+    modules = new_modules(SCRIPT)
+    heavy = {"requests", "urllib3", "pyarrow", "pandas", "numpy", "s3fs", "gcsfs", "adlfs", "fastapi", "uvicorn"}
+    assert not {name.partition(".")[0] for name in modules} & heavy
+    assert len(modules) <= 10, "something new is imported when a DAG is parsed; is it cheap?"
+
+
+def test_the_provider_info_and_the_sandbox_import_nothing_of_airflow():
+    script = """
+import sys
+import airflow_provider_catalog.get_provider_info, airflow_provider_catalog.sandbox.app
+import airflow_provider_catalog.api.client
+print(*sys.modules)
+"""
+    assert "airflow" not in {name.partition(".")[0] for name in new_modules(script)}
