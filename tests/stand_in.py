@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -71,8 +72,8 @@ class StandIn:
 
 
 @contextmanager
-def stand_in(answer: Callable[[Request], Answer]) -> Iterator[StandIn]:
-    """Serve ``answer`` on a free port of this machine."""
+def stand_in(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
+    """Serve ``answer`` on a free port of this machine, with TLS where there is a context for it."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -132,7 +133,9 @@ def stand_in(answer: Callable[[Request], Answer]) -> Iterator[StandIn]:
             """A client that went away is what some tests are about."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        catalog = StandIn(f"http://127.0.0.1:{server.server_address[1]}")
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        catalog = StandIn(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
