@@ -53,7 +53,7 @@ def test_a_ca_bundle_of_the_connection(connect, certificate):
 
 def test_a_certificate_that_nobody_vouches_for(connect, certificate, no_backoff):
     with stand_in(paged([], Paging(), "orders"), certificate[1]) as catalog:
-        with pytest.raises(CatalogUnavailableError, match="TLS failed.*self-signed"):
+        with pytest.raises(CatalogUnavailableError, match=r"TLS failed.*self-signed"):
             read(connect(catalog.url))
     assert not catalog.requests, "the token stays here"
 
