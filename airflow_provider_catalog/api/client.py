@@ -140,10 +140,10 @@ class CatalogClient:
         return f"{self.settings.base_url}{path}?per_page={page_size or self.settings.page_size}"
 
     def _fetch(self, endpoint: Endpoint, content: _Content, abandoned: threading.Event, url: str) -> Page:
-        target, own = urlsplit(url), urlsplit(self.settings.base_url)
-        if (target.scheme, target.netloc) != (own.scheme, own.netloc):
+        if _origin(url) != _origin(self.settings.base_url):
+            scheme, host, port = _origin(url)
             raise CatalogPaginationError(
-                f"{endpoint.name}: the link to the next page leads to {target.scheme}://{target.hostname}, not to "
+                f"{endpoint.name}: the link to the next page leads to {scheme}://{host}:{port}, not to "
                 f"{self.settings.base_url}; it is not followed, since the token would go along",
                 endpoint=endpoint.name,
                 retryable=False,
@@ -203,6 +203,12 @@ class CatalogClient:
 
 
 _Content = tuple[bytes, str]
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port, which say whether two URLs lead to the same server."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _form_fields(filters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -142,6 +142,17 @@ def test_a_strange_link_header_is_an_error_or_ignored(connect, header):
             assert error.endpoint == "orders"
 
 
+def test_the_same_origin_may_be_written_in_another_way(connect):
+    def answer(request):
+        port = request.headers["host"].rpartition(":")[2]
+        header = {"Link": f'<HTTP://LOCALHOST:0{port}/x?page=2>; rel="next"'} if request.page is None else {}
+        return Answer({"orders": [{"page": request.page}]}, headers=header)
+
+    with stand_in(answer) as catalog:
+        client = connect(catalog.url.replace("127.0.0.1", "localhost"))
+        assert read(client) == [{"page": None}, {"page": 2}]
+
+
 def test_links_that_lead_in_a_circle(connect):
     def answer(request):
         number = request.page or 1
