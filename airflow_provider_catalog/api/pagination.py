@@ -54,7 +54,8 @@ def paging_links(base_url: str, links: Mapping[str, Mapping[str, str]]) -> dict[
         for relation in relations.lower().split():  # one link may have several relations (RFC 8288)
             if relation in ("next", "prev", "first", "last"):
                 try:
-                    found[relation] = urljoin(base_url, link["url"])
+                    found[relation] = url = urljoin(base_url, link["url"])
+                    _ = urlsplit(url).port  # raises when it is not one
                 except ValueError:
                     message = f"the server's link to the {relation} page is not a URL"
                     raise CatalogPaginationError(message, retryable=False) from None

@@ -127,7 +127,16 @@ def test_a_link_to_another_origin_is_refused_before_a_request(connect, target):
 
 
 @pytest.mark.parametrize(
-    "header", ["<http://[::1>; rel=next", "<", "garbage", ";;;", '<a>; rel="next', '<?page=2>; rel="nofollow"']
+    "header",
+    [
+        "<http://[::1>; rel=next",
+        "<http://127.0.0.1:99999/>; rel=next",
+        "<",
+        "garbage",
+        ";;;",
+        '<a>; rel="next',
+        '<?page=2>; rel="nofollow"',
+    ],
 )
 def test_a_strange_link_header_is_an_error_or_ignored(connect, header):
     rows = made_up_rows(3)
