@@ -9,6 +9,41 @@ HOOK_NAME = "Instructure Catalog"
 
 HOOK_MODULE = "airflow_provider_catalog.hooks.catalog"
 OPERATORS_MODULE = "airflow_provider_catalog.operators.analytics"
+LINK = "airflow_provider_catalog.links.CatalogAnalyticsLink"
+
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "login", "port"],
+    "relabeling": {"host": "Catalog URL", "password": "API token"},
+    "placeholders": {
+        "host": "https://NAME.catalog.instructure.com",
+        "password": "made at https://HOST/admin/api_keys",
+    },
+}
+"""How the connection form shows the fields that every connection has."""
+
+CONNECTION_FIELDS: dict[str, Any] = {
+    "timeout": {
+        "label": "Request timeout (s)",
+        "description": "Seconds to wait for the Catalog's answer before asking again: 1 to 3600.",
+        "schema": {"type": ["number", "null"], "default": 60, "minimum": 1, "maximum": 3600},
+    },
+    "page_size": {
+        "label": "Page size",
+        "description": "Rows asked for in one request: 1 to 100, the API's maximum.",
+        "schema": {"type": ["integer", "null"], "default": 100, "minimum": 1, "maximum": 100},
+    },
+    "max_concurrency": {
+        "label": "Concurrent requests",
+        "description": "Requests that one task makes at the same time: 1 to 32.",
+        "schema": {"type": ["integer", "null"], "default": 4, "minimum": 1, "maximum": 32},
+    },
+    "hash_key": {
+        "label": "Hash key",
+        "description": "Needed for hash_fields only: a long secret text. Keep it, for another key gives other hashes.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+}
+"""The connection form's own fields, stored in the connection's extra; the hook tells Airflow 3.0 and 3.1 of them."""
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -26,44 +61,14 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": HOOK_NAME, "python-modules": [HOOK_MODULE]}],
         "operators": [{"integration-name": HOOK_NAME, "python-modules": [OPERATORS_MODULE]}],
+        "extra-links": [LINK],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,
                 "hook-class-name": f"{HOOK_MODULE}.CatalogHook",
                 "hook-name": HOOK_NAME,
-                "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "login", "port"],
-                    "relabeling": {"host": "Catalog URL", "password": "API token"},
-                    "placeholders": {
-                        "host": "https://NAME.catalog.instructure.com",
-                        "password": "made at https://HOST/admin/api_keys",
-                    },
-                },
-                "conn-fields": _CONNECTION_FIELDS,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "conn-fields": CONNECTION_FIELDS,
             }
         ],
     }
-
-
-_CONNECTION_FIELDS: dict[str, Any] = {
-    "timeout": {
-        "label": "Request timeout (s)",
-        "description": "Seconds without a byte after which a request is given up and tried again.",
-        "schema": {"type": ["number", "null"], "default": 60, "minimum": 1, "maximum": 3600},
-    },
-    "page_size": {
-        "label": "Page size",
-        "description": "Rows asked for in one request; the API's maximum is 100.",
-        "schema": {"type": ["integer", "null"], "default": 100, "minimum": 1, "maximum": 100},
-    },
-    "max_concurrency": {
-        "label": "Concurrent requests",
-        "description": "Requests that one task makes at once, where the Catalog tells how many pages there are.",
-        "schema": {"type": ["integer", "null"], "default": 4, "minimum": 1, "maximum": 32},
-    },
-    "hash_key": {
-        "label": "Hash key",
-        "description": "Key of the HMAC that the operators' hash_fields uses. Keep it: another key gives other hashes.",
-        "schema": {"type": ["string", "null"], "format": "password"},
-    },
-}

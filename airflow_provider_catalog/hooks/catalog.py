@@ -13,7 +13,12 @@ from airflow_provider_catalog.api.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.api.filter_check import check_filters
 from airflow_provider_catalog.api.settings import CatalogSettings, catalog_origin, check_reading_parameters
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.get_provider_info import CONNECTION_TYPE, HOOK_NAME
+from airflow_provider_catalog.get_provider_info import (
+    CONNECTION_FIELDS,
+    CONNECTION_TYPE,
+    HOOK_NAME,
+    UI_FIELD_BEHAVIOUR,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.api.client import CatalogClient
@@ -35,6 +40,28 @@ class CatalogHook(BaseHook):
     default_conn_name = "catalog_default"
     conn_type = CONNECTION_TYPE
     hook_name = HOOK_NAME
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """
+        Return the connection form's own fields, for Airflow 3.0 and 3.1; later versions read them from the metadata.
+
+        Where ``wtforms`` is not installed, Airflow 3.1 puts a stand-in in its place, and Airflow 3.0 shows no fields.
+        """
+        from wtforms import IntegerField, PasswordField  # type: ignore[import-untyped]
+
+        kinds = {"integer": IntegerField, "number": IntegerField, "password": PasswordField}
+        widgets = {}
+        for name, field in CONNECTION_FIELDS.items():
+            schema = field["schema"]
+            kind = kinds[schema.get("format") or schema["type"][0]]
+            widgets[name] = kind(field["label"], description=field["description"], default=schema.get("default"))
+        return widgets
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the form shows the fields that every connection has, for Airflow 3.0 and 3.1."""
+        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
     def __init__(self, catalog_conn_id: str = default_conn_name) -> None:
         super().__init__()

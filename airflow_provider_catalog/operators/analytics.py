@@ -22,6 +22,7 @@ from airflow_provider_catalog.api.retry import again_when_data_moved
 from airflow_provider_catalog.api.settings import check_reading_parameters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.links import CatalogAnalyticsLink
 from airflow_provider_catalog.manifest import build_manifest
 from airflow_provider_catalog.rows import RowTransform
 from airflow_provider_catalog.storage.convert import check_field_types
@@ -86,6 +87,7 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
 
     template_fields: Sequence[str] = ("catalog_conn_id", "filters", "output_path")
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
+    operator_extra_links = (CatalogAnalyticsLink(),)
     ui_color = "#f9e6d8"
 
     def __init__(
