@@ -5,26 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import msgspec
 from airflow.sdk import BaseOperator
 
 from airflow_provider_catalog.airflow_compat import AirflowSkipException, fail_at_once
-from airflow_provider_catalog.api.endpoints import ENDPOINTS, Endpoint, EndpointName
-from airflow_provider_catalog.api.filter_check import check_filter_names, check_filters
+from airflow_provider_catalog.analytics_task import AnalyticsTask, Filters
 from airflow_provider_catalog.api.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
 from airflow_provider_catalog.api.retry import again_when_data_moved
 from airflow_provider_catalog.api.settings import check_reading_parameters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.links import CatalogAnalyticsLink
 from airflow_provider_catalog.manifest import build_manifest
-from airflow_provider_catalog.rows import RowTransform
 from airflow_provider_catalog.storage.convert import check_field_types
 from airflow_provider_catalog.storage.destination import Destination
 from airflow_provider_catalog.storage.output import OutputFile
@@ -38,15 +34,13 @@ log = logging.getLogger(__name__)
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
-Filters = TypeVar("Filters")
-"""The ``TypedDict`` of an endpoint's filters."""
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _ENDS_IN_TEMPLATE = re.compile(r"[%}]\}[^./]*$")
 """A path whose suffix is not known before it is rendered."""
 
 
-class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
+class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]):
     """
     Reads one endpoint of the Analytics API; its subclasses say which.
 
@@ -83,11 +77,7 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
     :raises CatalogStorageError: when the file can't be written.
     """
 
-    endpoint: ClassVar[EndpointName]
-
     template_fields: Sequence[str] = ("catalog_conn_id", "filters", "output_path")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
-    operator_extra_links = (CatalogAnalyticsLink(),)
     ui_color = "#f9e6d8"
 
     def __init__(
@@ -124,9 +114,7 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
 
     def _check_parameters(self) -> None:
         """Check what is known when the DAG is parsed: all but what templates and XComs will give."""
-        if isinstance(self.filters, Mapping):
-            check_filter_names(self._spec, self.filters)
-        RowTransform(fields=self.fields, drop_fields=self.drop_fields, hash_fields=self.hash_fields)
+        self._check_names()
         check_field_types(self.field_types)
         check_reading_parameters(self.page_size, self.max_concurrency)
         if self.on_empty not in ("write", "skip", "fail"):
@@ -139,15 +127,6 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
         else:
             Destination.parse("any.csv", self.output_format)  # the path is told later
 
-    @property
-    def _spec(self) -> Endpoint:
-        return ENDPOINTS[self.endpoint]
-
-    @cached_property
-    def hook(self) -> CatalogHook:
-        """The hook, with its connection."""
-        return CatalogHook(self.catalog_conn_id)
-
     def execute(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
         """
         Read the rows, and return them or the manifest of the file that holds them.
@@ -155,7 +134,7 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
         :raises CatalogError: as the class says; what a retry cannot mend fails the task at once.
         """
         with fail_at_once():
-            filters = check_filters(self._spec, self.filters)  # type: ignore[arg-type]  # it is a dict
+            filters = self._checked_filters()
             if self.output_path is None:
                 return again_when_data_moved(lambda: self._collect(filters), self.endpoint)
             destination = Destination.parse(self.output_path, self.output_format)
@@ -175,8 +154,8 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
                     if size > self.max_xcom_bytes:
                         raise CatalogParameterError(
                             f"{self.endpoint}: the first {len(rows):,} rows are {size:,} bytes of JSON, over "
-                            f"max_xcom_bytes={self.max_xcom_bytes:,}; nothing was pushed. Set output_path to write rows "
-                            "to a file, or ask for less with filters, fields or drop_fields",
+                            f"max_xcom_bytes={self.max_xcom_bytes:,}; nothing was pushed. Set output_path to write "
+                            "rows to a file, or ask for less with filters, fields or drop_fields",
                             endpoint=self.endpoint,
                         )
         self._warn_of_unmatched(transform.unmatched())
@@ -211,17 +190,6 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
         log.info("Catalog %s: %d rows, %d bytes to %s", self.endpoint, row_count, info.size_bytes, destination.path)
         return manifest
 
-    def _transform(self) -> RowTransform:
-        key = self.hook.settings.hash_key
-        transform = RowTransform(
-            fields=self.fields,
-            drop_fields=self.drop_fields,
-            hash_fields=self.hash_fields,
-            hash_key=key.get_secret_value() if key else None,
-        )
-        transform.check_hash_key()
-        return transform
-
     def _read_pages(self, filters: dict[str, Any]) -> Generator[Page, None, None]:
         return self.hook.get_conn().read_pages(
             self._spec, filters, page_size=self.page_size, max_concurrency=self.max_concurrency
@@ -234,11 +202,6 @@ class CatalogAnalyticsBaseOperator(BaseOperator, Generic[Filters]):
         if self.on_empty == "skip":
             raise AirflowSkipException(message)
         raise CatalogError(message, endpoint=self.endpoint)
-
-    def _warn_of_unmatched(self, unmatched: list[tuple[str, str]]) -> None:
-        if unmatched:
-            names = ", ".join(f"{parameter} {path!r}" for parameter, path in unmatched)
-            log.warning("Catalog %s: matched nothing in any row: %s", self.endpoint, names)
 
 
 class CatalogProductsAnalyticsOperator(CatalogAnalyticsBaseOperator[ProductsFilters]):

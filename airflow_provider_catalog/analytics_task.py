@@ -1,0 +1,71 @@
+"""What the operators and the sensors of the four endpoints have in common: filters, and what is kept of a row."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+from airflow.sdk import BaseOperatorLink
+
+from airflow_provider_catalog.api.endpoints import ENDPOINTS, Endpoint, EndpointName
+from airflow_provider_catalog.api.filter_check import check_filter_names, check_filters
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.links import CatalogAnalyticsLink
+from airflow_provider_catalog.rows import RowTransform
+
+log = logging.getLogger(__name__)
+
+Filters = TypeVar("Filters")
+"""The ``TypedDict`` of an endpoint's filters."""
+
+
+class AnalyticsTask:
+    """A task that reads one endpoint; stands before Airflow's own class among the bases."""
+
+    endpoint: ClassVar[EndpointName]
+
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
+    operator_extra_links: Collection[BaseOperatorLink] = (CatalogAnalyticsLink(),)
+
+    catalog_conn_id: str
+    filters: Any
+    fields: list[str] | None
+    drop_fields: list[str] | None
+    hash_fields: list[str] | None
+
+    @property
+    def _spec(self) -> Endpoint:
+        return ENDPOINTS[self.endpoint]
+
+    @cached_property
+    def hook(self) -> CatalogHook:
+        """The hook, with its connection."""
+        return CatalogHook(self.catalog_conn_id)
+
+    def _check_names(self) -> None:
+        """Check what is known when the DAG is parsed: names of filters, and paths of fields."""
+        if isinstance(self.filters, Mapping):
+            check_filter_names(self._spec, self.filters)
+        RowTransform(fields=self.fields, drop_fields=self.drop_fields, hash_fields=self.hash_fields)
+
+    def _checked_filters(self) -> dict[str, Any]:
+        """Check the rendered filters, and return them as they are sent."""
+        return check_filters(self._spec, self.filters)
+
+    def _transform(self) -> RowTransform:
+        key = self.hook.settings.hash_key
+        transform = RowTransform(
+            fields=self.fields,
+            drop_fields=self.drop_fields,
+            hash_fields=self.hash_fields,
+            hash_key=key.get_secret_value() if key else None,
+        )
+        transform.check_hash_key()
+        return transform
+
+    def _warn_of_unmatched(self, unmatched: list[tuple[str, str]]) -> None:
+        if unmatched:
+            names = ", ".join(f"{parameter} {path!r}" for parameter, path in unmatched)
+            log.warning("Catalog %s: matched nothing in any row: %s", self.endpoint, names)
