@@ -22,7 +22,7 @@ from airflow_provider_catalog.api.progress import Progress
 from airflow_provider_catalog.api.responses import check_is_json, check_status, receive_rows, transport_errors
 from airflow_provider_catalog.api.retry import Gate, again_when_data_moved, with_retries
 from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
-from airflow_provider_catalog.errors import CatalogPaginationError
+from airflow_provider_catalog.errors import CatalogPaginationError, CatalogParameterError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect, where the timeout for a request is not shorter."""
@@ -130,6 +130,24 @@ class CatalogClient:
         with transport_errors(timeout), self._send(method, url, content, timeout) as response:
             check_status(response, path, self._token)
             check_is_json(response, path)
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, content_type: str | None = None, *, timeout: float
+    ) -> requests.Response:
+        """
+        Make one request of any kind and return the response as it is, unread, whatever its status.
+
+        For finding out how a Catalog behaves; rows are read with :meth:`read_pages`. Close the response after use.
+
+        :param path: with its query, such as ``/api/v1/analytics/orders?page=2``.
+        :param timeout: seconds without a byte after which it is given up.
+        :raises CatalogParameterError: for a path that doesn't start with ``/``: it might lead to another host.
+        :raises requests.RequestException: when there is no answer.
+        """
+        if not path.startswith("/"):
+            raise CatalogParameterError("path does not start with /; give one such as /api/v1/analytics/orders")
+        content = None if body is None or content_type is None else (body, content_type)
+        return self._send(method, f"{self.settings.base_url}{path}", content, timeout)
 
     def close(self) -> None:
         """Close the pooled connections."""
