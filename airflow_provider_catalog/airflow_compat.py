@@ -10,18 +10,28 @@ from airflow_provider_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseHook
-    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 else:
     try:
         from airflow.sdk import BaseHook
     except ImportError:  # Airflow 3.0
         from airflow.hooks.base import BaseHook
     try:
-        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+        from airflow.sdk.configuration import conf
+        from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
     except ImportError:  # Airflow 3.0 and 3.1
-        from airflow.exceptions import AirflowFailException, AirflowSkipException
+        from airflow.configuration import conf
+        from airflow.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-__all__ = ["AirflowFailException", "AirflowSkipException", "BaseHook", "fail_at_once"]
+__all__ = [
+    "AirflowFailException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "BaseHook",
+    "conf",
+    "fail_at_once",
+]
 
 
 @contextmanager

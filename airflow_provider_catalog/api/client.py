@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -20,7 +21,7 @@ from airflow_provider_catalog.api.endpoints import Endpoint
 from airflow_provider_catalog.api.pagination import NumberedPages, Page, page_name, paging_links, read_pages
 from airflow_provider_catalog.api.progress import Progress
 from airflow_provider_catalog.api.responses import check_is_json, check_status, receive_rows, transport_errors
-from airflow_provider_catalog.api.retry import Gate, again_when_data_moved, with_retries
+from airflow_provider_catalog.api.retry import MAX_TRIES, Gate, again_when_data_moved, with_retries
 from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
 from airflow_provider_catalog.errors import CatalogPaginationError, CatalogParameterError
 
@@ -50,10 +51,21 @@ class CatalogClient:
 
     :param settings: which Catalog, and how to talk to it.
     :param gate: closed while the server asks for patience; share one among clients that should wait together.
+    :param max_tries: how often a request is made before it counts as failed; 1 for whoever asks again later anyway.
+    :param pool_size: connections that are kept open for the next request.
     """
 
-    def __init__(self, settings: CatalogSettings, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        settings: CatalogSettings,
+        gate: Gate | None = None,
+        *,
+        max_tries: int = MAX_TRIES,
+        pool_size: int = MAX_CONCURRENCY,
+    ) -> None:
         self.settings = settings
+        self._max_tries = max_tries
+        self._pool_size = pool_size
         self._token = settings.token.get_secret_value()
         self._gate = gate or Gate()
         self._session = self._new_session()
@@ -104,18 +116,49 @@ class CatalogClient:
 
         :raises CatalogError: as :meth:`read_pages` does.
         """
-        return again_when_data_moved(partial(self._count_once, endpoint, filters), endpoint.name)
+        return self.first_page(endpoint, filters)[1]
 
-    def _count_once(self, endpoint: Endpoint, filters: Mapping[str, Any]) -> int:
-        fetch = partial(self._fetch, endpoint, self._encode(filters), threading.Event())
+    def first_page(
+        self,
+        endpoint: Endpoint,
+        filters: Mapping[str, Any],
+        *,
+        enough: int | None = None,
+        abandoned: threading.Event | None = None,
+    ) -> tuple[Page, int]:
+        """
+        Return the first page, and how many rows match, in as few requests as the links allow.
+
+        :param enough: no more is asked for once so many rows are known of, so the number may be too small from there
+            on; it is exact where ``None``.
+        :param abandoned: set when nobody wants the answer any more.
+        :raises CatalogError: as :meth:`read_pages` does; data that moves is counted again, at most twice.
+        """
+        count = partial(self._count_once, endpoint, filters, enough, abandoned or threading.Event())
+        return again_when_data_moved(count, endpoint.name)
+
+    def _count_once(
+        self, endpoint: Endpoint, filters: Mapping[str, Any], enough: int | None, abandoned: threading.Event
+    ) -> tuple[Page, int]:
+        fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned)
+        limit = math.inf if enough is None else enough
         with _naming(endpoint):
             first = fetch(self._url(endpoint, None))
+            count = first.content.count
             numbered = NumberedPages.after(first)
-            if not numbered:
-                return sum(page.content.count for page in read_pages(fetch, first, max_concurrency=1))
-            last = fetch(numbered.last_url)
-            numbered.check(last)
-            return first.content.count * len(numbered) + last.content.count
+            if count >= limit:
+                return first, count
+            if numbered:
+                last = fetch(numbered.last_url)
+                numbered.check(last)
+                return first, count * len(numbered) + last.content.count
+            with closing(read_pages(fetch, first, max_concurrency=1)) as pages:
+                next(pages)  # the first one, which is counted
+                for page in pages:
+                    count += page.content.count
+                    if count >= limit:
+                        break
+            return first, count
 
     def ask(self, method: str, path: str, *, timeout: float) -> None:
         """
@@ -172,6 +215,7 @@ class CatalogClient:
             endpoint=endpoint.name,
             gate=self._gate,
             abandoned=abandoned,
+            max_tries=self._max_tries,
         )
 
     def _try(self, endpoint: Endpoint, content: _Content, url: str) -> Page:
@@ -214,7 +258,7 @@ class CatalogClient:
         session.verify = self.settings.verify
         if self.settings.proxy:
             session.proxies = dict.fromkeys(("http", "https"), self.settings.proxy.get_secret_value())
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=MAX_CONCURRENCY)
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=self._pool_size)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session

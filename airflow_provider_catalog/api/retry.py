@@ -72,13 +72,17 @@ class Gate:
         with self._lock:
             self._opens_at = max(self._opens_at, time.monotonic() + seconds)
 
+    def seconds_left(self) -> float:
+        """Return for how many seconds the gate stays closed; 0 when it is open."""
+        return max(0.0, self._opens_at - time.monotonic())
+
     def pass_through(self, abandoned: threading.Event) -> None:
         """
         Wait until the gate is open.
 
         :raises AbandonedError: when ``abandoned`` is set.
         """
-        while (seconds := self._opens_at - time.monotonic()) > 0:
+        while seconds := self.seconds_left():
             abandoned.wait(seconds)
             if abandoned.is_set():
                 break
@@ -106,15 +110,24 @@ def retry_after_seconds(header: str | None) -> float | None:
     return max(0.0, min(MAX_RETRY_AFTER, seconds))
 
 
-def with_retries(attempt: Callable[[], T], *, what: str, endpoint: str, gate: Gate, abandoned: threading.Event) -> T:
+def with_retries(
+    attempt: Callable[[], T],
+    *,
+    what: str,
+    endpoint: str,
+    gate: Gate,
+    abandoned: threading.Event,
+    max_tries: int = MAX_TRIES,
+) -> T:
     """
-    Call ``attempt`` until it returns, up to :data:`MAX_TRIES` times.
+    Call ``attempt`` until it returns, up to ``max_tries`` times.
 
     :param attempt: raises :class:`TransientError` for what is worth another try.
     :param what: what is asked for, for the log: ``"orders, page 3"``.
     :param endpoint: the endpoint's name, for the error.
     :param gate: shared by all slots of a client.
     :param abandoned: set when nobody wants the answer any more.
+    :param max_tries: 1 for a single try; the gate is closed all the same when the server asks for patience.
     :raises CatalogUnavailableError: when the tries are used up.
     :raises AbandonedError: when ``abandoned`` is set while waiting.
     """
@@ -130,7 +143,7 @@ def with_retries(attempt: Callable[[], T], *, what: str, endpoint: str, gate: Ga
         seconds = state.next_action.sleep if state.next_action else 0.0
         log.warning(
             "Catalog %s: %s; trying again in %.1f s (try %d of %d failed)",
-            what, _error(state), seconds, state.attempt_number, MAX_TRIES,
+            what, _error(state), seconds, state.attempt_number, max_tries,
         )  # fmt: skip
 
     def guarded() -> T:
@@ -138,7 +151,7 @@ def with_retries(attempt: Callable[[], T], *, what: str, endpoint: str, gate: Ga
         return attempt()
 
     retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(MAX_TRIES),
+        stop=tenacity.stop_after_attempt(max_tries),
         wait=wait,
         retry=tenacity.retry_if_exception_type(TransientError),
         sleep=tenacity.sleep_using_event(abandoned),
@@ -148,8 +161,9 @@ def with_retries(attempt: Callable[[], T], *, what: str, endpoint: str, gate: Ga
     try:
         return retrying(guarded)
     except TransientError as error:
+        tries = f" in {max_tries} tries; the last one" if max_tries > 1 else ""
         raise CatalogUnavailableError(
-            f"{what}: no proper answer in {MAX_TRIES} tries; the last one: {error}",
+            f"{what}: no proper answer{tries}: {error}",
             endpoint=endpoint,
             status=error.status,
         ) from error
