@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -23,6 +24,7 @@ from airflow_provider_catalog.api.progress import Progress
 from airflow_provider_catalog.api.responses import check_is_json, check_status, receive_rows, transport_errors
 from airflow_provider_catalog.api.retry import MAX_TRIES, Gate, again_when_data_moved, with_retries
 from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
+from airflow_provider_catalog.api.usage import Usage
 from airflow_provider_catalog.errors import CatalogPaginationError, CatalogParameterError
 
 CONNECT_TIMEOUT = 10.0
@@ -68,6 +70,7 @@ class CatalogClient:
         self._pool_size = pool_size
         self._token = settings.token.get_secret_value()
         self._gate = gate or Gate()
+        self.usage = Usage()
         self._session = self._new_session()
 
     def __repr__(self) -> str:
@@ -103,6 +106,7 @@ class CatalogClient:
                 with closing(pages):
                     for page in pages:
                         progress.add(page)
+                        self.usage.add(rows=page.content.count)
                         yield page
         finally:
             abandoned.set()
@@ -192,6 +196,11 @@ class CatalogClient:
         content = None if body is None or content_type is None else (body, content_type)
         return self._send(method, f"{self.settings.base_url}{path}", content, timeout)
 
+    @property
+    def throttled_seconds(self) -> float:
+        """For how long the server has held back all slots so far; of a gate that is shared, all its clients."""
+        return self._gate.closed_seconds
+
     def close(self) -> None:
         """Close the pooled connections."""
         self._session.close()
@@ -209,8 +218,9 @@ class CatalogClient:
                 endpoint=endpoint.name,
                 retryable=False,
             )
+        tries = itertools.count()
         return with_retries(
-            partial(self._try, endpoint, content, url),
+            lambda: self._try(endpoint, content, url, is_retry=next(tries) > 0),
             what=f"{endpoint.name}, page {page_name(url)}",
             endpoint=endpoint.name,
             gate=self._gate,
@@ -218,7 +228,8 @@ class CatalogClient:
             max_tries=self._max_tries,
         )
 
-    def _try(self, endpoint: Endpoint, content: _Content, url: str) -> Page:
+    def _try(self, endpoint: Endpoint, content: _Content, url: str, *, is_retry: bool) -> Page:
+        self.usage.add(requests=1, retries=int(is_retry))
         timeout = self.settings.timeout
         with transport_errors(timeout), self._send("POST", url, content, timeout) as response:
             check_status(response, endpoint.name, self._token)

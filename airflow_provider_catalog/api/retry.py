@@ -66,11 +66,16 @@ class Gate:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._opens_at = 0.0
+        self.closed_seconds = 0.0
+        """How long it has been closed, or will have been when it opens next."""
 
     def close(self, seconds: float) -> None:
         """Let nobody pass for so many seconds."""
         with self._lock:
-            self._opens_at = max(self._opens_at, time.monotonic() + seconds)
+            now = time.monotonic()
+            opens_at = max(self._opens_at, now + seconds)
+            self.closed_seconds += opens_at - max(self._opens_at, now)
+            self._opens_at = opens_at
 
     def seconds_left(self) -> float:
         """Return for how many seconds the gate stays closed; 0 when it is open."""
