@@ -56,9 +56,29 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Block:
+    """
+    Some successive rows as they stand in the spool.
+
+    :param first_row: the number of the first of them, counted from 1.
+    :param row_counts: how many rows each line holds.
+    :param lines: JSON objects: the number of a column → its values; a column that is missing is all null.
+    """
+
+    first_row: int
+    row_counts: list[int]
+    lines: list[bytes]
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return sum(self.row_counts)
+
+
+@dataclass(frozen=True)
 class Batch:
     """
-    Some successive rows.
+    Some successive rows, decoded.
 
     :param first_row: the number of the first of them, counted from 1.
     :param row_count: how many there are.
@@ -95,7 +115,7 @@ class ColumnSpool:
         self._kinds: dict[Path, Kinds] = {}
         self._objects: set[Path] = set()
         self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(tuple[int, dict[int, Values]])
+        self._decoder = msgspec.json.Decoder(dict[int, Values])
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
 
     def close(self) -> None:
@@ -123,7 +143,7 @@ class ColumnSpool:
         if is_new:
             # Long before the last row, and anew then: a null may yet turn out to be an object.
             _check_clashes(path for path, kinds in self._kinds.items() if kinds.has_values())
-        self._file.write(self._encoder.encode((len(rows), numbered)) + b"\n")
+        self._file.write(b"%d\n%b\n" % (len(rows), self._encoder.encode(numbered)))
 
     def columns(self) -> list[Column]:
         """
@@ -138,25 +158,44 @@ class ColumnSpool:
         _check_clashes(paths)
         return [self._column(path) for path in paths]
 
-    def batches(self, column_count: int) -> Iterator[Batch]:
-        """Yield all rows in order, in batches that bound memory."""
+    def blocks(self, column_count: int) -> Iterator[Block]:
+        """Yield all rows in order, in blocks that bound memory."""
         max_rows = max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, column_count)))
-        paths = list(self._kinds)
-        first_row, row_count, size = 1, 0, 0
-        values: dict[Path, Values] = {}
+        block, row_count, size = Block(1, [], []), 0, 0
         self._file.seek(0)
-        for line in self._file:
-            count, numbered = self._decoder.decode(line)
+        for head in self._file:
+            count, line = int(head), self._file.readline()
             if row_count and (row_count + count > max_rows or size + len(line) > BATCH_BYTES):
-                yield Batch(first_row, row_count, _filled(values, row_count))
-                first_row, row_count, size, values = first_row + row_count, 0, 0, {}
-            for number, column in numbered.items():
+                yield block
+                block, row_count, size = Block(block.first_row + row_count, [], []), 0, 0
+            block.row_counts.append(count)
+            block.lines.append(line)
+            row_count, size = row_count + count, size + len(line)
+        if row_count:
+            yield block
+
+    def batches(self, column_count: int) -> Iterator[Batch]:
+        """Yield all rows in order, decoded, in batches that bound memory."""
+        return map(self.decode, self.blocks(column_count))
+
+    def decode(self, block: Block) -> Batch:
+        """Decode a block."""
+        paths = list(self._kinds)
+        values: dict[Path, Values] = {}
+        row_count = 0
+        for count, line in zip(block.row_counts, block.lines, strict=True):
+            for number, column in self._decoder.decode(line).items():
                 earlier = values.setdefault(paths[number], [])
                 earlier.extend([None] * (row_count - len(earlier)))
                 earlier.extend(column)
-            row_count, size = row_count + count, size + len(line)
-        if row_count:
-            yield Batch(first_row, row_count, _filled(values, row_count))
+            row_count += count
+        for column in values.values():
+            column.extend([None] * (row_count - len(column)))
+        return Batch(block.first_row, row_count, values)
+
+    def keys(self) -> dict[Path, str]:
+        """Return under which key of a line the values of each column stand."""
+        return {path: str(number) for number, path in enumerate(self._kinds)}
 
     def _column(self, path: Path) -> Column:
         name = _name(path)
@@ -215,12 +254,6 @@ def _leaf_paths(row: Row, parent: Path = ()) -> Iterator[Path]:
             yield from _leaf_paths(value, (*parent, key))
         else:
             yield (*parent, key)
-
-
-def _filled(values: dict[Path, Values], row_count: int) -> dict[Path, Values]:
-    for column in values.values():
-        column.extend([None] * (row_count - len(column)))
-    return values
 
 
 def _name(path: Path) -> str:

@@ -42,6 +42,10 @@ class Kinds:
         """Tell whether there was anything but nulls."""
         return bool(self.types - {NULL})
 
+    def fits_int64(self) -> bool:
+        """Tell whether every integer does."""
+        return self.low in INT64 and self.high in INT64
+
     def type_name(self) -> str:
         """
         Return the narrowest type that holds every value exactly; ``"string"`` where only text does.
@@ -75,7 +79,7 @@ class Kinds:
         return None
 
     def _int_type(self) -> str | None:
-        if self.low in INT64 and self.high in INT64:
+        if self.fits_int64():
             return "int64"
         largest = max(-self.low, self.high)
         return f"decimal({len(str(largest))},0)" if largest < 10**_MAX_DECIMAL_DIGITS else None

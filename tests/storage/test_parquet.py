@@ -229,3 +229,33 @@ def test_pyarrows_own_conversions_agree_with_the_others(save):
     slow = pq.read_table(save(careful, endpoint="products", fields=fields, name="slow.parquet")[0])
     assert isinstance(fast, pa.Table)
     assert slow.slice(0, len(rows)).to_pylist() == fast.to_pylist()
+
+
+def test_pandas_is_not_imported_where_it_is_installed(tmp_path):
+    """pyarrow.array would, which takes a second and 60 MB."""
+    import subprocess
+    import sys
+
+    pytest.importorskip("pandas")
+    script = """
+import sys
+from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.rows import RowTransform
+from airflow_provider_catalog.storage.destination import Destination
+from airflow_provider_catalog.storage.output import OutputFile
+row = {"product": {"id": 1, "name": "x"}, "created_at": "2023-06-05T14:46:59+02:00", "revenue": 1.5, "tags": ["a"]}
+with OutputFile(Destination.parse(sys.argv[1]), ENDPOINTS["products"], RowTransform()) as output:
+    output.write([row, {**row, "other": True, "list_price": "10.0"}])
+    print(output.publish().row_count, "pandas" in sys.modules)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "out.parquet")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "2 False\n"
+
+
+def test_a_column_that_comes_and_goes_between_blocks(save, monkeypatch):
+    monkeypatch.setattr("airflow_provider_catalog.storage.columns.BATCH_ROWS", 4)
+    pages = [[{"a": n}] * 3 if n % 3 else [{"b": [str(n)], "c": f"{n}.5"}] * 3 for n in range(12)]
+    rows = [row for page in pages for row in page]
+    path, _ = save(*pages)
+    expected = [{name: row.get(name) for name in ("b", "c", "a")} for row in rows]
+    assert pq.read_table(path).to_pylist() == expected
