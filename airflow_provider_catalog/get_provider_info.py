@@ -9,14 +9,18 @@ HOOK_NAME = "Instructure Catalog"
 
 HOOK_MODULE = "airflow_provider_catalog.hooks.catalog"
 OPERATORS_MODULE = "airflow_provider_catalog.operators.analytics"
+SENSORS_MODULE = "airflow_provider_catalog.sensors.analytics"
+TRIGGERS_MODULE = "airflow_provider_catalog.triggers.analytics"
 LINK = "airflow_provider_catalog.links.CatalogAnalyticsLink"
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["schema", "login", "port"],
+    "hidden-fields": ["schema", "login"],
     "relabeling": {"host": "Catalog URL", "password": "API token"},
     "placeholders": {
         "host": "https://NAME.catalog.instructure.com",
         "password": "made at https://HOST/admin/api_keys",
+        # Airflow 3.3.1 and 3.3.2 refuse to test a connection whose port is empty (apache/airflow#73298).
+        "port": "443 (Airflow 3.3.1 and 3.3.2 need it for Test Connection)",
     },
 }
 """How the connection form shows the fields that every connection has."""
@@ -61,6 +65,8 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": HOOK_NAME, "python-modules": [HOOK_MODULE]}],
         "operators": [{"integration-name": HOOK_NAME, "python-modules": [OPERATORS_MODULE]}],
+        "sensors": [{"integration-name": HOOK_NAME, "python-modules": [SENSORS_MODULE]}],
+        "triggers": [{"integration-name": HOOK_NAME, "python-modules": [TRIGGERS_MODULE]}],
         "extra-links": [LINK],
         "connection-types": [
             {

@@ -120,39 +120,51 @@ class CatalogClient:
 
         :raises CatalogError: as :meth:`read_pages` does.
         """
-        return self.first_page(endpoint, filters)[1]
+        count = partial(self._count_once, endpoint, filters, 0, math.inf, threading.Event())
+        return again_when_data_moved(count, endpoint.name)[1]
 
-    def first_page(
+    def look(
         self,
         endpoint: Endpoint,
         filters: Mapping[str, Any],
         *,
-        enough: int | None = None,
+        wanted: int,
+        exact: bool = True,
         abandoned: threading.Event | None = None,
     ) -> tuple[Page, int]:
         """
-        Return the first page, and how many rows match, in as few requests as the links allow.
+        Return the first page, and how many rows match; for whoever looks again and again whether there are enough.
 
-        :param enough: no more is asked for once so many rows are known of, so the number may be too small from there
-            on; it is exact where ``None``.
+        One request when all the rows are on the first page, two when links tell the last one. Without links a page may
+        be all there is, or the first of many: it is taken for all when it is shorter than was asked for, and of no
+        round size. Else every page is read.
+
+        :param wanted: how many rows are enough.
+        :param exact: whether the number has to be exact when there are more rows than that; else it may be too small.
         :param abandoned: set when nobody wants the answer any more.
         :raises CatalogError: as :meth:`read_pages` does; data that moves is counted again, at most twice.
         """
-        count = partial(self._count_once, endpoint, filters, enough, abandoned or threading.Event())
+        limit = math.inf if exact else wanted
+        page_size = self.settings.page_size
+        count = partial(self._count_once, endpoint, filters, page_size, limit, abandoned or threading.Event())
         return again_when_data_moved(count, endpoint.name)
 
     def _count_once(
-        self, endpoint: Endpoint, filters: Mapping[str, Any], enough: int | None, abandoned: threading.Event
+        self,
+        endpoint: Endpoint,
+        filters: Mapping[str, Any],
+        full_page: int,
+        limit: float,
+        abandoned: threading.Event,
     ) -> tuple[Page, int]:
+        """Count until the limit; a first page without links that looks shorter than a full page is taken for all."""
         fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned)
-        limit = math.inf if enough is None else enough
         with _naming(endpoint):
             first = fetch(self._url(endpoint, None))
             count = first.content.count
-            numbered = NumberedPages.after(first)
-            if count >= limit:
+            if count >= limit or (not first.links and _is_short(count, full_page)):
                 return first, count
-            if numbered:
+            if numbered := NumberedPages.after(first):
                 last = fetch(numbered.last_url)
                 numbered.check(last)
                 return first, count * len(numbered) + last.content.count
@@ -291,6 +303,15 @@ def _form_fields(filters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}[]", item) for item in value)
         else:
             yield name, str(value).lower() if isinstance(value, bool) else value
+
+
+def _is_short(count: int, full_page: int) -> bool:
+    """
+    Return whether so many rows are less than a page.
+
+    A server that gives fewer rows a page than it is asked for gives a round number of them, such as 20, the default.
+    """
+    return count < full_page and (count < 10 or count % 5 != 0)
 
 
 @contextmanager

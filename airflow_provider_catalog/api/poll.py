@@ -73,8 +73,7 @@ def poll(
 
     What may pass by itself (a server that is down or throttles, data that moves) is an answer, too: "not yet".
 
-    One request where the first page holds all the rows, two where links tell the last page. Else pages are read on,
-    which is the only way to know.
+    For the requests that this costs see :meth:`~airflow_provider_catalog.api.client.CatalogClient.look`.
 
     :param client: with a single try for a request: the next poll is the next try.
     :param filters: as :func:`~airflow_provider_catalog.api.filter_check.check_filters` returns them.
@@ -85,7 +84,7 @@ def poll(
     :raises CatalogError: for what will last, such as a token or a filter that is refused.
     """
     try:
-        first, count = client.first_page(endpoint, filters, enough=None if exact else min_rows, abandoned=abandoned)
+        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, abandoned=abandoned)
     except CatalogError as error:
         if not error.retryable:
             raise

@@ -132,7 +132,7 @@ def with_retries(
     :param endpoint: the endpoint's name, for the error.
     :param gate: shared by all slots of a client.
     :param abandoned: set when nobody wants the answer any more.
-    :param max_tries: 1 for a single try; the gate is closed all the same when the server asks for patience.
+    :param max_tries: 1 for whoever asks again later anyway: then nobody waits, not even for the gate.
     :raises CatalogUnavailableError: when the tries are used up.
     :raises AbandonedError: when ``abandoned`` is set while waiting.
     """
@@ -152,6 +152,8 @@ def with_retries(
         )  # fmt: skip
 
     def guarded() -> T:
+        if max_tries == 1 and (seconds := gate.seconds_left()):
+            raise TransientError(f"the server has asked for patience, for {seconds:.0f} s more")
         gate.pass_through(abandoned)
         return attempt()
 

@@ -1,0 +1,168 @@
+"""What starts a DAG run when rows appear: the trigger of an ``AssetWatcher``, and what it remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider_catalog.api.endpoints import EndpointName, get_endpoint
+from airflow_provider_catalog.api.filter_check import check_filters
+from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
+from airflow_provider_catalog.triggers.pace import Pace
+from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HAND_OVER = 5.0
+"""Seconds in which Airflow takes over an event that was fired; only then is it remembered as reported."""
+
+
+class CatalogAnalyticsEventTrigger(BaseEventTrigger):
+    """
+    Fires an event each time there are more matching rows than it has reported; for an ``AssetWatcher``.
+
+    The event's payload, which a DAG finds in ``triggering_asset_events[asset][0].extra["payload"]``, is
+    ``{"catalog_conn_id": ..., "endpoint": ..., "filters": {...}, "new_rows": N, "row_count": N}``, without any row.
+
+    It goes by the number of rows: the API has neither a sort nor a filter for what is new. A poll costs one request,
+    or two where there is more than a page and links tell the last one; where they don't, every page is read, so set
+    filters that leave few rows. When rows have gone, the number that counts as reported goes down with them; a row
+    that has gone and one that is new between two polls look like none.
+
+    **What it remembers.** From Airflow 3.3 on, the number reported is kept in the asset's state store: after a restart
+    it goes on from there, and reports the rows that have come meanwhile. Before Airflow 3.3, a restart of the triggerer
+    begins anew: what is there then counts as reported, so there is no flood of old rows, and rows that have come
+    while no triggerer ran are not reported. An event is remembered some seconds after it was fired; a triggerer
+    killed in between fires it again when it is back, rather than never.
+
+    **Errors.** Nothing that Airflow could fail depends on a watcher, and one that ends is started again at once. So it
+    goes on at its pace whatever happens: with a WARNING in the triggerer's log while the server is down or throttles,
+    with an ERROR for what will last, such as a refused token.
+
+    :param catalog_conn_id: id of a connection of the type ``instructure_catalog``.
+    :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
+    :param filters: the endpoint's filters; all rows where ``None``. Airflow renders no templates here.
+    :param poke_interval: seconds between two polls.
+    :param report_existing: whether the rows that are there when it begins to watch are reported as new. (Before
+        Airflow 3.3 this is so after every restart.)
+    :raises CatalogFilterError: for a filter that is unknown or has a value that is not allowed.
+    :raises CatalogParameterError: for another parameter that is wrong.
+    """
+
+    def __init__(
+        self,
+        catalog_conn_id: str,
+        endpoint: EndpointName,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        poke_interval: float = 60.0,
+        report_existing: bool = False,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.catalog_conn_id = catalog_conn_id
+        self.endpoint = endpoint
+        self.filters = check_filters(get_endpoint(endpoint), filters)
+        if isinstance(poke_interval, bool) or not isinstance(poke_interval, int | float) or not poke_interval >= 1:
+            raise CatalogParameterError(f"poke_interval is {poke_interval!r}; allowed: seconds, 1 or more")
+        self.poke_interval = poke_interval
+        self.report_existing = report_existing
+        self._has_recalled = False
+        self._reported: int | None = None
+        self._remembered: int | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and the arguments to make this trigger again; plain values, and no secret among them."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "catalog_conn_id": self.catalog_conn_id,
+                "endpoint": self.endpoint,
+                "filters": self.filters,
+                "poke_interval": self.poke_interval,
+                "report_existing": self.report_existing,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll for ever; fire an event whenever there are more rows than reported."""
+        pace = Pace(self.poke_interval, time.time())
+        while True:
+            now = time.time()
+            event = await self._guarded(self._look(pace.next_poll(now) - now))
+            if event:
+                yield event
+                await asyncio.sleep(HAND_OVER)
+            await self._guarded(self._remember())
+            await asyncio.sleep(max(0.0, pace.next_poll(now) - time.time()))
+
+    async def _look(self, next_poll: float) -> TriggerEvent | None:
+        """Poll once; return an event when there are more rows than reported."""
+        if not self._has_recalled:
+            self._reported = self._remembered = await self._recall()
+            self._has_recalled = True
+        catalog = shared_catalog(self.catalog_conn_id)
+        await catalog.until_open(self.poke_interval)
+        result = await catalog.poll(self.endpoint, self.filters, min_rows=(self._reported or 0) + 1, exact=True)
+        result.report(next_poll)
+        if result.row_count is None:
+            return None
+        if self._reported is None:
+            self._reported = 0 if self.report_existing else result.row_count
+        new_rows, self._reported = result.row_count - self._reported, result.row_count
+        if new_rows <= 0:
+            return None
+        payload = {
+            "catalog_conn_id": self.catalog_conn_id,
+            "endpoint": self.endpoint,
+            "filters": self.filters,
+            "new_rows": new_rows,
+            "row_count": result.row_count,
+        }
+        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def _guarded(self, step: Awaitable[T]) -> T | None:
+        """Do a step; when it fails, say so and go on: Airflow would start a watcher that ends again at once."""
+        try:
+            return await step
+        except CatalogError as error:
+            log.error("Catalog watcher: %s", error)
+        except Exception:
+            log.exception("Catalog watcher of %s, connection %r, failed", self.endpoint, self.catalog_conn_id)
+        return None
+
+    @property
+    def _key(self) -> str:
+        """Tell this watcher's number from those of other watchers of the same asset."""
+        what = json.dumps([self.catalog_conn_id, self.endpoint, self.filters], sort_keys=True)
+        return f"catalog_rows_reported_{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+
+    async def _recall(self) -> int | None:
+        store = getattr(self, "asset_state_store", None)  # Airflow 3.3 and later
+        if store is None:
+            return None
+        try:
+            value = await store.aget(self._key)
+        except ValueError:
+            log.warning(
+                "Catalog watcher of %s: several assets have this same watcher, so Airflow has no one place where it "
+                "could remember what it has reported; let one asset have it",
+                self.endpoint,
+            )
+            self.asset_state_store = None
+            return None
+        return value["row_count"] if value else None
+
+    async def _remember(self) -> None:
+        store = getattr(self, "asset_state_store", None)
+        if store is not None and self._remembered != self._reported:
+            await store.aset(self._key, {"row_count": self._reported})
+        self._remembered = self._reported
