@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseHook
     from airflow.sdk.configuration import conf
     from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+    from airflow.sdk.observability.stats import Stats
 else:
     try:
         from airflow.sdk import BaseHook
@@ -23,12 +24,17 @@ else:
     except ImportError:  # Airflow 3.0 and 3.1
         from airflow.configuration import conf
         from airflow.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+    try:
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:  # Airflow 3.0 and 3.1
+        from airflow.stats import Stats
 
 __all__ = [
     "AirflowFailException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "BaseHook",
+    "Stats",
     "conf",
     "fail_at_once",
 ]

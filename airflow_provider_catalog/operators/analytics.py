@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 from airflow.sdk import BaseOperator
@@ -18,14 +18,18 @@ from airflow_provider_catalog.analytics_task import AnalyticsTask, Filters
 from airflow_provider_catalog.api.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
 from airflow_provider_catalog.api.retry import again_when_data_moved
 from airflow_provider_catalog.api.settings import check_reading_parameters
+from airflow_provider_catalog.assets import add_to_events
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.lineage import WrittenFile, operator_lineage
 from airflow_provider_catalog.manifest import build_manifest
+from airflow_provider_catalog.metrics import reported
 from airflow_provider_catalog.storage.convert import check_field_types
 from airflow_provider_catalog.storage.destination import Destination
 from airflow_provider_catalog.storage.output import OutputFile
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context, ObjectStoragePath
 
     from airflow_provider_catalog.api.pagination import Page
@@ -34,6 +38,7 @@ log = logging.getLogger(__name__)
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
+T = TypeVar("T")
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _ENDS_IN_TEMPLATE = re.compile(r"[%}]\}[^./]*$")
@@ -47,7 +52,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
     Without ``output_path`` the rows are the task's XCom: a list of dicts exactly as the API sent them, less what
     ``fields``, ``drop_fields`` and ``hash_fields`` say. With it, the rows are written to a file, whole or not at all,
     and the XCom is a manifest of under 4 KB: ``endpoint``, ``path``, ``format``, ``row_count``, ``size_bytes``,
-    ``sha256``, ``columns``, ``filters`` as sent, ``pages``, ``started_at`` and ``finished_at``.
+    ``sha256``, ``columns``, ``filters`` as sent, ``pages``, ``started_at`` and ``finished_at``. Where the task has
+    outlets, their events carry these figures, less ``columns`` and ``filters``.
 
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. (templated)
     :param filters: the endpoint's filters, a dict of name and value; all rows where ``None``. An unknown name fails
@@ -110,6 +116,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.page_size = page_size
         self.max_concurrency = max_concurrency
         self.max_xcom_bytes = max_xcom_bytes
+        self._origin: str | None = None
+        self._written: WrittenFile | None = None
         self._check_parameters()
 
     def _check_parameters(self) -> None:
@@ -136,10 +144,22 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         with fail_at_once():
             filters = self._checked_filters()
             if self.output_path is None:
-                return again_when_data_moved(lambda: self._collect(filters), self.endpoint)
+                return self._read(lambda: self._collect(filters))
             destination = Destination.parse(self.output_path, self.output_format)
             destination.check()
-            return again_when_data_moved(lambda: self._write(filters, destination), self.endpoint)
+            manifest = self._read(lambda: self._write(filters, destination))
+            add_to_events(self.outlets, context, manifest, destination.uri)
+            return manifest
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+        """Return what OpenLineage is told: the Catalog's endpoint, and the file with its columns, rows and bytes."""
+        return operator_lineage(self._origin, self.endpoint, self._written)
+
+    def _read(self, read: Callable[[], T]) -> T:
+        # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
+        self._origin = self.hook.settings.base_url
+        with reported(self.endpoint, self.hook.get_conn()):
+            return again_when_data_moved(read, self.endpoint)
 
     def _collect(self, filters: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the rows for XCom; stops reading as soon as they are too large for it."""
@@ -176,6 +196,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
                 row_count += page.content.count
             self._check_empty(row_count)
             info = output.publish()
+        columns = {column: info.types.get(column) for column in info.columns}
+        self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)
         unmatched_types = [("field_types", column) for column in output.unmatched_field_types()]
         self._warn_of_unmatched([*transform.unmatched(), *unmatched_types])
         manifest = build_manifest(

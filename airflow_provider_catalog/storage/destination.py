@@ -8,9 +8,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import quote
 
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.storage.errors import storage_errors
+from airflow_provider_catalog.storage.store_check import check_store, store_message
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -21,6 +23,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://(.*)", re.DOTALL)
 _LOCAL_SCHEMES = ("file", "local")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "adl": "azure"}
+_NO_CLIENT = re.compile("No filesystem registered|Unsupported filesystem|Protocol not known")
+"""What Airflow, universal_pathlib and fsspec say of a scheme that nothing is installed for."""
 _SUFFIXES = "'.jsonl', '.csv' (each also with '.gz') or '.parquet'"
 
 
@@ -66,19 +70,31 @@ class Destination:
         match = _URL.match(self.path)
         return match[1].lower() if match else None
 
+    @property
+    def uri(self) -> str:
+        """The file's URL without a connection, which assets and lineage know it by."""
+        if self.scheme is None:
+            return Path(self.path).as_uri()
+        scheme, _, rest = self.path.partition("://")
+        host, _, key = rest.partition("/")
+        return f"{scheme.lower()}://{host.rpartition('@')[2]}/{quote(key)}"
+
     def check(self) -> None:
         """
         Check what can be known before there is anything to write.
 
         :raises CatalogParameterError: when a package is missing, or the path can't be that of a file.
-        :raises CatalogStorageError: when the folder can't be written to.
+        :raises CatalogStorageError: when the folder can't be written to, there is no such bucket, or the store refuses
+            the connection's credentials.
         """
         if self.format == "parquet":
             _check_pyarrow()
         if self.scheme is None:
             self._check_local()
         else:
-            self.object_path()
+            path = self.object_path()
+            if self.scheme in _EXTRAS:  # of other file systems it is not known what is there before the first file
+                check_store(path, self.path)
 
     def local_path(self) -> Path:
         """Return the local path; where it is a symbolic link, that of the file it leads to."""
@@ -101,15 +117,19 @@ class Destination:
         """
         Return the path in an object store.
 
-        :raises CatalogParameterError: when nothing that is installed knows the URL's scheme.
+        :raises CatalogParameterError: when nothing that is installed knows the URL's scheme, or the connection is
+            missing or lacks something.
         """
         from airflow.sdk import ObjectStoragePath
 
         try:
             path = ObjectStoragePath(self.path)
             path.fs  # noqa: B018 - the client is only imported here
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
             raise CatalogParameterError(f"output_path={self.path!r}: {self._remedy()} ({error})") from error
+        except Exception as error:  # each provider has errors of its own for a connection that is not as it should be
+            remedy = self._remedy() if _NO_CLIENT.search(str(error)) else "the connection can't be used"
+            raise CatalogParameterError(f"output_path={self.path!r}: {remedy} ({store_message(error)})") from error
         return path
 
     def _remedy(self) -> str:

@@ -9,11 +9,11 @@ import stat
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import IO, Any, Self, cast
 
 from airflow_provider_catalog.api.endpoints import Endpoint
 from airflow_provider_catalog.errors import CatalogStorageError
@@ -22,6 +22,7 @@ from airflow_provider_catalog.storage.columns import ColumnSpool
 from airflow_provider_catalog.storage.convert import check_field_types
 from airflow_provider_catalog.storage.destination import Destination
 from airflow_provider_catalog.storage.errors import storage_errors
+from airflow_provider_catalog.storage.store_check import store_message
 from airflow_provider_catalog.storage.write_csv import write_csv
 from airflow_provider_catalog.storage.write_jsonl import JsonLinesWriter
 from airflow_provider_catalog.storage.write_parquet import write_parquet
@@ -29,7 +30,13 @@ from airflow_provider_catalog.storage.write_parquet import write_parquet
 CHUNK_ROWS = 500
 """Rows that are handed to a writer at once."""
 _GZIP_LEVEL = 6
-_AZURE_SCHEMES = ("abfs", "abfss", "adl")
+_UPLOAD_CHUNK = 16 * 1024 * 1024
+"""Bytes of one request of an upload; s3fs makes ten at once, and its own default is 50 MiB."""
+_UPLOAD_OPTIONS: dict[str | None, dict[str, Any]] = {
+    **{scheme: {"chunksize": _UPLOAD_CHUNK} for scheme in ("s3", "s3a", "gs", "gcs")},
+    # Older clients of Azure refuse to replace a file unless told so.
+    **{scheme: {"overwrite": True} for scheme in ("abfs", "abfss", "adl")},
+}
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,14 @@ class FileInfo:
     :param size_bytes: its size.
     :param sha256: the SHA-256 of its bytes, hexadecimal.
     :param columns: the names of its columns; of JSON Lines, the keys of the rows, not those of nested objects.
+    :param types: column → type name, as ``field_types`` takes it; none of JSON Lines, which has no types.
     """
 
     row_count: int
     size_bytes: int
     sha256: str
     columns: list[str]
+    types: dict[str, str] = field(default_factory=dict)
 
 
 class OutputFile:
@@ -78,6 +87,7 @@ class OutputFile:
         self._field_types = field_types or {}
         self._row_count = 0
         self._columns: list[str] = []
+        self._types: dict[str, str] = {}
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
@@ -137,7 +147,7 @@ class OutputFile:
         if self._destination.scheme is not None:
             _upload(self._spool, self._destination)
         self._cleanup.close()
-        return FileInfo(self._row_count, size, digest, self._columns)
+        return FileInfo(self._row_count, size, digest, self._columns, self._types)
 
     def unmatched_field_types(self) -> list[str]:
         """
@@ -165,6 +175,7 @@ class OutputFile:
         """Write what is still to be written; return the names of the columns."""
         if isinstance(self._writer, JsonLinesWriter):
             return self._writer.columns()
+        self._types = {column.name: column.type_name for column in self._writer.columns()}
         if self._destination.format == "csv":
             return write_csv(self._stream, self._writer)
         return write_parquet(self._stream, self._writer, self._endpoint.name)
@@ -203,9 +214,7 @@ def _remove_if_empty(folder: Path) -> None:
 def _upload(spool: Path, destination: Destination) -> None:
     """Upload a finished file in one step; a store shows an upload when it is complete, or not at all."""
     path = destination.object_path()
-    # Azure's client alone refuses to replace a file unless told so.
-    options = {"overwrite": True} if destination.scheme in _AZURE_SCHEMES else {}
     try:
-        path.fs.put_file(str(spool), path.path, **options)
+        path.fs.put_file(str(spool), path.path, **_UPLOAD_OPTIONS.get(destination.scheme, {}))
     except Exception as error:  # each store has errors of its own
-        raise CatalogStorageError(f"can't upload {destination.path!r}: {type(error).__name__}: {error}") from error
+        raise CatalogStorageError(f"can't upload {destination.path!r}: {store_message(error)}") from error
