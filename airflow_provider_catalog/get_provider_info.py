@@ -6,6 +6,7 @@ from typing import Any
 
 CONNECTION_TYPE = "instructure_catalog"
 HOOK_NAME = "Instructure Catalog"
+API_DOCS = "https://developerdocs.instructure.com/services/catalog/openapi/analytics"
 
 HOOK_MODULE = "airflow_provider_catalog.hooks.catalog"
 OPERATORS_MODULE = "airflow_provider_catalog.operators.analytics"
@@ -59,7 +60,7 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {
                 "integration-name": HOOK_NAME,
-                "external-doc-url": "https://developerdocs.instructure.com/services/catalog/openapi/analytics",
+                "external-doc-url": API_DOCS,
                 "tags": ["service"],
             }
         ],

@@ -22,7 +22,8 @@ from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.get_provider_info import CONNECTION_FIELDS, get_provider_info
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
 from airflow_provider_catalog.links import CatalogAnalyticsLink
-from airflow_provider_catalog.operators.analytics import CatalogProductsAnalyticsOperator
+from airflow_provider_catalog.operators.analytics import CatalogProductsAnalyticsOperator, CatalogUsersAnalyticsOperator
+from airflow_provider_catalog.sandbox import sandbox
 
 SCHEMAS = Path(airflow.__file__).parent
 
@@ -194,3 +195,26 @@ class TestLink:
         settings = SimpleNamespace(base_url="https://name.example")
         sensor = SimpleNamespace(hook=SimpleNamespace(settings=settings), endpoint="users")
         assert CatalogAnalyticsLink().get_link(sensor, ti_key=None) == "https://name.example/new_analytics/users"
+
+
+class TestTaskPage:
+    def test_a_task_says_what_it_reads(self):
+        task = CatalogProductsAnalyticsOperator(task_id="pull")
+        assert task.doc_md.startswith("Reads products: what is sold, with its enrollments and its revenue. [API doc")
+        assert CatalogProductsAnalyticsOperator(task_id="pull", doc_md="Ours.").doc_md == "Ours."
+        assert CatalogProductsAnalyticsOperator(task_id="pull", doc="Ours.").doc_md is None
+
+    def test_filters_are_shown_as_json(self):
+        assert CatalogProductsAnalyticsOperator.template_fields_renderers == {"filters": "json"}
+        assert CatalogProductsAnalyticsOperator.ui_color
+
+    @pytest.mark.parametrize("filters", [{"student_ids": [4711, 4712]}, None])
+    def test_the_log_of_a_pull_is_short_and_private(self, monkeypatch, caplog, filters):
+        with sandbox(products=5, users=20, enrollments=40) as catalog:
+            monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", catalog.connection_json)
+            with caplog.at_level("INFO", logger="airflow_provider_catalog"):
+                rows = CatalogUsersAnalyticsOperator(task_id="pull", filters=filters).execute({})
+        asking, done = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider")]
+        assert asking == f"Catalog users: asking {catalog.url}, filters: {'student_ids' if filters else 'none'}"
+        assert done.startswith(f"Catalog users: {len(rows)} rows to XCom, ")
+        assert "4711" not in caplog.text

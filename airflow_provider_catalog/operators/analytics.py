@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ from airflow_provider_catalog.api.retry import again_when_data_moved
 from airflow_provider_catalog.api.settings import check_reading_parameters
 from airflow_provider_catalog.assets import add_to_events
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
+from airflow_provider_catalog.get_provider_info import API_DOCS
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.lineage import WrittenFile, operator_lineage
 from airflow_provider_catalog.manifest import build_manifest
@@ -103,6 +105,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         max_xcom_bytes: int = 1_000_000,
         **kwargs: Any,
     ) -> None:
+        if not any(name in kwargs for name in ("doc", "doc_md", "doc_rst", "doc_json", "doc_yaml")):
+            kwargs["doc_md"] = self._task_doc()
         super().__init__(**kwargs)
         self.catalog_conn_id = catalog_conn_id
         self.filters = filters
@@ -119,6 +123,11 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self._origin: str | None = None
         self._written: WrittenFile | None = None
         self._check_parameters()
+
+    @classmethod
+    def _task_doc(cls) -> str:
+        """Return what the task's page says of it, where the DAG says nothing: the class's first line, and a link."""
+        return f"{(inspect.getdoc(cls) or '').partition(chr(10))[0]} [API documentation]({API_DOCS})"
 
     def _check_parameters(self) -> None:
         """Check what is known when the DAG is parsed: all but what templates and XComs will give."""
@@ -144,10 +153,10 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         with fail_at_once():
             filters = self._checked_filters()
             if self.output_path is None:
-                return self._read(lambda: self._collect(filters))
+                return self._read(filters, lambda: self._collect(filters))
             destination = Destination.parse(self.output_path, self.output_format)
             destination.check()
-            manifest = self._read(lambda: self._write(filters, destination))
+            manifest = self._read(filters, lambda: self._write(filters, destination))
             add_to_events(self.outlets, context, manifest, destination.uri)
             return manifest
 
@@ -155,9 +164,11 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         """Return what OpenLineage is told: the Catalog's endpoint, and the file with its columns, rows and bytes."""
         return operator_lineage(self._origin, self.endpoint, self._written)
 
-    def _read(self, read: Callable[[], T]) -> T:
+    def _read(self, filters: dict[str, Any], read: Callable[[], T]) -> T:
         # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
         self._origin = self.hook.settings.base_url
+        # Names only: values may come from rows, such as the ids of students.
+        log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
         with reported(self.endpoint, self.hook.get_conn()):
             return again_when_data_moved(read, self.endpoint)
 
