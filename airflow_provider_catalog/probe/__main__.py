@@ -1,0 +1,160 @@
+"""The command line: ``python -m airflow_provider_catalog.probe``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from contextlib import closing, redirect_stdout
+from typing import NoReturn
+
+from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.api.settings import CatalogSettings, catalog_origin
+from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.probe.asking import Asker, NotReachedError
+from airflow_provider_catalog.probe.catalog_questions import ask_catalog
+from airflow_provider_catalog.probe.report import as_text, make_report
+
+MAX_REQUESTS = 100
+EPILOG = """
+exit status:
+  0  all is as the provider assumes, or it copes without a change
+  1  something has to be done; the report says what
+  2  the options or the connection are wrong; nothing was asked
+  3  nothing was learnt: the Catalog is not reached, refuses the token, or has no rows in its answers
+  4  stopped at --max-requests, with nothing to be done so far
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse repeats what it does not know, which may be a token that was given in the wrong place.
+        known = message.startswith(("one of the arguments", "argument --max-requests: at", "the following arguments"))
+        super().error(message if known else "an option is unknown or wrong; see --help")
+
+
+def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """
+    Return the options of a command line.
+
+    :param arguments: what follows the program's name; that of this process by default.
+    """
+    parser = _Parser(
+        prog="python -m airflow_provider_catalog.probe",
+        description="Asks a Catalog's Analytics API how it behaves, in a bounded number of small requests that change "
+        "nothing. The report has names of fields and types, and no value, name or address out of the Catalog.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--conn-id", help="id of the Airflow connection, such as catalog_default")
+    which.add_argument("--url", help="the Catalog's URL; Airflow is not needed then")
+    parser.add_argument(
+        "--token-env",
+        default="CATALOG_TOKEN",
+        metavar="NAME",
+        help="with --url: the environment variable that holds the API token (default: CATALOG_TOKEN)",
+    )
+    parser.add_argument(
+        "--path",
+        action="append",
+        default=[],
+        metavar="ENDPOINT=PATH",
+        help="with --url: where an endpoint is, such as orders=/api/v1/analytics/orders; may be repeated",
+    )
+    parser.add_argument("--verify", metavar="FILE", help="with --url: a CA bundle of your own")
+    parser.add_argument(
+        "--max-requests",
+        type=int,
+        default=MAX_REQUESTS,
+        metavar="N",
+        help=f"default: {MAX_REQUESTS}; about 50 are needed",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    options = parser.parse_args(arguments)
+    if options.max_requests < 1:
+        parser.error("argument --max-requests: at least 1")
+    return options
+
+
+def settings_of(options: argparse.Namespace) -> CatalogSettings:
+    """
+    Return what is needed to ask the Catalog.
+
+    :raises CatalogParameterError: when the options or the connection are wrong.
+    """
+    if options.conn_id:
+        with redirect_stdout(sys.stderr):  # where Airflow's logs go belongs to the report alone
+            return _settings_of_connection(options.conn_id)
+    token = os.environ.get(options.token_env)
+    if not token:
+        raise CatalogParameterError("the environment variable with the API token (--token-env) is not set")
+    paths = dict(each.partition("=")[::2] for each in options.path)
+    if not paths.keys() <= ENDPOINTS.keys():
+        raise CatalogParameterError(f"--path takes ENDPOINT=PATH, with ENDPOINT one of {', '.join(ENDPOINTS)}")
+    return CatalogSettings.parse(
+        base_url=catalog_origin(options.url), token=token, paths=paths or None, verify=options.verify
+    )
+
+
+def _settings_of_connection(conn_id: str) -> CatalogSettings:
+    # Imported here: Airflow takes seconds, and is not needed for a URL.
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
+    from airflow.models.connection import Connection
+
+    from airflow_provider_catalog.hooks.catalog import CatalogHook
+
+    class Hook(CatalogHook):
+        @classmethod
+        def get_connection(cls, conn_id: str) -> Connection:
+            """Look into Airflow's database as well: outside of a task, the hook's own way does not."""
+            return Connection.get_connection_from_secrets(conn_id)
+
+    try:
+        return Hook(conn_id).settings
+    except AirflowNotFoundException:
+        raise CatalogParameterError(
+            "Airflow has no such connection (--conn-id); see `airflow connections list`"
+        ) from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """
+    Ask, and print the report.
+
+    :param arguments: what follows the program's name; that of this process by default.
+    :return: the exit status, as ``--help`` explains it.
+    """
+    options = parse_options(arguments)
+    try:
+        settings = settings_of(options)
+    except CatalogParameterError as error:
+        _say(str(error))
+        return 2
+    _say(f"Asking {settings.base_url}, at most {options.max_requests} requests ...")
+    with closing(CatalogClient(settings)) as client:
+        asker = Asker(client, options.max_requests, _say)
+        try:
+            facts = ask_catalog(asker)
+        except NotReachedError as error:
+            _say(f"The Catalog is not reached: {error}")
+            return 3
+        report = make_report(facts, asker)
+    sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n" if options.json else as_text(report))
+    if not facts.learnt:
+        return 3
+    if any(finding["act"] for finding in report["assumptions"]):
+        return 1
+    return 0 if facts.complete else 4
+
+
+def _say(text: str) -> None:
+    """Tell the person; the report alone goes to standard output."""
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
