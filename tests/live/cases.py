@@ -1,0 +1,15 @@
+"""The account of each case; the Catalog of these tests decides by it what to answer."""
+
+from __future__ import annotations
+
+ENDPOINTS = ("products", "enrollments", "orders", "users")
+MODES = ("poke", "reschedule", "deferrable")
+
+WAIT = {(endpoint, mode): 100 + n for n, (endpoint, mode) in enumerate((e, m) for e in ENDPOINTS for m in MODES)}
+MAPPED = (201, 202, 203)
+TIMEOUT = {mode: 300 + n for n, mode in enumerate(MODES)}
+SOFT_FAIL = 310
+REVOKED = 400
+RESTART = 500
+RESTART_TIMEOUT = 501
+WATCHED = 600
