@@ -25,6 +25,7 @@ PARTS = {
     "dag-processor": ["dag-processor"],
     "api-server": ["api-server"],
 }
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL = 0.5  # seconds
 GRACE = 5.0  # seconds that Airflow has to end when it is told to
 LOG_LINES = 25
@@ -186,18 +187,22 @@ def stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
 
     :param processes: each the leader of a session of its own.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave half of them running
-    sessions = {process.pid for process in processes}
-    for process in processes:
-        process.terminate()
-    psutil.wait_procs(members(sessions), timeout=GRACE)
-    while left := members(sessions):
-        for member in left:
-            member.kill()
-        psutil.wait_procs(left, timeout=GRACE)
-    for process in processes:
-        process.wait()
+    # An impatient second Ctrl-C must not leave half of them running.
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        sessions = {process.pid for process in processes}
+        for process in processes:
+            process.terminate()
+        psutil.wait_procs(members(sessions), timeout=GRACE)
+        while left := members(sessions):
+            for member in left:
+                member.kill()
+            psutil.wait_procs(left, timeout=GRACE)
+        for process in processes:
+            process.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def members(sessions: set[int]) -> list[psutil.Process]:

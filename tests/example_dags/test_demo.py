@@ -1,0 +1,190 @@
+"""The parts of the demo that can go wrong unseen; that it works as a whole, ``make demo`` tells by its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_catalog.sandbox import sandbox
+from tests.example_dags.conftest import DAG_IDS, PROJECT
+
+
+@pytest.fixture
+def local_airflow(monkeypatch):
+    monkeypatch.syspath_prepend(PROJECT / "scripts")
+    import local_airflow
+
+    return local_airflow
+
+
+@pytest.fixture
+def demo(local_airflow, monkeypatch, tmp_path):
+    import demo
+
+    for name, folder in (("DEMO", tmp_path), ("HOME", tmp_path / "airflow"), ("DATA", tmp_path / "data")):
+        monkeypatch.setattr(demo, name, folder)
+    return demo
+
+
+# Like Airflow: a leader whose child has a process group of its own, and here even ignores being told to end.
+STUBBORN = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+def test_nothing_is_left_running(local_airflow, monkeypatch):
+    monkeypatch.setattr(local_airflow, "GRACE", 0.2)
+    handler = signal.getsignal(signal.SIGINT)
+    leader = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with leader.stdout:
+        child = int(leader.stdout.readline())
+    assert os.getsid(child) == leader.pid
+
+    local_airflow.stop([leader])
+
+    assert leader.returncode is not None
+    assert local_airflow.members({leader.pid}) == []
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_airflow_of_the_demo_knows_nothing_of_another_one(local_airflow, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production/airflow")
+    monkeypatch.setenv("AIRFLOW_CONN_PRODUCTION", "{}")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example.com")
+
+    environment = local_airflow.environment(Path("/home"), Path("/dags"), "http://127.0.0.1:1234")
+
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in environment
+    assert "AIRFLOW_CONN_PRODUCTION" not in environment
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "*"
+    assert (environment["AIRFLOW__API__HOST"], environment["AIRFLOW__API__PORT"]) == ("127.0.0.1", "1234")
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_a_part_of_airflow_that_fails_ends_the_demo_with_the_end_of_its_log(local_airflow, tmp_path):
+    said = []
+    broken = local_airflow.LocalAirflow(
+        home=tmp_path,
+        dags_folder=tmp_path,
+        dag_ids=[],
+        variables={"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "nosuchdatabase:///x"},
+        say=said.append,
+        limit=60,
+    )
+
+    with pytest.raises(local_airflow.LocalAirflowError) as raised, broken:
+        pass
+
+    assert said == ["Airflow makes its database"]
+    assert str(raised.value).startswith("Airflow's db-migrate ended with status 1:\n")
+    assert "nosuchdatabase" in str(raised.value)
+
+
+def test_the_demo_gives_up_when_the_time_is_up(local_airflow, tmp_path):
+    late = local_airflow.LocalAirflow(
+        home=tmp_path, dags_folder=tmp_path, dag_ids=[], variables={}, say=lambda line: None, limit=-1
+    )
+
+    with pytest.raises(local_airflow.LocalAirflowError, match="not done in time; Airflow's logs are in"):
+        late.wait()
+
+
+def test_the_demo_runs_every_example(demo):
+    assert sorted(demo.RUNS) == DAG_IDS
+
+
+def test_the_demo_does_not_run_twice_at_once(demo, local_airflow):
+    with (
+        demo.only_one(),
+        pytest.raises(local_airflow.LocalAirflowError, match="the demo is already running"),
+        demo.only_one(),
+    ):
+        pass
+
+
+def test_the_folder_is_new_and_private(demo, tmp_path):
+    (tmp_path / "from last time").touch()
+
+    demo.make_folder()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["airflow"]
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_connection_has_what_the_examples_need(demo):
+    with sandbox(products=1, users=1, enrollments=1) as catalog:
+        connection = json.loads(demo.connection(catalog))
+
+    assert connection["host"] == catalog.url
+    assert connection["extra"]["hash_key"]
+
+
+@pytest.mark.parametrize(("map_index", "folder"), [(-1, ""), (3, "map_index=3")])
+@pytest.mark.parametrize("state", ["failed", "up_for_retry"])
+def test_a_failed_task_ends_the_demo_with_the_end_of_its_log(demo, local_airflow, tmp_path, state, map_index, folder):
+    log = tmp_path / "airflow/logs/dag_id=load/run_id=demo/task_id=orders" / folder / "attempt=1.log"
+    log.parent.mkdir(parents=True)
+    lines = [
+        *({"level": "info", "event": f"line {number}"} for number in range(40)),
+        {"level": "error", "event": "Task failed", "error_detail": [{"exc_type": "CatalogError", "exc_value": "no"}]},
+    ]
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + "not JSON\n")
+    task = {"task_id": "orders", "state": state, "map_index": map_index}
+
+    with pytest.raises(local_airflow.LocalAirflowError) as raised:
+        demo.check_tasks("load", [{"task_id": "users", "state": "success", "map_index": -1}, task])
+
+    shown = str(raised.value).splitlines()
+    assert shown[0] == "task orders of load failed:"
+    assert shown[-4:] == ["    INFO    line 39", "    ERROR   Task failed", "    CatalogError: no", "    not JSON"]
+    assert len(shown) == 1 + local_airflow.LOG_LINES + 1
+
+
+def test_a_failed_task_without_a_log_is_told_too(demo, local_airflow):
+    task = {"task_id": "orders", "state": "failed", "map_index": -1}
+
+    with pytest.raises(
+        local_airflow.LocalAirflowError, match=r"task orders of load failed:\n\(no log in .*task_id=orders\)"
+    ):
+        demo.check_tasks("load", [task])
+
+
+def test_a_file_that_is_not_the_manifests_is_not_counted(demo, local_airflow, tmp_path):
+    file = tmp_path / "orders.csv"
+    file.write_text("changed")
+
+    with pytest.raises(local_airflow.LocalAirflowError, match="is not the file that its manifest tells of"):
+        demo.of_file({"path": str(file), "sha256": "0" * 64})
+
+
+def test_the_table_and_the_answer_are_shown(demo, capsys):
+    demo.show(
+        [
+            demo.Output("products", {"product_statuses": ["OPEN", "CLOSED"], "revenue_min": 5}, 1234, "XCom of a.b"),
+            demo.Output("users", {}, 0, "users/day=2026-05-20/users.parquet"),
+        ],
+        [
+            {"product": "日本語 [1]", "currency": "USD", "revenue": 1234.5, "completion_rate": 0.375},
+            {"product": "New", "currency": "EUR", "revenue": 0.0, "completion_rate": None},
+        ],
+    )
+
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "products product_statuses=OPEN,CLOSED 1,234 XCom of a.b" in lines
+    assert "revenue_min=5" in lines
+    assert "users (none) 0 users/day=2026-05-20/users.parquet" in lines
+    assert "日本語 [1] 1,234.50 USD 38%" in lines
+    assert "New 0.00 EUR -" in lines

@@ -1,0 +1,290 @@
+"""Every example DAG does what it says, when a real Airflow runs it against the sandbox."""
+
+from __future__ import annotations
+
+import csv
+import hmac
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.example_dags.conftest import DAG_IDS, EXAMPLES, HASH_KEY, PROJECT, load_dag
+
+# What dag.test() itself warns of, in 3.3, 3.1, 3.0 and 3.0.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{message}")
+    for message in (
+        "Using `httpx` with `starlette.testclient` is deprecated",
+        "'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated",
+        "Using Connection.get_connection_from_secrets from `airflow.models` is deprecated",
+        "fully NULL primary key identity cannot load any object",
+    )
+]
+
+PARSE = """
+import json, runpy, socket, sys, warnings
+import airflow.sdk, airflow.timetables.interval
+
+def refuse(*arguments):
+    raise AssertionError("parsing a DAG file must not open a connection")
+
+socket.socket.connect = refuse
+warnings.simplefilter("error")
+parsed = {}
+for path in sys.argv[1:]:
+    dag = runpy.run_path(path)["dag"]
+    parsed[dag.dag_id] = dag.doc_md
+print(json.dumps({"parsed": parsed, "heavy": sorted({"pyarrow", "pandas", "requests"} & set(sys.modules))}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed():
+    """Parse all examples in a process that has imported nothing else and knows no connection."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
+    command = [sys.executable, "-c", PARSE, *map(str, sorted(EXAMPLES.glob("*.py")))]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_examples_are_parsed_without_a_warning_a_connection_or_anything_heavy(parsed):
+    assert sorted(parsed["parsed"]) == DAG_IDS
+    assert parsed["heavy"] == []
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_an_example_explains_itself(dag_id, parsed):
+    text = (EXAMPLES / f"{dag_id}.py").read_text()
+
+    assert text.startswith(f'"""{parsed["parsed"][dag_id]}"""')
+    assert len(parsed["parsed"][dag_id]) > 300
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_regions_to_quote_are_complete(dag_id):
+    markers = re.findall(r"# \[(START|END) (howto_\w+)\]", (EXAMPLES / f"{dag_id}.py").read_text())
+
+    starts, ends = markers[::2], markers[1::2]
+    assert starts
+    assert [("START", name) for _, name in ends] == starts
+    assert {kind for kind, _ in ends} == {"END"}
+
+
+def test_together_they_show_every_endpoint_and_every_kind_of_output():
+    text = "".join(path.read_text() for path in EXAMPLES.glob("*.py"))
+
+    for shown in ("Products", "Enrollments", "Orders", "Users"):
+        assert f"Catalog{shown}AnalyticsOperator" in text
+    for suffix in (".parquet", ".csv", ".jsonl"):
+        assert suffix in text
+
+
+# --- catalog_daily_load -------------------------------------------------------------------------------------------
+
+DATE_FIELDS = {"orders": "purchase_date", "enrollments": "enrollment_date", "users": "registration_date"}
+
+
+@pytest.fixture(scope="module")
+def busy_day(all_rows) -> str:
+    """Return a day on which somebody registered, enrolled and bought."""
+    days = [{row[field][:10] for row in all_rows(endpoint)} for endpoint, field in DATE_FIELDS.items()]
+    return max(set.intersection(*days))
+
+
+def run_of(day: str) -> datetime:
+    """Return the logical date by hand that loads a day: the run takes the last whole day before it."""
+    return datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def daily_run(run_example, busy_day):
+    run = run_example("catalog_daily_load", run_of(busy_day))
+    assert run.state == "success"
+    return run
+
+
+def test_a_daily_load_writes_the_rows_of_its_day(daily_run, all_rows, busy_day):
+    keys = {"orders": "order_id", "enrollments": "enrollment_id", "users": "student.id"}
+    for endpoint, field in DATE_FIELDS.items():
+        table = pq.read_table(
+            daily_run.folder / endpoint / f"day={busy_day}" / f"{endpoint}.parquet", partitioning=None
+        )
+        of_the_day = [row for row in all_rows(endpoint) if row[field].startswith(busy_day)]
+
+        outer, _, inner = keys[endpoint].partition(".")
+        assert of_the_day
+        assert table[keys[endpoint].replace(".", "_")].to_pylist() == [
+            row[outer][inner] if inner else row[outer] for row in of_the_day
+        ]
+        assert daily_run.xcoms[endpoint]["row_count"] == len(of_the_day)
+
+
+def test_a_daily_load_takes_a_snapshot_of_all_products(daily_run, all_rows, catalog, busy_day):
+    table = pq.read_table(daily_run.folder / "products" / f"day={busy_day}" / "products.parquet", partitioning=None)
+
+    assert table.num_rows == catalog.row_count("products")
+    assert float(sum(table["revenue"].to_pylist())) == pytest.approx(
+        sum(row["revenue"] for row in all_rows("products"))
+    )
+
+
+def test_the_best_products_are_computed_from_the_file(daily_run, all_rows):
+    best = sorted(all_rows("products"), key=lambda row: row["revenue"], reverse=True)[:10]
+
+    assert daily_run.xcoms["top_products"] == [
+        {
+            "product": row["product"]["name"],
+            "currency": row["currency"],
+            "revenue": pytest.approx(row["revenue"]),
+            "completion_rate": pytest.approx(row["completion_count"] / row["enrollment_count"]),
+        }
+        for row in best
+    ]
+
+
+def test_a_product_without_enrollments_has_no_completion_rate(tmp_path):
+    columns = ("product_name", "currency", "revenue", "enrollment_count", "completion_count")
+    pq.write_table(
+        pa.table(dict(zip(columns, (["new"], ["USD"], [0.0], [0], [0]), strict=True))), tmp_path / "p.parquet"
+    )
+
+    top_products = load_dag("catalog_daily_load").get_task("top_products").python_callable
+
+    assert top_products({"path": str(tmp_path / "p.parquet")}) == [
+        {"product": "new", "currency": "USD", "revenue": 0.0, "completion_rate": None}
+    ]
+
+
+# --- catalog_to_xcom ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def xcom_run(run_example):
+    run = run_example("catalog_to_xcom", enrollment_count_min=50)
+    assert run.state == "success"
+    return run
+
+
+def test_each_product_in_xcom_gets_a_file_of_its_enrollments(xcom_run, all_rows):
+    products = [
+        row for row in all_rows("products") if row["product_status"] == "OPEN" and row["enrollment_count"] >= 50
+    ]
+    enrollments = all_rows("enrollments")
+
+    assert len(products) > 1
+    assert xcom_run.xcoms["products"] == [
+        {"product": {"id": row["product"]["id"], "name": row["product"]["name"]}} for row in products
+    ]
+    written = {path.parent.name: json_rows(path) for path in xcom_run.folder.rglob("*.jsonl")}
+    assert {folder: [row["enrollment_id"] for row in rows] for folder, rows in written.items()} == {
+        f"product={row['product']['id']}": [
+            other["enrollment_id"] for other in enrollments if other["product"]["id"] == row["product"]["id"]
+        ]
+        for row in products
+    }
+    assert xcom_run.xcoms["add_up"] == {
+        "files": len(products),
+        "rows": sum(row["enrollment_count"] for row in products),
+    }
+
+
+def test_no_student_can_be_told_from_the_files(xcom_run, all_rows):
+    students = {row["enrollment_id"]: row["student"] for row in all_rows("enrollments")}
+
+    rows = [row for path in xcom_run.folder.rglob("*.jsonl") for row in json_rows(path)]
+    assert rows
+    for row in rows:
+        student = students[row["enrollment_id"]]
+        assert "custom_fields" not in row
+        assert row["student"] == {
+            name: None if student[name] is None else keyed_hash(student[name])
+            for name in ("id", "canvas_user_id", "email")
+        }
+
+
+def json_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def keyed_hash(value: object) -> str:
+    return hmac.digest(HASH_KEY.encode(), str(value).encode(), "sha256").hex()
+
+
+def test_without_products_nothing_is_loaded(run_example):
+    run = run_example("catalog_to_xcom", enrollment_count_min=1_000_000)
+
+    assert run.state == "success"
+    assert run.xcoms["products"] == []
+    assert run.tasks["enrollments"] == {"skipped"}
+    assert list(run.folder.iterdir()) == []
+
+
+# --- catalog_backfill ---------------------------------------------------------------------------------------------
+
+
+def test_a_backfill_writes_a_file_a_month_and_misses_nothing(run_example, all_rows):
+    wanted = [row for row in all_rows("orders") if "2026-01-15" <= row["purchase_date"][:10] < "2026-03-10"]
+
+    run = run_example("catalog_backfill", first_day="2026-01-15", end_day="2026-03-10")
+
+    assert run.state == "success"
+    assert run.xcoms["check"] == {"rows": len(wanted), "in_two_files": 0}
+    found = {path.parent.name: csv_rows(path) for path in run.folder.rglob("*.csv")}
+    assert {folder: [row["order_id"] for row in rows] for folder, rows in found.items()} == {
+        f"month={month}": [str(row["order_id"]) for row in wanted if row["purchase_date"].startswith(month)]
+        for month in ("2026-01", "2026-02", "2026-03")
+    }
+    revenue = sum(float(row["revenue"]) for rows in found.values() for row in rows)
+    assert revenue == pytest.approx(sum(row["revenue"] for row in wanted))
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("first_day", "end_day", "months"),
+    [
+        ("2025-11-01", "2026-02-01", ["2025-11", "2025-12", "2026-01"]),
+        ("2024-01-31", "2024-03-01", ["2024-01", "2024-02"]),
+        ("2026-03-05", "2026-03-05", []),
+    ],
+)
+def test_the_windows_of_a_backfill_touch_and_end_where_they_should(first_day, end_day, months):
+    windows = load_dag("catalog_backfill").get_task("months").python_callable("s3://aws@bucket", first_day, end_day)
+
+    assert [window["output_path"] for window in windows] == [
+        f"s3://aws@bucket/orders_by_month/month={month}/orders.csv" for month in months
+    ]
+    starts = [window["filters"]["purchase_date_from"] for window in windows]
+    ends = [window["filters"]["purchase_date_to"] for window in windows]
+    assert [*starts, f"{end_day}T00:00:00Z"] == [f"{first_day}T00:00:00Z", *ends]
+
+
+@pytest.mark.parametrize(("more", "in_two_files"), [(0, 0), (1, 1)])
+def test_the_check_tells_how_many_rows_are_in_two_files(all_rows, more, in_two_files):
+    there = len(all_rows("orders"))
+    check = load_dag("catalog_backfill").get_task("check").python_callable
+
+    counted = check([{"row_count": there}, {"row_count": more}], "2024-01-01", "2026-07-01")
+
+    assert counted == {"rows": there + more, "in_two_files": in_two_files}
+
+
+def test_the_check_fails_when_rows_are_missing(all_rows):
+    there = len(all_rows("orders"))
+    check = load_dag("catalog_backfill").get_task("check").python_callable
+
+    with pytest.raises(ValueError, match=f"the files have {there - 1:,} rows, the Catalog has {there:,}"):
+        check([{"row_count": there - 1}], "2024-01-01", "2026-07-01")
