@@ -103,24 +103,25 @@ with DAG(
 
         :param manifest: the XCom of the task that wrote the products' file.
         """
-        import pyarrow.parquet as pq  # heavy: only where it is used, so that the file is parsed fast
+        import pyarrow.compute as pc  # heavy: only where it is used, so that the file is parsed fast
+        import pyarrow.parquet as pq
 
+        columns = ["product_name", "currency", "revenue", "enrollment_count", "completion_count"]
         with ObjectStoragePath(manifest["path"]).open("rb") as file:
-            table = pq.read_table(
-                file, columns=["product_name", "currency", "revenue", "enrollment_count", "completion_count"]
-            )
+            table = pq.read_table(file, columns=columns).filter(pc.field("revenue").is_valid())
         best = table.sort_by([("revenue", "descending")]).slice(0, 10).to_pylist()
-        return [
-            {
-                "product": row["product_name"],
-                "currency": row["currency"],
-                "revenue": float(row["revenue"]),
-                "completion_rate": row["completion_count"] / row["enrollment_count"]
-                if row["enrollment_count"]
-                else None,
-            }
-            for row in best
-        ]
+        answer = []
+        for row in best:
+            enrolled, completed = row["enrollment_count"], row["completion_count"]
+            answer.append(
+                {
+                    "product": row["product_name"],
+                    "currency": row["currency"],
+                    "revenue": float(row["revenue"]),
+                    "completion_rate": completed / enrolled if enrolled and completed is not None else None,
+                }
+            )
+        return answer
 
     top_products(products.output)
     # [END howto_use_the_file]

@@ -152,16 +152,25 @@ def test_the_best_products_are_computed_from_the_file(daily_run, all_rows):
     ]
 
 
-def test_a_product_without_enrollments_has_no_completion_rate(tmp_path):
-    columns = ("product_name", "currency", "revenue", "enrollment_count", "completion_count")
-    pq.write_table(
-        pa.table(dict(zip(columns, (["new"], ["USD"], [0.0], [0], [0]), strict=True))), tmp_path / "p.parquet"
+def test_what_is_not_known_of_a_product_is_not_made_up(tmp_path):
+    table = pa.table(
+        {
+            "product_name": ["unsold", "unknown", "uncounted", "new"],
+            "currency": ["USD"] * 4,
+            "revenue": [0.0, None, 2.0, 3.0],
+            "enrollment_count": [4, 1, 2, 0],
+            "completion_count": [1, 1, None, 0],
+        }
     )
-
+    pq.write_table(table, tmp_path / "products.parquet")
     top_products = load_dag("catalog_daily_load").get_task("top_products").python_callable
 
-    assert top_products({"path": str(tmp_path / "p.parquet")}) == [
-        {"product": "new", "currency": "USD", "revenue": 0.0, "completion_rate": None}
+    answer = top_products({"path": str(tmp_path / "products.parquet")})
+
+    assert [(row["product"], row["revenue"], row["completion_rate"]) for row in answer] == [
+        ("new", 3.0, None),
+        ("uncounted", 2.0, None),
+        ("unsold", 0.0, 0.25),
     ]
 
 
