@@ -39,10 +39,10 @@ class GrowingGate(Gate):
     def close(self, seconds: float) -> None:
         """Let nobody pass for so many seconds, or longer."""
         with self._counting:
-            least = min(MAX_BACKOFF, 2.0 ** min(self._closed_in_a_row, 10))
             if not self.seconds_left():  # requests that were under way together count once
+                seconds = max(seconds, min(MAX_BACKOFF, 2.0 ** min(self._closed_in_a_row, 10)))
                 self._closed_in_a_row += 1
-            super().close(max(seconds, least))
+            super().close(seconds)
 
     def reset(self) -> None:
         """Note that the server has answered properly."""

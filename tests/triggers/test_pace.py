@@ -1,0 +1,63 @@
+"""When a trigger polls next."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from airflow_provider_catalog.triggers.pace import Pace
+
+START = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "next_poll"),
+    [(0, 60), (0.5, 60), (59.9, 60), (60.5, 120), (61, 120), (3600 * 5 + 1, 3600 * 5 + 60), (-5, 60)],
+)
+def test_polls_stay_at_their_times(elapsed, next_poll):
+    assert Pace(60, START).next_poll(START + elapsed) == START + next_poll
+
+
+def test_an_interval_of_zero_does_not_keep_the_triggerer_busy():
+    assert Pace(0, START).next_poll(START + 5) - (START + 5) == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("backoff", [False, True])
+def test_the_last_poll_is_at_the_deadline(backoff):
+    pace = Pace(60, START, exponential_backoff=backoff, deadline=START + 100)
+    assert pace.next_poll(START + 99.5) == START + 100
+
+
+def test_backoff_doubles_and_max_wait_ends_that():
+    def waits(**parameters):
+        pace, now, found = Pace(60, START, exponential_backoff=True, **parameters), START, []
+        for _ in range(8):
+            found.append(pace.next_poll(now) - now)
+            now += found[-1]
+        return found
+
+    many = [waits() for _ in range(300)]
+    assert all(30 <= first < 60 for first, *_ in many), "half an interval, and up to as much again"
+    mean = [sum(column) / len(column) for column in zip(*many, strict=True)]
+    growth = [after / before for before, after in pairwise(mean)]
+    assert all(1.7 < factor < 2.3 for factor in growth)
+    assert max(waits(max_wait=100)) == 100
+    assert waits(max_wait=100)[0] < 60
+
+
+def test_backoff_as_airflow_has_it():
+    """The mean of our waits is that of the sensors that wait in a worker."""
+    from airflow.sdk import BaseSensorOperator
+
+    totals = []
+    for n in range(200):
+        sensor = BaseSensorOperator(task_id=f"wait_{n}", poke_interval=60, timeout=10**6, exponential_backoff=True)
+        totals.append(sum(sensor._get_next_poke_interval(START, lambda: 0.0, count) for count in range(1, 7)))
+    ours = []
+    for _ in range(200):
+        now = START
+        for _ in range(6):
+            now = Pace(60, START, exponential_backoff=True).next_poll(now)
+        ours.append(now - START)
+    assert sum(ours) / 200 == pytest.approx(sum(totals) / 200, rel=0.15)
