@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,7 @@ def test_the_table_says_that_it_is_not_complete(catalog, capsys, monkeypatch):
 def test_airflow_is_not_imported_for_a_url(catalog):
     code = """
 import sys
+from pathlib import Path
 from airflow_provider_catalog.probe.__main__ import main
 status = main(sys.argv[1:])
 sys.exit(status or any(name.split(".")[0] == "airflow" for name in sys.modules))
@@ -197,3 +200,20 @@ def test_of_the_host_only_the_kind_is_told(host, kind):
     from airflow_provider_catalog.probe.report import _kind_of_host
 
     assert _kind_of_host(host, False) == kind
+
+
+def test_the_page_names_every_assumption_and_exit_status(catalog, capsys, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "probe.md").read_text(encoding="utf-8")
+    monkeypatch.setenv("CATALOG_TOKEN", catalog.token)
+    main(["--url", catalog.url, "--json"])
+    names = {each["id"] for each in json.loads(capsys.readouterr().out)["assumptions"]}
+    table = page.partition("| id | assumption |")[2]
+    told = {
+        name
+        for row in table.splitlines()[2:]
+        if row.startswith("|")
+        for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])
+    }
+    assert told == names
+    for status in "01234":
+        assert f"\n| {status} | " in page
