@@ -35,22 +35,28 @@ def path_and_encoding(asker: Asker, facts: EndpointFacts) -> None:
     """Does the path answer, and to which body?"""
     facts.post = facts.base = answer = asker.post(facts.path)
     if answer.status in (404, 405):
-        _look_elsewhere(asker, facts)
-    elif answer.status >= 400 and answer.status not in (401, 403) and not answer.throttled:
-        form = asker.post(facts.path, encoding="form")
-        if form.rows(facts.endpoint.root_key) is not None:
-            facts.base, facts.encoding = form, "form"
-            facts.effects["json"] = "refused"
+        for pattern in OTHER_PATHS:
+            path = pattern.format(name=facts.name)
+            if _has_rows(asker, facts, path, asker.post(path)):
+                facts.tried, facts.path = facts.path, path
+                break
+    else:
+        _has_rows(asker, facts, facts.path, answer)
     facts.keep(facts.first_rows or [])
 
 
-def _look_elsewhere(asker: Asker, facts: EndpointFacts) -> None:
-    for pattern in OTHER_PATHS:
-        path = pattern.format(name=facts.name)
-        answer = asker.post(path)
-        if answer.rows(facts.endpoint.root_key) is not None:
-            facts.tried, facts.path, facts.base = facts.path, path, answer
-            return
+def _has_rows(asker: Asker, facts: EndpointFacts, path: str, answer: Answer) -> bool:
+    """Return whether the path answers with rows; a form is tried where it refuses JSON."""
+    key = facts.endpoint.root_key
+    if answer.status >= 400 and answer.status not in (401, 403, 404, 405) and not answer.throttled:
+        form = asker.post(path, encoding="form")
+        if form.rows(key) is not None:
+            facts.base, facts.encoding, facts.effects["json"] = form, "form", "refused"
+            return True
+    if answer.rows(key) is None:
+        return False
+    facts.base = answer
+    return True
 
 
 def get_method(asker: Asker, facts: EndpointFacts) -> None:

@@ -57,7 +57,7 @@ def _endpoint(each: EndpointFacts) -> dict[str, Any]:
         "get": str(each.get) if each.get else None,
         "encoding": each.encoding,
         "filters": each.effects,
-        "root_keys": root_keys(each.base.root, key) if each.base else {},
+        "root_keys": root_keys(each.base.root, key) if each.base and each.base.is_good else {},
         "paging": each.paging,
         "first_page": each.first_page,
         "links": each.links,

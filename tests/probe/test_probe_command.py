@@ -99,11 +99,11 @@ with contextlib.redirect_stdout(sys.stderr):
     session.add(Connection(conn_id="in_database", **json.loads(sys.argv[1])))
     session.commit()
 from airflow_provider_catalog.probe.__main__ import main
-sys.exit(main(["--conn-id", "in_database", "--json"]))
+sys.exit(main(["--conn-id", "in_database", "--json"]) or main(["--conn-id", "nowhere"]) - 2)
 """
 
 
-def test_a_connection_in_airflows_database(catalog, tmp_path):
+def test_a_connection_in_airflows_database_and_one_that_is_nowhere(catalog, tmp_path):
     done = run(
         json.dumps({"conn_type": "instructure_catalog", "host": catalog.url, "password": catalog.token}),
         code=IN_DATABASE,
@@ -114,6 +114,7 @@ def test_a_connection_in_airflows_database(catalog, tmp_path):
     # Airflow's own logs went elsewhere: standard output is the report alone.
     assert json.loads(done.stdout)["complete"]
     assert catalog.token not in done.stdout + done.stderr
+    assert "no such connection" in done.stderr
 
 
 def test_a_connection_of_the_environment_with_paths_and_encoding(tmp_path):
@@ -128,13 +129,6 @@ def test_a_connection_of_the_environment_with_paths_and_encoding(tmp_path):
     [finding] = [each for each in report["assumptions"] if each["act"]]
     assert finding["id"] == "form-lists"
     assert "`json`" in finding["setting"]
-
-
-def test_no_such_connection(tmp_path):
-    done = run("--conn-id", "nowhere", AIRFLOW_HOME=str(tmp_path))
-    assert done.returncode == 2
-    assert "no such connection" in done.stderr
-    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(

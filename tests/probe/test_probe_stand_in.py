@@ -81,6 +81,7 @@ def test_another_path(found_in, path):
 def test_a_path_that_is_nowhere(found_in):
     found = found_in(fake_catalog(paths={"orders": "/somewhere/else"}))
     assert found["orders"]["post"] == "404, JSON"
+    assert found["orders"]["root_keys"] == {}
     assert found.verdict("path-orders") == "refuted"
     assert "--path" in found.finding("path-orders")["setting"]
     assert found.status == 1
@@ -112,6 +113,13 @@ def test_forms_only(found_in, refuse):
     assert found["orders"]["paging"] == "link"
     assert found["orders"]["to_instant"] == "exclusive"
     assert (found.status, found.to_do) == (1, {"json"})
+
+
+def test_forms_only_and_another_path(found_in):
+    found = found_in(fake_catalog(read=form_reader("[]"), paths={"orders": "/api/v2/analytics/orders"}))
+    assert (found["orders"]["path"], found["orders"]["encoding"]) == ("/api/v2/analytics/orders", "form")
+    assert found["orders"]["filters"] == {"json": "refused", "form": "read"}
+    assert found.to_do == {"path-orders", "json"}
 
 
 def test_forms_only_and_lists_in_another_way(found_in):
