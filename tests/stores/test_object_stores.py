@@ -1,0 +1,204 @@
+"""Files in S3, Azure Blob and Google Cloud Storage, through Airflow connections, on servers that speak the protocol."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import random
+
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
+from airflow_provider_catalog.storage import output
+from tests.operators.conftest import OPERATORS
+from tests.stand_in import Answer, stand_in
+from tests.stores.cutting_proxy import cutting_proxy
+
+# The clients hand parts of an upload to aiohttp as bytes, which it would rather have as files.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+
+ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu"}} for n in range(25)]
+PART = 5 * 1024 * 1024
+"""The least that S3 takes as a part of an upload, and from where Google's is in parts."""
+
+
+def large_rows() -> list[dict]:
+    """Rows of 12 MB, which go up in several requests."""
+    source = random.Random(0)  # noqa: S311 - no secrets
+    return [{"id": n, "text": source.randbytes(50_000).hex()} for n in range(120)]
+
+
+@pytest.fixture
+def pull(serve, connect):
+    """Return a function that reads rows into the store; and what went to the Catalog."""
+
+    def pull_rows(store, rows=ROWS, *, key="a b/rows.jsonl", endpoint="orders", conn_id=None, url=None, **parameters):
+        url = url or store.url(key, conn_id or connect(store.connection()))
+        with serve(rows, endpoint) as catalog:
+            operator = OPERATORS[endpoint](task_id="pull", output_path=url, **parameters)
+            try:
+                return operator.execute({})
+            finally:
+                pull_rows.requests = len(catalog.requests)
+
+    return pull_rows
+
+
+def content(data: bytes, key: str) -> list:
+    data = gzip.decompress(data) if key.endswith("gz") else data
+    if key.endswith("parquet"):
+        return pq.read_table(io.BytesIO(data)).to_pylist()
+    return data.decode().splitlines()
+
+
+@pytest.mark.parametrize("endpoint", OPERATORS)
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet"])
+def test_a_file_is_written_and_replaced(store, pull, suffix, endpoint):
+    key = f"day=2026-01-01/{endpoint} ä.{suffix}"
+    pull(store, ROWS[:3], key=key, endpoint=endpoint)
+    before = content(store.read(key), suffix)
+    manifest = pull(store, ROWS, key=key, endpoint=endpoint)
+    data = store.read(key)
+    assert len(content(data, suffix)) == len(before) + 22
+    assert manifest["row_count"] == 25
+    assert manifest["size_bytes"] == len(data)
+    assert manifest["sha256"] == hashlib.sha256(data).hexdigest()
+    assert manifest["path"].endswith(f"@catalog/{key}")
+
+
+def test_no_rows(store, pull):
+    pull(store, [], key="none.jsonl")
+    assert store.read("none.jsonl") == b""
+
+
+def test_a_file_that_goes_up_in_parts(store, pull, monkeypatch):
+    monkeypatch.setitem(output._UPLOAD_OPTIONS, store.scheme, {**output._UPLOAD_OPTIONS[store.scheme], **parts(store)})
+    rows = large_rows()
+    pull(store, rows, key="parts.jsonl")
+    assert list(map(json.loads, store.read("parts.jsonl").splitlines())) == rows
+    assert store.unfinished() == []
+
+
+def parts(store) -> dict:
+    return {} if store.scheme == "abfs" else {"chunksize": PART}
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
+def test_a_network_that_fails_in_the_middle_leaves_what_was_there(store, pull, connect, monkeypatch, there):
+    monkeypatch.setitem(output._UPLOAD_OPTIONS, store.scheme, {**output._UPLOAD_OPTIONS[store.scheme], **parts(store)})
+    key = f"cut-{there}.jsonl"
+    if there:
+        pull(store, ROWS, key=key)
+    before = store.read(key)
+    with cutting_proxy(store.port, max_sent=2_000_000) as proxy:
+        with pytest.raises(CatalogStorageError, match="can't upload") as caught:
+            pull(store, large_rows(), key=key, conn_id=connect(store.connection(port=proxy.port)))
+    assert proxy.cut > 0
+    assert caught.value.retryable
+    assert len(str(caught.value)) < 500
+    assert store.read(key) == before
+    assert store.unfinished() == [], "parts that nobody sees, but that are paid for"
+
+
+class TestBeforeTheFirstRequest:
+    def test_a_missing_bucket(self, store, pull, connect):
+        url = store.url("rows.csv", connect(store.connection()), bucket="missing")
+        with pytest.raises(CatalogStorageError, match="there is no bucket or container 'missing'; make it") as caught:
+            pull(store, url=url)
+        assert not caught.value.retryable
+        assert pull.requests == 0
+
+    @pytest.mark.parametrize("what", ["key", "secret"])
+    def test_credentials_that_s3_refuses(self, s3_store, pull, connect, what):
+        key = ("AKIAMISSING" if what == "key" else s3_store.extra["keys"]["all"][0], "wrong")
+        with pytest.raises(CatalogStorageError, match="refuses the connection's credentials; check") as caught:
+            pull(s3_store, conn_id=connect(s3_store.connection(key=key)))
+        assert pull.requests == 0
+        assert not caught.value.retryable
+
+    def test_credentials_that_azure_refuses(self, azure_store, pull, connect):
+        with pytest.raises(CatalogStorageError, match="refuses the connection's credentials; check") as caught:
+            pull(azure_store, conn_id=connect(azure_store.connection(key="d3Jvbmc=")))
+        assert pull.requests == 0
+        assert not caught.value.retryable
+        assert len(str(caught.value)) < 600
+
+    @pytest.mark.usefixtures("no_waiting")
+    def test_a_store_that_is_not_there(self, store, pull, connect):
+        with pytest.raises(CatalogStorageError, match="does not answer properly; check the address") as caught:
+            pull(store, conn_id=connect(store.connection(port=9)))
+        assert pull.requests == 0
+        assert caught.value.retryable
+
+    @pytest.mark.parametrize("name", ["azure", "gcs"])
+    def test_a_connection_that_is_not_there(self, request, name, pull):
+        with pytest.raises(CatalogParameterError, match=r"connection can't be used .*`no_such_id` isn't defined"):
+            pull(request.getfixturevalue(f"{name}_store"), conn_id="no_such_id")
+        assert pull.requests == 0
+
+    @pytest.mark.usefixtures("s3_store")
+    def test_no_connection_and_nobody_logged_in(self, pull, monkeypatch):
+        """Without a connection, AWS's own search for credentials decides; here it finds none."""
+        refusal = Answer(b"<Error><Code>AccessDenied</Code></Error>", 403, {"Content-Type": "application/xml"})
+        with stand_in(lambda request: refusal) as s3:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
+            monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            with pytest.raises(CatalogStorageError, match="refuses the connection's credentials"):
+                pull(None, url="s3://no_such_id@bucket/rows.csv")
+        assert pull.requests == 0
+
+    def test_a_connection_that_lacks_all(self, azure_store, pull, connect):
+        with pytest.raises(CatalogParameterError, match=r"connection can't be used .*credentials"):
+            pull(azure_store, conn_id=connect({"conn_type": "wasb"}))
+        assert pull.requests == 0
+
+
+def test_a_key_that_may_write_but_not_list_will_do(s3_store, pull, connect, caplog):
+    with caplog.at_level("INFO"):
+        pull(s3_store, key="put.jsonl", conn_id=connect(s3_store.connection(key=s3_store.extra["keys"]["put"])))
+    assert "may not list files" in caplog.text
+    assert len(s3_store.read("put.jsonl").splitlines()) == 25
+
+
+class TestGoogleAccounts:
+    """With a service account, whose token comes from another server."""
+
+    @pytest.fixture
+    def account(self):
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+        def make(token_uri: str) -> dict:
+            account = {
+                "type": "service_account", "project_id": "p", "private_key": key.decode(), "token_uri": token_uri,
+                "client_email": "loader@p.iam.gserviceaccount.example.com",
+            }  # fmt: skip
+            return {"is_anonymous": False, "keyfile_dict": json.dumps(account)}
+
+        return make
+
+    @pytest.mark.usefixtures("no_waiting")
+    @pytest.mark.parametrize("is_refused", [False, True], ids=["good", "revoked"])
+    def test_a_service_account(self, gcs_store, pull, connect, account, is_refused):
+        answer = (
+            Answer({"error": "invalid_grant", "error_description": "account not found"}, 400)
+            if is_refused
+            else Answer({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
+        )
+        with stand_in(lambda request: answer) as tokens:
+            conn_id = connect(gcs_store.connection(**account(f"{tokens.url}/token")))
+            if not is_refused:
+                assert pull(gcs_store, conn_id=conn_id)["row_count"] == 25
+                return
+            with pytest.raises(CatalogStorageError, match="refuses the connection's credentials") as caught:
+                pull(gcs_store, conn_id=conn_id)
+        assert pull.requests == 0
+        assert "PRIVATE" not in str(caught.value)
