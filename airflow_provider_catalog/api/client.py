@@ -25,6 +25,7 @@ from airflow_provider_catalog.api.responses import check_is_json, check_status, 
 from airflow_provider_catalog.api.retry import MAX_TRIES, Gate, again_when_data_moved, with_retries
 from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
 from airflow_provider_catalog.api.usage import Usage
+from airflow_provider_catalog.api.window import Window
 from airflow_provider_catalog.errors import CatalogPaginationError, CatalogParameterError
 
 CONNECT_TIMEOUT = 10.0
@@ -97,12 +98,14 @@ class CatalogClient:
         :raises CatalogPaginationError: when pages go in circles, lead to another host, or the data moved.
         """
         abandoned = threading.Event()
-        fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned)
+        max_concurrency = max_concurrency or self.settings.max_concurrency
+        window = Window(max_concurrency, self._gate)
+        fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned, window=window)
         progress = Progress(endpoint.name)
         try:
             with _naming(endpoint):
                 first = fetch(self._url(endpoint, page_size))
-                pages = read_pages(fetch, first, max_concurrency=max_concurrency or self.settings.max_concurrency)
+                pages = read_pages(fetch, first, max_concurrency=max_concurrency)
                 with closing(pages):
                     for page in pages:
                         progress.add(page)
@@ -221,7 +224,15 @@ class CatalogClient:
         path = self.settings.paths.get(endpoint.name, endpoint.path)
         return f"{self.settings.base_url}{path}?per_page={page_size or self.settings.page_size}"
 
-    def _fetch(self, endpoint: Endpoint, content: _Content, abandoned: threading.Event, url: str) -> Page:
+    def _fetch(
+        self,
+        endpoint: Endpoint,
+        content: _Content,
+        abandoned: threading.Event,
+        url: str,
+        *,
+        window: Window | None = None,
+    ) -> Page:
         if _origin(url) != _origin(self.settings.base_url):
             scheme, host, port = _origin(url)
             raise CatalogPaginationError(
@@ -231,8 +242,12 @@ class CatalogClient:
                 retryable=False,
             )
         tries = itertools.count()
+
+        def attempt() -> Page:
+            return self._try(endpoint, content, url, is_retry=next(tries) > 0)
+
         return with_retries(
-            lambda: self._try(endpoint, content, url, is_retry=next(tries) > 0),
+            window.guard(attempt, abandoned) if window else attempt,
             what=f"{endpoint.name}, page {page_name(url)}",
             endpoint=endpoint.name,
             gate=self._gate,

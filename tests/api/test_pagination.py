@@ -86,7 +86,7 @@ def test_an_abandoned_iterator_stops_asking(connect):
         pages.close()
         time.sleep(0.1)
         asked = len(catalog.requests)
-        assert asked <= 1 + 3
+        assert asked <= 1 + 2 * 3, "twice max_concurrency is looked ahead"
         time.sleep(0.2)
         assert len(catalog.requests) == asked
 
@@ -102,14 +102,15 @@ def test_an_abandoned_iterator_ends_waits(connect):
     with stand_in(answer) as catalog:
         pages = connect(catalog.url).read_pages(ENDPOINTS["orders"], {}, max_concurrency=2)
         next(pages)
-        while len(catalog.requests) < 3:
+        while len(catalog.requests) < 2:  # the other slot may be held back before it asks
             time.sleep(0.01)
         pages.close()
         deadline = time.monotonic() + 5
         while any(thread.name.startswith("catalog") for thread in threading.enumerate()):
             assert time.monotonic() < deadline, "a slot still waits"
             time.sleep(0.01)
-        assert len(catalog.requests) == 3
+        asked = [request.page for request in catalog.requests]
+        assert len(asked) == len(set(asked)), "a slot that was throttled asks once more"
 
 
 @pytest.mark.parametrize(
