@@ -107,7 +107,7 @@ class TestNames:
                 text=True,
                 check=True,
             )
-            return done.stdout
+            return done.stdout.splitlines()[-1]  # Airflow 3.0 prints its log before
 
         [shown] = json.loads(run("get", "airflow-provider-catalog", "--full"))
         info = get_provider_info()

@@ -10,8 +10,8 @@ import sys
 from urllib.parse import quote
 
 import pytest
-from airflow.sdk import BaseHook
 
+from airflow_provider_catalog.airflow_compat import BaseHook
 from airflow_provider_catalog.api.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogPaginationError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
@@ -97,7 +97,8 @@ class TestConnection:
     def test_a_misspelt_extra_is_one_warning(self, monkeypatch, caplog):
         monkeypatch.setenv(ENV, connection_json(host="name.example", extra={"page_sise": 10}))
         assert CatalogHook().settings.page_size == 100
-        [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        records = [record for record in caplog.records if record.name.startswith("airflow_provider_catalog")]
+        [warning] = [record.getMessage() for record in records if record.levelno == logging.WARNING]
         assert "page_sise" in warning
         assert all(name in warning for name in EXTRAS)
 
@@ -109,7 +110,10 @@ class TestConnection:
         shown = repr(hook) + repr(hook.settings) + repr(hook.get_conn()) + repr(vars(hook))
         assert TOKEN not in shown
         assert "secret" not in shown
-        from airflow.sdk.log import redact
+        try:
+            from airflow.sdk.log import redact
+        except ImportError:  # Airflow 3.0
+            from airflow.sdk.execution_time.secrets_masker import redact
 
         assert secret not in redact(f"the key is {secret}")
         assert TOKEN not in redact(f"the token is {TOKEN}")

@@ -1,0 +1,114 @@
+"""Run the tests on every supported version of Airflow and Python; ``make matrix`` from a shell.
+
+The newest Airflow is the one in requirements.lock, and runs the whole suite. The older ones run what a version can
+break: the example DAGs, the connection and its form, what Airflow reads about the provider. Their environments are
+resolved from constraints/, so that they are the same on every day and every machine.
+
+A warning that is raised in the provider or in an example DAG, such as of a deprecated import, is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+ENVIRONMENTS = PROJECT / ".venv" / "matrix"
+NEWEST = "3.3.2"  # as in requirements.lock
+OLDER = ("3.0.6", "3.1.8")
+PYTHONS = ("3.11", "3.13")
+# wtforms: Airflow 3.0 shows no connection form without it; the web interface of later versions does.
+TOOLS = ("hypothesis", "pyarrow", "pytest", "wtforms")
+OLDER_TESTS = (
+    "tests/compat",
+    "tests/example_dags/test_examples.py",
+    "tests/hooks",
+    "tests/storage/test_destination.py",
+    "tests/test_provider_info.py",
+)
+WARNINGS = """
+default
+error:::airflow_provider_catalog
+error:::catalog_
+error::airflow.exceptions.RemovedInAirflow4Warning
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A version of Airflow on a version of Python."""
+
+    airflow: str
+    python: str
+
+    @property
+    def folder(self) -> Path:
+        return ENVIRONMENTS / f"airflow-{self.airflow}-python-{self.python}"
+
+
+def cells(which: str) -> list[Cell]:
+    """Return the cells: all of them, or the oldest Airflow on this Python, as ``.ci/run`` has tested the newest."""
+    if which == "oldest":
+        return [Cell(OLDER[0], ".".join(platform.python_version_tuple()[:2]))]
+    return [Cell(airflow, python) for airflow in (NEWEST, *OLDER) for python in PYTHONS]
+
+
+def uv(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], check=True, cwd=PROJECT)
+
+
+def install(cell: Cell) -> str:
+    """Make the cell's environment with the provider in it, and return its interpreter."""
+    python = str(cell.folder / "bin" / "python")
+    uv("venv", "--clear", "--python", cell.python, str(cell.folder))
+    if cell.airflow == NEWEST:
+        uv("pip", "sync", "--python", python, "--require-hashes", "requirements.lock")
+    else:
+        constraints = f"constraints/airflow-{cell.airflow}.txt"
+        uv("pip", "install", "--python", python, "-c", constraints, f"apache-airflow=={cell.airflow}", *TOOLS)
+    # Without its dependencies, which are there: a resolution that changes them would be another one.
+    uv("pip", "install", "--python", python, "--no-deps", "--editable", ".")
+    uv("pip", "check", "--python", python)
+    return python
+
+
+def test(cell: Cell, python: str, arguments: list[str]) -> int:
+    """Run the cell's tests, and return pytest's exit code."""
+    paths = arguments or ([] if cell.airflow == NEWEST else list(OLDER_TESTS))
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    if cell.airflow != NEWEST:
+        command += ["-o", f"filterwarnings={WARNINGS}"]  # older versions of Airflow warn of much in themselves
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "AIRFLOW_HOME": home}
+        return subprocess.run([*command, *paths], cwd=PROJECT, env=environment, check=False).returncode
+
+
+def main() -> int:
+    """Run all cells, however many fail, and end with a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", choices=("all", "oldest"), nargs="?", default="all")
+    options, arguments = parser.parse_known_args()
+    results: list[tuple[Cell, str, float]] = []
+    for cell in cells(options.which):
+        started = time.monotonic()
+        print(f"== Airflow {cell.airflow}, Python {cell.python}", flush=True)  # noqa: T201
+        try:
+            code = test(cell, install(cell), arguments)
+            outcome = "passed" if code == 0 else f"failed: pytest's exit code {code}"
+        except subprocess.CalledProcessError as error:
+            outcome = f"not installed: {' '.join(error.cmd[2:])}"
+        results.append((cell, outcome, time.monotonic() - started))
+    for cell, outcome, seconds in results:
+        print(f"Airflow {cell.airflow:6} Python {cell.python:5} {seconds:4.0f} s  {outcome}")  # noqa: T201
+    return int(any(outcome != "passed" for _, outcome, _ in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

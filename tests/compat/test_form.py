@@ -1,0 +1,79 @@
+"""The connection form as this version of Airflow describes it to its web interface, whichever way it learns of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points, version
+from importlib.util import find_spec
+
+import pytest
+
+from airflow_provider_catalog.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
+
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
+ASK = """
+from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+[form] = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "instructure_catalog"]
+print(form.model_dump_json())
+"""
+
+pytestmark = [
+    pytest.mark.skipif(
+        not any(point.value.startswith("airflow_provider_catalog") for point in entry_points(name="provider_info")),
+        reason="the provider is not installed here, only importable",
+    ),
+    pytest.mark.skipif(
+        AIRFLOW == (3, 0) and not find_spec("wtforms"), reason="Airflow 3.0 shows no fields without wtforms"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def form() -> dict:
+    """What the web interface is told, in a process of its own: Airflow 3.0 and 3.1 put stand-ins into sys.modules."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", ASK],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_its_name(form):
+    assert form["hook_name"] == "Instructure Catalog"
+
+
+def test_the_fields_that_every_connection_has(form):
+    shown = form["standard_fields"]
+    for name, label in UI_FIELD_BEHAVIOUR["relabeling"].items():
+        assert shown[name]["title"] == label
+    for name, text in UI_FIELD_BEHAVIOUR["placeholders"].items():
+        assert shown[name]["placeholder"] == text
+    hidden = {name for name, field in shown.items() if field and field["hidden"]}
+    assert hidden == {"login", "url_schema"}
+
+
+def test_its_own_fields(form):
+    shown = form["extra_fields"]
+    assert list(shown) == list(CONNECTION_FIELDS)
+    for name, field in CONNECTION_FIELDS.items():
+        assert shown[name]["schema"]["title"] == field["label"]
+        assert shown[name]["description"] == field["description"]
+        assert shown[name]["value"] == field["schema"].get("default")
+    assert shown["hash_key"]["schema"]["format"] == "password"
+    for name in ("timeout", "page_size", "max_concurrency"):
+        assert set(shown[name]["schema"]["type"]) & {"number", "integer"}
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 2), reason="before 3.2 a form can't bound a number; the help text tells the bounds")
+def test_numbers_have_bounds(form):
+    for name in ("timeout", "page_size", "max_concurrency"):
+        schema = CONNECTION_FIELDS[name]["schema"]
+        shown = form["extra_fields"][name]["schema"]
+        assert (shown["minimum"], shown["maximum"]) == (schema["minimum"], schema["maximum"])
