@@ -1,0 +1,118 @@
+"""The benchmarks' command line; each command adds its results to ``benchmarks/results.json``.
+
+python -m benchmarks table     the provider alone: speed, memory, CPU, connections, XCom
+python -m benchmarks peers     the provider and others on the same server, each in a process of its own
+python -m benchmarks rates     servers that allow 1 to 100 requests a second
+python -m benchmarks parse     what importing the operators costs when a DAG is parsed
+python -m benchmarks report    the table and the plot in docs/performance.md, from the results
+python -m benchmarks quick     under a minute, ratios with wide margins only: exits 1 when something is 2 x too slow
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks import parse, rates, report, runner
+from benchmarks.runner import Case
+
+RESULTS = Path(__file__).parent / "results.json"
+
+TABLE = {
+    "jsonl, 50 ms": Case(latency=0.05),
+    "csv, 50 ms": Case(suffix=".csv", latency=0.05),
+    "parquet, 50 ms": Case(suffix=".parquet", latency=0.05),
+    "jsonl, 200 ms": Case(latency=0.2),
+    "jsonl": Case(),
+    "csv": Case(suffix=".csv"),
+    "parquet": Case(suffix=".parquet"),
+}
+LARGE = {
+    "jsonl, 1,000,000": Case(rows=1_000_000),
+    "csv, 1,000,000": Case(rows=1_000_000, suffix=".csv"),
+    "parquet, 1,000,000": Case(rows=1_000_000, suffix=".parquet"),
+    "one body of 1,000,000": Case(rows=1_000_000, paginated=False),
+}
+PEERS = {
+    "provider, 8 in flight": Case(latency=0.05),
+    "HttpOperator": Case("http_operator", latency=0.05, in_flight=1),
+    "requests loop": Case("requests_loop", latency=0.05, in_flight=1),
+    "Singer SDK": Case("singer_stream", latency=0.05, in_flight=1),
+    "dlt rest_api, parquet": Case("dlt_rest_api", ".parquet", latency=0.05, in_flight=1),
+    "provider, no latency": Case(),
+    "provider, one in flight, no latency": Case(in_flight=1),
+    "provider, parquet, no latency": Case(suffix=".parquet"),
+    "HttpOperator, no latency": Case("http_operator", in_flight=1),
+    "requests loop, no latency": Case("requests_loop", in_flight=1),
+    "Singer SDK, no latency": Case("singer_stream", in_flight=1),
+    "dlt rest_api, parquet, no latency": Case("dlt_rest_api", ".parquet", in_flight=1),
+}
+
+
+def main() -> int:
+    """Run a command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["table", "large", "peers", "rates", "parse", "report", "quick"])
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    if options.command == "quick":
+        return quick()
+    if options.command == "report":
+        report.write(json.loads(RESULTS.read_text()))
+        return 0
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results |= _measure(options.command, options.runs)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+def _measure(command: str, runs: int) -> dict[str, Any]:
+    load = os.getloadavg()[0]
+    if command == "parse":
+        return {"parse": parse.measure(runs * 2)}
+    if command == "rates":
+        return {"rates": measure_rates()}
+    cases = {"table": TABLE, "large": LARGE, "peers": PEERS}[command]
+    return {command: runner.medians(cases, runs), f"{command} runs": runs, f"{command} load": load}
+
+
+def measure_rates() -> list[dict[str, Any]]:
+    """Measure some at the same time: they mostly wait."""
+    found: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(4) as pool:
+        for latency in (0.0, 0.05):
+            found += pool.map(lambda rate, latency=latency: rates.used(rate, latency), (1, 2, 3, 5, 10, 20, 50))
+    found += [rates.used(100, latency) for latency in (0.0, 0.05)]
+    return sorted(found, key=lambda each: (each["latency"], each["rate"]))
+
+
+def quick() -> int:
+    """Compare the provider with a loop on the same server, and with what latency allows; margins are wide."""
+    cases = {
+        "8 in flight, 50 ms": Case(rows=10_000, latency=0.05),
+        "one after the other, no latency": Case(rows=10_000, in_flight=1),
+        "parquet, no latency": Case(rows=10_000, suffix=".parquet"),
+    }
+    found = runner.medians(cases, 3)
+    ratios = {
+        "share of what 50 ms allow": found["8 in flight, 50 ms"]["rows_per_second"] / 16_000,
+        "JSON Lines to Parquet": found["one after the other, no latency"]["seconds"]
+        / found["parquet, no latency"]["seconds"],
+        "MB that a pull takes, of 100": found["8 in flight, 50 ms"]["memory_mb"] / 100,
+    }
+    least = {"share of what 50 ms allow": 0.35, "JSON Lines to Parquet": 0.25}
+    sys.stdout.write("".join(f"{name}: {ratio:.2f}\n" for name, ratio in ratios.items()))
+    failed = [name for name, bar in least.items() if ratios[name] < bar]
+    if ratios["MB that a pull takes, of 100"] > 1:
+        failed.append("memory")
+    sys.stdout.write(f"too slow or too large: {', '.join(failed)}\n" if failed else "all within their margins\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

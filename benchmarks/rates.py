@@ -1,0 +1,40 @@
+"""How well a server is used that allows so many requests a second; it is the project's sandbox, with ``rate_limit``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import Any
+
+from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.api.settings import CatalogSettings
+from airflow_provider_catalog.sandbox import sandbox
+
+PAGE_ROWS = 10
+
+
+def used(rate: int, latency: float, *, seconds: float = 40, in_flight: int = 8) -> dict[str, Any]:
+    """Pull for about so many seconds; return how much of the rate was used, less the burst that is allowed at first."""
+    logging.getLogger("airflow_provider_catalog").setLevel(logging.ERROR)
+    rows = int(rate * seconds) * PAGE_ROWS
+    with sandbox(enrollments=rows, products=50, users=100, rate_limit=rate, latency=latency) as catalog:
+        client = CatalogClient(CatalogSettings.parse(base_url=catalog.url, token=catalog.token))
+        started = time.monotonic()
+        pages = client.read_pages(ENDPOINTS["enrollments"], {}, page_size=PAGE_ROWS, max_concurrency=in_flight)
+        ids = [row["enrollment_id"] for page in pages for row in page.content.rows]
+        took = time.monotonic() - started
+        statuses = Counter(request.status for request in catalog.served)
+        if ids != sorted(set(ids)) or len(ids) != rows:
+            raise RuntimeError(f"{rate} requests a second: rows were lost, doubled or out of order")
+        result = {
+            "rate": rate,
+            "latency": latency,
+            "requests_per_second": rows / PAGE_ROWS / took,
+            "used": (rows / PAGE_ROWS - rate) / (rate * took),
+            "refused": statuses[429],
+            "throttled_seconds": client.throttled_seconds,
+        }
+        client.close()
+    return result

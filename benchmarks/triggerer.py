@@ -1,0 +1,208 @@
+"""
+What a thousand sensors cost that wait in one triggerer: ``python -m benchmarks.triggerer``.
+
+Starts a real ``airflow triggerer`` (SQLite, nothing else running) with 1,000 deferred sensors of one connection, which
+poll every 60 s a server that takes 500 ms to answer, and tells:
+
+* how late the polls were: when a request arrived at the server, less when it was due,
+* for how long the triggerer's event loop was held up at most, by the clock of one more trigger, which does nothing but
+  look at it; from the triggerer's start on, and so with imports, the look-up of the connection and the creation of
+  all triggers,
+* how much memory the triggerer's processes have.
+
+``--at-once`` lets all polls be due at the same moment, which is the worst case. ``--idle`` gives the sensors an
+interval of a day, and ``--count 0`` leaves them out: they tell what Airflow alone costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import uvicorn
+
+LATENCY = 0.5
+INTERVAL = 60.0
+START = 45.0
+"""Seconds that a triggerer gets to start and to take up all triggers."""
+
+DAG = """
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+
+with DAG("benchmark", schedule=None):
+    for n in range({count}):
+        EmptyOperator(task_id=f"wait_{{n}}")
+"""
+
+
+class Catalog:
+    """A server without rows, which notes when each account was asked for."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[int, list[float]] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer, after a while."""
+        now = time.time()
+        body = json.loads((await receive())["body"])
+        self.arrivals.setdefault(body["account_ids"][0], []).append(now)
+        await asyncio.sleep(LATENCY)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"13")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b'{"orders":[]}'})
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve in a thread; the target is the URL."""
+        config = uvicorn.Config(self, port=0, lifespan="off", log_config=None, access_log=False, backlog=2048)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1000, help="sensors")
+    parser.add_argument("--rounds", type=int, default=3, help="polls of each sensor")
+    parser.add_argument("--at-once", action="store_true", help="all polls due at the same moment")
+    parser.add_argument("--idle", action="store_true", help="sensors that never poll")
+    options = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))  # Airflow has a log open for each trigger
+    catalog = Catalog()
+    with tempfile.TemporaryDirectory() as home, catalog.serving() as url:
+        prepare(Path(home), url, options.count)
+        first_due = time.time() + START
+        loop_file = Path(home, "loop.json")
+        defer(options, first_due, loop_file)
+        memory = run_triggerer(Path(home), first_due + options.rounds * INTERVAL)
+        held_up = json.loads(loop_file.read_text())
+    polls = sum(map(len, catalog.arrivals.values()))
+    late = max(lateness(catalog.arrivals, options, first_due), default=0)
+    table = {
+        "sensors": f"{options.count:,}",
+        "polls": f"{polls:,}",
+        "latest poll, after it was due": f"{late:.1f} s",
+        "event loop held up, at most": f"{1000 * max(held_up, default=0):.0f} ms",
+        **{f"memory at most, {name}": f"{peak / 2**20:.0f} MB" for name, peak in memory.items()},
+    }
+    print("\n".join(f"{name:<40} {value:>10}" for name, value in table.items()))  # noqa: T201
+
+
+def prepare(home: Path, url: str, count: int) -> None:
+    """Make the database, with a DAG that has a task for each sensor."""
+    dags = home / "dags"
+    dags.mkdir()
+    (dags / "benchmark.py").write_text(DAG.format(count=count + 1))
+    connection = {"conn_type": "instructure_catalog", "host": url, "password": "benchmark"}
+    os.environ.update(
+        AIRFLOW_HOME=str(home),
+        AIRFLOW__CORE__DAGS_FOLDER=str(dags),
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="300",
+        AIRFLOW__TRIGGERER__CAPACITY=str(count + 1),
+        AIRFLOW_CONN_CATALOG_DEFAULT=json.dumps(connection),
+        PYTHONPATH=str(Path(__file__).parents[1]),
+        no_proxy="*",
+    )
+    for command in (["db", "migrate"], ["dags", "reserialize"], ["dags", "unpause", "benchmark"]):
+        subprocess.run([sys.executable, "-m", "airflow", *command], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "dags", "trigger", "benchmark"], check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def defer(options: argparse.Namespace, first_due: float, loop_file: Path) -> None:
+    """Let every task be deferred, as if its sensor had just polled for the first time."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import Trigger
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
+    from benchmarks.loop_clock import LoopClock
+
+    with create_session() as session:
+        tasks = session.scalars(select(TaskInstance)).all()
+        if len(tasks) != options.count + 1:
+            raise RuntimeError(f"{len(tasks)} tasks; the DAG run was not made")
+        for n, task in enumerate(tasks, start=-1):
+            trigger: Any = CatalogAnalyticsTrigger(
+                "catalog_default",
+                "orders",
+                {"account_ids": [n]},
+                poke_interval=86_400 if options.idle else INTERVAL,
+                started_at=due(n, options, first_due) - INTERVAL,
+                deadline=first_due + 86_400 * 7,
+            )
+            if n == -1:  # the first, so that it sees all others start
+                trigger = LoopClock(str(loop_file))
+            row = Trigger.from_object(trigger)
+            session.add(row)
+            session.flush()
+            task.trigger_id, task.state = row.id, TaskInstanceState.DEFERRED
+
+
+def due(n: int, options: argparse.Namespace, first_due: float) -> float:
+    """Return when a sensor's first poll in the triggerer is due."""
+    return first_due + (0 if options.at_once else n * INTERVAL / max(options.count, 1))
+
+
+def run_triggerer(home: Path, end: float) -> dict[str, int]:
+    """Run a triggerer until then; return the most memory of its two processes."""
+    peaks: dict[str, int] = {}
+
+    def note(name: str, size: int) -> None:
+        peaks[name] = max(peaks.get(name, 0), size)
+
+    with (home / "triggerer.log").open("wb") as log:
+        command = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs"]
+        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603
+        try:
+            supervisor = psutil.Process(process.pid)
+            while time.time() < end:
+                time.sleep(1)
+                runners = supervisor.children()
+                note("supervisor (RSS)", supervisor.memory_info().rss)
+                note("runner of the triggers (RSS)", sum(runner.memory_info().rss for runner in runners))
+                note("both (PSS)", sum(one.memory_full_info().pss for one in [supervisor, *runners]))
+        finally:
+            process.terminate()
+            process.wait()
+    return peaks
+
+
+def lateness(arrivals: dict[int, list[float]], options: argparse.Namespace, first_due: float) -> list[float]:
+    """Return the seconds by which each poll was late; those that never came, by how long ago they were due."""
+    late = []
+    for n in range(0 if options.idle else options.count):
+        for k in range(options.rounds - 1):
+            at = due(n, options, first_due) + k * INTERVAL
+            came = [arrival for arrival in arrivals.get(n, []) if at - 0.05 <= arrival < at + INTERVAL - 0.05]
+            late.append(min(came, default=at + INTERVAL) - at)
+    return late
+
+
+if __name__ == "__main__":
+    main()
