@@ -50,16 +50,27 @@ class Rows:
 
 
 class _LargeRows:
-    """The rows of a large body, decoded anew each time they are asked for."""
+    """
+    The rows of a large body, decoded anew each time they are asked for.
 
-    def __init__(self, body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> None:
+    :param body: closed when the rows are no longer needed.
+    :param places: where the pieces of the body start, and their lengths.
+    """
+
+    def __init__(self, body: SpooledTemporaryFile[bytes], places: list[tuple[int, int]], endpoint: Endpoint) -> None:
         self._body = body
-        self._root_key = endpoint.root_key
+        self._places = places
+        self._endpoint = endpoint
         weakref.finalize(self, body.close)
 
     def __iter__(self) -> Iterator[Row]:
-        for piece in large_body.pieces(self._body, self._root_key):
-            yield from _rows_decoder.decode(piece)
+        for start, length in self._places:
+            try:
+                rows = _rows_decoder.decode(large_body.content_at(self._body, start, length))
+            except (msgspec.DecodeError, RecursionError):
+                message = f"{self._endpoint.name}: the answer has a number or a text that can't be read"
+                raise CatalogResponseError(message, endpoint=self._endpoint.name, status=200) from None
+            yield from rows
 
 
 def new_body() -> SpooledTemporaryFile[bytes]:
@@ -85,16 +96,18 @@ def read_rows(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
 
 def _read_large(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
     # Twice: what is wrong with a body must be known before the first of its rows is handed over.
-    count, digest = 0, _digest()
+    count, digest, places = 0, _digest(), []
     try:
         with _decoding(endpoint):
             for piece in large_body.pieces(body, endpoint.root_key):
-                count += len(_rows_decoder.decode(piece))
-                digest.update(piece)
+                piece.content.decode()  # raises unless it is UTF-8
+                digest.update(piece.content)
+                count += piece.row_count
+                places.append((piece.start, len(piece.content)))
     except BaseException:
         body.close()
         raise
-    return Rows(count, digest.digest(), _LargeRows(body, endpoint))
+    return Rows(count, digest.digest(), _LargeRows(body, places, endpoint))
 
 
 def _digest(content: bytes | msgspec.Raw = b"") -> hashlib.blake2b:

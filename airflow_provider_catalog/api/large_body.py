@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 
@@ -20,12 +20,33 @@ LARGEST_ROW = 64 * 1024 * 1024
 _TRIES = 50
 """How many of the last places in a piece that look like the end of a row are tried before more is read."""
 
+_END = 64 * 1024
+"""Bytes at the end of a piece where a place to cut is looked for first."""
 _BETWEEN_ROWS = re.compile(rb"\}\s*,\s*(?=\{)")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _HEAD = 8 * 1024 * 1024
 """Bytes at the start of the document within which the list of rows has to begin."""
 
-_syntax = msgspec.json.Decoder(list[msgspec.Raw])
+
+class Piece(NamedTuple):
+    """
+    Some successive rows.
+
+    :param start: where in the document the first of them begins.
+    :param content: a JSON list of them.
+    :param row_count: how many there are.
+    """
+
+    start: int
+    content: bytes
+    row_count: int
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object; what is in it is looked at for its syntax only."""
+
+
+_objects_decoder = msgspec.json.Decoder(list[_Object])
 _root_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -42,41 +63,61 @@ class NoRowsError(Exception):
         super().__init__(f"no list of rows in the answer; its keys are: {shown or '(none)'}")
 
 
-def pieces(document: IO[bytes], root_key: str) -> Iterator[bytes]:
+def pieces(document: IO[bytes], root_key: str) -> Iterator[Piece]:
     """
     Cut the list of rows in a JSON object into pieces, each a JSON list of one or more whole rows.
+
+    Their syntax is checked, except for the encoding of strings and the range of numbers.
 
     :param document: the whole document; read from its start.
     :param root_key: the key of the list; a list too large for the start of the document is taken, too.
     :raises NoRowsError: when there is no such list, or another one with an equal claim.
+    :raises msgspec.ValidationError: when a row is not an object.
     :raises msgspec.DecodeError: when the document is not JSON.
     """
     document.seek(0)
     key, buffer = _skip_to_list(document, root_key)
+    start = document.tell() - len(buffer)
     while block := document.read(max(PIECE, len(buffer))):
         buffer += block
         if len(buffer) > LARGEST_ROW:
             raise NoRowsError([f"{key} (with a value of more than {LARGEST_ROW >> 20} MiB)"])
-        cut = _last_cut(buffer)
-        if cut:
-            yield b"[" + buffer[: cut[0]] + b"]"
-            buffer = buffer[cut[1] :]
-    yield _last_piece(buffer, key, root_key)
+        found = _cut(buffer, start)
+        if found:
+            piece, length = found
+            yield piece
+            buffer = buffer[length:]
+            start += length
+    content = _last_content(buffer, key, root_key)
+    yield Piece(start, content, len(_objects_decoder.decode(content)))
 
 
-def _last_cut(buffer: bytes) -> tuple[int, int] | None:
-    """Return the end of the last whole row in the buffer and the start of the next one."""
-    for place in reversed([*_BETWEEN_ROWS.finditer(buffer)][-_TRIES:]):
-        end_of_row = place.start() + 1
+def content_at(document: IO[bytes], start: int, length: int) -> bytes:
+    """Return the content of a piece once more, a JSON list, of which only the place and the length were kept."""
+    document.seek(start)
+    return b"[" + document.read(length - 2) + b"]"
+
+
+def _cut(buffer: bytes, start: int) -> tuple[Piece, int] | None:
+    """Return the whole rows in the buffer, and where in it the next row starts."""
+    for place in _places(buffer):
+        content = b"[" + buffer[: place.start() + 1] + b"]"
         try:
-            _syntax.decode(b"[" + buffer[:end_of_row] + b"]")
+            return Piece(start, content, len(_objects_decoder.decode(content))), place.end()
+        except msgspec.ValidationError:
+            raise
         except msgspec.DecodeError:
             continue  # inside a row
-        return end_of_row, place.end()
     return None
 
 
-def _last_piece(buffer: bytes, key: str, root_key: str) -> bytes:
+def _places(buffer: bytes) -> Iterator[re.Match[bytes]]:
+    """Yield the last places that look like being between two rows, from the end."""
+    for start in (len(buffer) - _END, 0):
+        yield from reversed([*_BETWEEN_ROWS.finditer(buffer, max(0, start))][-_TRIES:])
+
+
+def _last_content(buffer: bytes, key: str, root_key: str) -> bytes:
     """Return the rows in the last part of the document, which holds the list's end and the keys after it."""
     rest = _root_decoder.decode(b"{" + json.dumps(key).encode() + b":[" + buffer)
     others = [name for name, value in rest.items() if name != key and bytes(memoryview(value)[:1]) == b"["]

@@ -152,3 +152,22 @@ def test_fingerprints_tell_rows_apart(tiny_pieces):
         read_rows(received(json.dumps({"orders": [{"a": n}] * 20}).encode()), ORDERS).fingerprint for n in (1, 1, 2)
     )
     assert first == again != other
+
+
+@pytest.mark.usefixtures("size")
+def test_a_number_beyond_all_range():
+    """Its syntax is right, so that of a large body it shows only when its row is decoded."""
+    content = b'{"orders": [{"a": 1}, {"a": 2}, {"secret": 1e999}, {"a": 3}, {"a": 4}]}'
+    with pytest.raises(CatalogResponseError, match="orders") as caught:
+        list(read_rows(received(content), ORDERS).rows)
+    assert "secret" not in str(caught.value)
+    assert not caught.value.retryable
+
+
+def test_pieces_are_cut_wherever_a_row_ends(monkeypatch):
+    """Also where none does in the last part of a piece."""
+    monkeypatch.setattr(body_module, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(large_body, "PIECE", 512)
+    monkeypatch.setattr(large_body, "_END", 16)
+    rows = [{"n": n, "text": "x" * (n % 90)} for n in range(100)]
+    assert list(read_rows(received(json.dumps({"orders": rows}).encode()), ORDERS).rows) == rows
