@@ -24,8 +24,8 @@ class JsonLinesWriter:
     def write(self, rows: list[Row]) -> None:
         """Write some rows."""
         self._file.write(self._encoder.encode_lines(rows))
-        for row in rows:
-            if not row.keys() <= self._columns.keys():
+        if not self._columns.keys() >= set().union(*rows):
+            for row in rows:
                 self._columns.update(dict.fromkeys(row))
 
     def columns(self) -> list[str]:
