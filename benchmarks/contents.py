@@ -42,4 +42,6 @@ def _parquet(path: Path) -> Iterator[list[Any]]:
     email = "student__email" if "student__email" in file.schema_arrow.names else "student_email"  # the former is dlt's
     for batch in file.iter_batches(columns=["enrollment_id", email, *COLUMNS[2:]]):
         columns = batch.to_pydict()
-        yield from map(list, zip(columns["enrollment_id"], columns[email], *(columns[n] for n in COLUMNS[2:])))
+        yield from map(
+            list, zip(columns["enrollment_id"], columns[email], *(columns[n] for n in COLUMNS[2:]), strict=True)
+        )

@@ -82,14 +82,13 @@ def server(case: Case) -> Iterator[str]:
 @cache
 def _expected(rows: int) -> tuple[int, str]:
     with tempfile.NamedTemporaryFile("wb", suffix=".jsonl") as file:
-        from benchmarks.server import HEAD, TAIL, Catalog
+        from benchmarks.server import Catalog
 
         catalog = Catalog(rows, 0, paginated=True)
         for number in range(1, catalog.last + 1):
             for row in json.loads(bytes(catalog.page(number)))["enrollments"]:
                 file.write(json.dumps(row).encode() + b"\n")
         file.flush()
-        assert HEAD + TAIL  # noqa: S101 - the pages' form
         return digest(Path(file.name))
 
 

@@ -19,8 +19,7 @@ def pull(url: str, path: str) -> int:
         while page_url:
             response = session.post(page_url, json={}, timeout=60)
             response.raise_for_status()
-            for row in response.json()["enrollments"]:
-                file.write(json.dumps(row) + "\n")
+            file.writelines(json.dumps(row) + "\n" for row in response.json()["enrollments"])
             page_url = response.links.get("next", {}).get("url")
     return 0
 
