@@ -25,6 +25,8 @@ _LOCAL_SCHEMES = ("file", "local")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "adl": "azure"}
 _NO_CLIENT = re.compile("No filesystem registered|Unsupported filesystem|Protocol not known")
 """What Airflow, universal_pathlib and fsspec say of a scheme that nothing is installed for."""
+_URL_SAFE = "/=:@,+"
+"""What stays as it is in a URL; an equals sign for the sake of folders such as day=2026-01-01."""
 _SUFFIXES = "'.jsonl', '.csv' (each also with '.gz') or '.parquet'"
 
 
@@ -74,10 +76,10 @@ class Destination:
     def uri(self) -> str:
         """The file's URL without a connection, which assets and lineage know it by."""
         if self.scheme is None:
-            return Path(self.path).as_uri()
+            return f"file://{quote(self.path, safe=_URL_SAFE)}"
         scheme, _, rest = self.path.partition("://")
         host, _, key = rest.partition("/")
-        return f"{scheme.lower()}://{host.rpartition('@')[2]}/{quote(key)}"
+        return f"{scheme.lower()}://{host.rpartition('@')[2]}/{quote(key, safe=_URL_SAFE)}"
 
     def check(self) -> None:
         """
@@ -129,7 +131,11 @@ class Destination:
             raise CatalogParameterError(f"output_path={self.path!r}: {self._remedy()} ({error})") from error
         except Exception as error:  # each provider has errors of its own for a connection that is not as it should be
             remedy = self._remedy() if _NO_CLIENT.search(str(error)) else "the connection can't be used"
-            raise CatalogParameterError(f"output_path={self.path!r}: {remedy} ({store_message(error)})") from error
+            raise CatalogParameterError(
+                f"output_path={self.path!r}: {remedy} ({store_message(error)})",
+                # A secrets backend, or the server that gives out credentials, may only be down.
+                retryable=not isinstance(error, ValueError) and type(error).__name__ != "AirflowNotFoundException",
+            ) from error
         return path
 
     def _remedy(self) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MAX_CAUSE = 300
-"""Characters of a store's own message that are shown; Azure's go on with a whole XML document."""
+"""Characters of a store's own message that are shown."""
 
 
 def check_store(path: ObjectStoragePath, shown: str) -> None:
@@ -64,7 +64,8 @@ def bucket_of(path: str) -> str:
 
 def store_message(error: BaseException) -> str:
     """Return the class of a store's error, and the start of its message in one line."""
-    text = " ".join(str(error).split())
+    # What Azure says from there on is for its support.
+    text = " ".join(str(error).partition("\nRequestId:")[0].split())
     if len(text) > _MAX_CAUSE:
         text = f"{text[:_MAX_CAUSE]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

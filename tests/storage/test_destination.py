@@ -169,3 +169,42 @@ def test_a_missing_client_says_what_to_install(monkeypatch, url, client, extra):
 def test_an_unknown_scheme_names_the_known_ones():
     with pytest.raises(CatalogParameterError, match=r"knows s4://; known are file://, s3://, .*gs://.*abfs://"):
         Destination.parse("s4://bucket/b.csv").check()
+
+
+class TestAStoreWhoseConnectionFails:
+    """With a file system of a test's own, as another provider would have one."""
+
+    @pytest.fixture
+    def failing(self, monkeypatch):
+        from airflow.sdk import ObjectStoragePath
+
+        def fail_with(error):
+            monkeypatch.setattr(ObjectStoragePath, "fs", property(lambda path: (_ for _ in ()).throw(error)))
+
+        return fail_with
+
+    def test_what_lasts_is_not_tried_again(self, failing):
+        failing(ValueError("no account_name"))
+        with pytest.raises(CatalogParameterError, match=r"the connection can't be used \(ValueError: no acc") as caught:
+            Destination.parse("s3://conn@bucket/b.csv").check()
+        assert not caught.value.retryable
+
+    def test_what_may_pass_is_tried_again(self, failing):
+        failing(TimeoutError("the secrets backend did not answer"))
+        with pytest.raises(CatalogParameterError, match="TimeoutError: the secrets") as caught:
+            Destination.parse("s3://conn@bucket/b.csv").check()
+        assert caught.value.retryable
+
+
+class TestUri:
+    @pytest.mark.parametrize(
+        ("path", "uri"),
+        [
+            ("/a b/ä#1.csv", "file:///a%20b/%C3%A4%231.csv"),
+            ("s3://conn@bucket/day=1/b c.csv", "s3://bucket/day=1/b%20c.csv"),
+            ("S3://bucket/b.csv", "s3://bucket/b.csv"),
+            ("abfs://conn@box/b?.csv", "abfs://box/b%3F.csv"),
+        ],
+    )
+    def test_it_has_no_connection_and_nothing_that_a_url_would_misread(self, path, uri):
+        assert Destination.parse(path).uri == uri

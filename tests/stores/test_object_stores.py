@@ -125,7 +125,8 @@ class TestBeforeTheFirstRequest:
             pull(azure_store, conn_id=connect(azure_store.connection(key="d3Jvbmc=")))
         assert pull.requests == 0
         assert not caught.value.retryable
-        assert len(str(caught.value)) < 600
+        assert "RequestId" not in str(caught.value)
+        assert len(str(caught.value)) < 400
 
     @pytest.mark.usefixtures("no_waiting")
     def test_a_store_that_is_not_there(self, store, pull, connect):

@@ -70,7 +70,7 @@ def test_rows_larger_than_xcom_allows_go_through_files(kind, request, tmp_path):
         }
         command = [sys.executable, str(tmp_path / "rows.py")]
         done = subprocess.run(
-            command, env=os.environ | variables, capture_output=True, text=True, timeout=100, check=False
+            command, env=os.environ | variables, capture_output=True, text=True, timeout=300, check=False
         )
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     assert f"400 rows, ids add up to {sum(range(400))}" in done.stdout + done.stderr
