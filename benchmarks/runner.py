@@ -99,7 +99,7 @@ def run(case: Case, *, check: bool = True) -> dict[str, Any]:
     :return: seconds, rows a second, CPU seconds, memory above the state after imports, XCom bytes, connections.
     :raises RuntimeError: when the file does not hold every row as it was sent.
     """
-    python = sys.executable if case.contender == "provider" else peers_python()
+    python = sys.executable if case.contender in ("provider", "requests_loop") else peers_python()
     with tempfile.TemporaryDirectory() as folder, server(case) as url:
         path = Path(folder) / f"out{case.suffix}"
         environment = os.environ | {
