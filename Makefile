@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORES := $(VENV)/stores
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-stores lint format lock build clean
+.PHONY: demo test test-stores matrix lint format lock build clean
 
 demo: $(READY)  ## run the example DAGs in a real Airflow against the sandbox
 	$(BIN)/python scripts/demo.py
@@ -21,6 +21,9 @@ test-stores: $(READY)  ## tests of S3, Azure and Google storage, StatsD and Open
 	$(BIN)/uv pip sync --quiet --python $(STORES)/bin/python --require-hashes requirements-stores.lock
 	npm install --silent --no-save --prefix $(VENV)/azurite azurite@3.35.0
 	$(STORES)/bin/python -m coverage run -m pytest tests/stores $(PYTEST_ARGS)
+
+matrix: $(READY)  ## tests on every supported Airflow and Python; make matrix CELLS=oldest for the oldest Airflow alone
+	$(BIN)/python tests/compat/matrix.py $(CELLS)
 
 lint: $(READY)  ## lint, format and type checks
 	$(BIN)/ruff check
