@@ -115,6 +115,7 @@ class _BlockConverter:
         return arrays
 
     def _read_exact(self, block: Block) -> dict[Path, Any]:
+        import pyarrow as pa
         import pyarrow.json as pj
 
         if not self._read:
@@ -124,7 +125,8 @@ class _BlockConverter:
             io.BytesIO(b"".join(block.lines)),
             read_options=pj.ReadOptions(block_size=max(longest + 1, _READ_BYTES)),
             parse_options=self._options,
-        ).combine_chunks()
+            memory_pool=pa.system_memory_pool(),  # which gives back what is freed; the default one keeps 50 MB of it
+        ).combine_chunks(pa.system_memory_pool())
         return {path: _joined(table.column(key).chunk(0), block.row_counts) for path, key in self._read.items()}
 
 
