@@ -122,7 +122,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
             result = await catalog.poll(self.endpoint, self.filters, self.min_rows)
             now = time.time()
             if result.is_done or (self.deadline is not None and now >= self.deadline):
-                result.report()
+                await catalog.report(result)
                 return result.is_done
             due = pace.next_poll(now)
-            result.report(due - now)
+            await catalog.report(result, due - now)

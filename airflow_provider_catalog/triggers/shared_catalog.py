@@ -6,10 +6,10 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
@@ -19,6 +19,8 @@ from airflow_provider_catalog.api.retry import MAX_BACKOFF, Gate
 if TYPE_CHECKING:
     from airflow_provider_catalog.api.client import CatalogClient
     from airflow_provider_catalog.api.poll import Poll
+
+T = TypeVar("T")
 
 MAX_THREADS = 64
 """Polls of one connection at the same time: a thousand triggers that are due at once are through in some seconds."""
@@ -82,12 +84,22 @@ class SharedCatalog:
         :raises CatalogError: for what will last.
         """
         abandoned = threading.Event()
-        # asgiref's, for in its threads Airflow 3.0 and 3.1 can look up a connection; in others they can't.
-        in_thread = sync_to_async(self._poll, thread_sensitive=False, executor=self._threads)
         try:
-            return await in_thread(endpoint, filters, min_rows, exact, abandoned)
+            return await self._in_thread(self._poll, endpoint, filters, min_rows, exact, abandoned)
         finally:
             abandoned.set()
+
+    async def report(self, result: Poll, next_poll: float | None = None) -> None:
+        """
+        Log what was found, see :meth:`~airflow_provider_catalog.api.poll.Poll.report`.
+
+        Not in the event loop: the triggerer's log goes to another process, for which it may have to wait.
+        """
+        await self._in_thread(result.report, next_poll)
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        # asgiref's, for in its threads Airflow 3.0 and 3.1 can look up a connection; in others they can't.
+        return await sync_to_async(function, thread_sensitive=False, executor=self._threads)(*arguments)
 
     def _poll(
         self, endpoint: str, filters: Mapping[str, Any], min_rows: int, exact: bool, abandoned: threading.Event

@@ -112,7 +112,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         catalog = shared_catalog(self.catalog_conn_id)
         await catalog.until_open(self.poke_interval)
         result = await catalog.poll(self.endpoint, self.filters, min_rows=(self._reported or 0) + 1, exact=True)
-        result.report(next_poll)
+        await catalog.report(result, next_poll)
         if result.row_count is None:
             return None
         if self._reported is None:
