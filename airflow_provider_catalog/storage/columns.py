@@ -178,6 +178,11 @@ class ColumnSpool:
         """Yield all rows in order, decoded, in batches that bound memory."""
         return map(self.decode, self.blocks(column_count))
 
+    @staticmethod
+    def batch(first_row: int, rows: list[Row]) -> Batch:
+        """Return rows, few enough to be held in memory, as a batch; nothing is kept of them."""
+        return Batch(first_row, len(rows), _columns_of(rows)[0])
+
     def decode(self, block: Block) -> Batch:
         """Decode a block."""
         paths = list(self._kinds)

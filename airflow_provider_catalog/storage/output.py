@@ -23,7 +23,7 @@ from airflow_provider_catalog.storage.convert import check_field_types
 from airflow_provider_catalog.storage.destination import Destination
 from airflow_provider_catalog.storage.errors import storage_errors
 from airflow_provider_catalog.storage.store_check import store_message
-from airflow_provider_catalog.storage.write_csv import write_csv
+from airflow_provider_catalog.storage.write_csv import CsvWriter
 from airflow_provider_catalog.storage.write_jsonl import JsonLinesWriter
 from airflow_provider_catalog.storage.write_parquet import write_parquet
 
@@ -106,7 +106,7 @@ class OutputFile:
             self._stream = self._new_stream()
             cleanup.callback(_discard, self._stream)
             self._writer = self._new_writer()
-            if isinstance(self._writer, ColumnSpool):
+            if not isinstance(self._writer, JsonLinesWriter):
                 cleanup.callback(_discard, self._writer)
             self._cleanup = cleanup.pop_all()
         return self
@@ -169,22 +169,25 @@ class OutputFile:
         stream = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=self._file, mtime=0)
         return cast("IO[bytes]", stream)
 
-    def _new_writer(self) -> JsonLinesWriter | ColumnSpool:
+    def _new_writer(self) -> JsonLinesWriter | CsvWriter | ColumnSpool:
         if self._destination.format == "jsonl":
             return JsonLinesWriter(self._stream)
-        return ColumnSpool(self._folder, self._endpoint, self._transform, self._field_types)
+        spool = ColumnSpool(self._folder, self._endpoint, self._transform, self._field_types)
+        if self._destination.format == "csv":
+            return CsvWriter(self._stream, spool, may_start_over=self._stream is self._file)
+        return spool
 
     def _finish(self) -> list[str]:
         """Write what is still to be written; return the names of the columns."""
         if isinstance(self._writer, JsonLinesWriter):
             return self._writer.columns()
         self._types = {column.name: column.type_name for column in self._writer.columns()}
-        if self._destination.format == "csv":
-            return write_csv(self._stream, self._writer)
+        if isinstance(self._writer, CsvWriter):
+            return self._writer.finish()
         return write_parquet(self._stream, self._writer, self._endpoint.name)
 
 
-def _discard(file: IO[bytes] | ColumnSpool) -> None:
+def _discard(file: IO[bytes] | CsvWriter | ColumnSpool) -> None:
     """Close a file whose content nobody wants any more, so that it does not matter whether its buffer gets written."""
     with suppress(OSError):
         file.close()

@@ -1,36 +1,118 @@
-"""CSV by RFC 4180: CRLF, quotes doubled, UTF-8 without a byte order mark, always with a header."""
+"""
+CSV by RFC 4180: CRLF, quotes doubled, UTF-8 without a byte order mark, always with a header.
+
+Null is an empty cell, a list is JSON text, all else stands as it was sent, unless ``field_types`` gives its column a
+type.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any
 
+from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.rows import Path, Row
 from airflow_provider_catalog.storage.columns import Batch, Column, ColumnSpool, Values
 from airflow_provider_catalog.storage.convert import convert, to_text
 from airflow_provider_catalog.storage.kinds import NULL
 
+AHEAD_ROWS = 500
+"""Rows that are written at once while rows come in."""
+_PLAIN = {str, int, float, NULL}
+"""Types that ``csv`` writes as they are."""
 
-def write_csv(file: IO[bytes], spool: ColumnSpool) -> list[str]:
+
+class CsvWriter:
     """
-    Write all rows of a spool.
+    Writes rows while they come, in the columns that are known by then.
 
-    Null is an empty cell, a list is JSON text, all else stands as it was sent, unless ``field_types`` gives its
-    column a type.
+    Which columns there are is only known after the last row. When another one turns up, the file is written again from
+    the spool, at the end. It is so from the start where the file can't be started over, being compressed.
 
     :param file: where to; somebody else closes it.
-    :param spool: the rows.
-    :returns: the names of the columns.
-    :raises CatalogParameterError: when a value does not fit the type that ``field_types`` gives its column.
+    :param spool: keeps the rows.
+    :param may_start_over: whether what was written to the file can be taken back.
     """
-    columns = spool.columns()
-    names = [column.name for column in columns]
-    _write_lines(file, [names])
+
+    def __init__(self, file: IO[bytes], spool: ColumnSpool, *, may_start_over: bool) -> None:
+        self._spool = spool
+        self._file = file
+        self._is_ahead = may_start_over
+        self._columns: list[Path] | None = None
+        self._pending: list[Row] = []
+        self._first_row = 1
+
+    def write(self, rows: list[Row]) -> None:
+        """
+        Add some rows.
+
+        :raises CatalogParameterError: when two fields of different paths would share a column.
+        """
+        self._spool.write(rows)
+        if self._is_ahead:
+            self._pending += rows
+            if len(self._pending) >= AHEAD_ROWS:
+                self._write_ahead()
+
+    def close(self) -> None:
+        """Remove the spool."""
+        self._spool.close()
+
+    def columns(self) -> list[Column]:
+        """Return the columns of the file, all rows being written."""
+        return self._spool.columns()
+
+    def finish(self) -> list[str]:
+        """
+        Write what is still to be written.
+
+        :returns: the names of the columns.
+        :raises CatalogParameterError: when a value does not fit the type that ``field_types`` gives its column.
+        """
+        if self._is_ahead:
+            self._write_ahead()
+        columns = self._spool.columns()
+        if not self._is_ahead:
+            _write_all(self._file, self._spool, columns)
+        return [column.name for column in columns]
+
+    def _write_ahead(self) -> None:
+        try:
+            columns = self._spool.columns()
+            cells = _lines(columns, self._spool.batch(self._first_row, self._pending))
+        except CatalogParameterError:  # it may not be one in the end; if it is, it is raised then
+            self._start_over()
+            return
+        paths = [column.path for column in columns]
+        if self._columns is None:
+            self._columns = paths
+            _write_lines(self._file, [[column.name for column in columns]])
+        if paths != self._columns:
+            self._start_over()
+            return
+        _write_lines(self._file, cells)
+        self._first_row += len(self._pending)
+        self._pending = []
+
+    def _start_over(self) -> None:
+        self._is_ahead = False
+        self._pending = []
+        self._file.seek(0)
+        self._file.truncate()
+
+
+def _write_all(file: IO[bytes], spool: ColumnSpool, columns: list[Column]) -> None:
+    _write_lines(file, [[column.name for column in columns]])
     for batch in spool.batches(len(columns)):
-        _write_lines(file, zip(*(_cells(column, batch) for column in columns), strict=True))
-    return names
+        _write_lines(file, _lines(columns, batch))
+
+
+def _lines(columns: list[Column], batch: Batch) -> Iterable[tuple[Any, ...]]:
+    return list(zip(*(_cells(column, batch) for column in columns), strict=True))
 
 
 def _write_lines(file: IO[bytes], lines: Any) -> None:
@@ -45,9 +127,9 @@ def _cells(column: Column, batch: Batch) -> Values:
     if column.wanted_type:
         converted = convert(values, column.wanted_type, column.name, batch.first_row)
         return [None if value is None else _converted_text(value) for value in converted]
-    if column.kinds.types <= {str, int, float, NULL}:
+    if column.kinds.types <= _PLAIN:
         return values
-    return [None if value is None else to_text(value) for value in values]
+    return [value if type(value) in _PLAIN else to_text(value) for value in values]
 
 
 def _converted_text(value: Any) -> str:
