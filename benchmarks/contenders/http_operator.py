@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import airflow.sdk.execution_time.supervisor  # noqa: F401 - as for the provider
 from airflow.providers.http.operators.http import HttpOperator
 
 from benchmarks.contenders.measured import run
