@@ -114,6 +114,7 @@ class ColumnSpool:
         self._field_types = field_types
         self._kinds: dict[Path, Kinds] = {}
         self._objects: set[Path] = set()
+        self._row_count = 0
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(dict[int, Values])
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
@@ -122,9 +123,9 @@ class ColumnSpool:
         """Remove the spool."""
         self._file.close()
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, rows: list[Row]) -> Batch:
         """
-        Add some rows, few enough to be held in memory.
+        Add some rows, few enough to be held in memory, and return them as columns.
 
         :raises CatalogParameterError: when two fields of different paths would share a column.
         """
@@ -144,6 +145,8 @@ class ColumnSpool:
             # Long before the last row, and anew then: a null may yet turn out to be an object.
             _check_clashes(path for path, kinds in self._kinds.items() if kinds.has_values())
         self._file.write(b"%d\n%b\n" % (len(rows), self._encoder.encode(numbered)))
+        self._row_count += len(rows)
+        return Batch(self._row_count - len(rows) + 1, len(rows), columns)
 
     def columns(self) -> list[Column]:
         """
@@ -177,11 +180,6 @@ class ColumnSpool:
     def batches(self, column_count: int) -> Iterator[Batch]:
         """Yield all rows in order, decoded, in batches that bound memory."""
         return map(self.decode, self.blocks(column_count))
-
-    @staticmethod
-    def batch(first_row: int, rows: list[Row]) -> Batch:
-        """Return rows, few enough to be held in memory, as a batch; nothing is kept of them."""
-        return Batch(first_row, len(rows), _columns_of(rows)[0])
 
     def decode(self, block: Block) -> Batch:
         """Decode a block."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any
@@ -20,8 +19,6 @@ from airflow_provider_catalog.storage.columns import Batch, Column, ColumnSpool,
 from airflow_provider_catalog.storage.convert import convert, to_text
 from airflow_provider_catalog.storage.kinds import NULL
 
-AHEAD_ROWS = 500
-"""Rows that are written at once while rows come in."""
 _PLAIN = {str, int, float, NULL}
 """Types that ``csv`` writes as they are."""
 
@@ -43,8 +40,6 @@ class CsvWriter:
         self._file = file
         self._is_ahead = may_start_over
         self._columns: list[Path] | None = None
-        self._pending: list[Row] = []
-        self._first_row = 1
 
     def write(self, rows: list[Row]) -> None:
         """
@@ -52,11 +47,9 @@ class CsvWriter:
 
         :raises CatalogParameterError: when two fields of different paths would share a column.
         """
-        self._spool.write(rows)
+        batch = self._spool.write(rows)
         if self._is_ahead:
-            self._pending += rows
-            if len(self._pending) >= AHEAD_ROWS:
-                self._write_ahead()
+            self._write_ahead(batch)
 
     def close(self) -> None:
         """Remove the spool."""
@@ -73,17 +66,16 @@ class CsvWriter:
         :returns: the names of the columns.
         :raises CatalogParameterError: when a value does not fit the type that ``field_types`` gives its column.
         """
-        if self._is_ahead:
-            self._write_ahead()
         columns = self._spool.columns()
-        if not self._is_ahead:
+        if self._columns != [column.path for column in columns]:
+            self._start_over()
             _write_all(self._file, self._spool, columns)
         return [column.name for column in columns]
 
-    def _write_ahead(self) -> None:
+    def _write_ahead(self, batch: Batch) -> None:
         try:
             columns = self._spool.columns()
-            cells = _lines(columns, self._spool.batch(self._first_row, self._pending))
+            lines = _lines(columns, batch)
         except CatalogParameterError:  # it may not be one in the end; if it is, it is raised then
             self._start_over()
             return
@@ -91,18 +83,17 @@ class CsvWriter:
         if self._columns is None:
             self._columns = paths
             _write_lines(self._file, [[column.name for column in columns]])
-        if paths != self._columns:
+        if paths == self._columns:
+            _write_lines(self._file, lines)
+        else:
             self._start_over()
-            return
-        _write_lines(self._file, cells)
-        self._first_row += len(self._pending)
-        self._pending = []
 
     def _start_over(self) -> None:
+        if self._is_ahead:
+            self._file.seek(0)
+            self._file.truncate()
         self._is_ahead = False
-        self._pending = []
-        self._file.seek(0)
-        self._file.truncate()
+        self._columns = None
 
 
 def _write_all(file: IO[bytes], spool: ColumnSpool, columns: list[Column]) -> None:
@@ -111,7 +102,7 @@ def _write_all(file: IO[bytes], spool: ColumnSpool, columns: list[Column]) -> No
         _write_lines(file, _lines(columns, batch))
 
 
-def _lines(columns: list[Column], batch: Batch) -> Iterable[tuple[Any, ...]]:
+def _lines(columns: list[Column], batch: Batch) -> list[tuple[Any, ...]]:
     return list(zip(*(_cells(column, batch) for column in columns), strict=True))
 
 
