@@ -11,11 +11,19 @@ from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_catalog.api.endpoints import ENDPOINTS, Endpoint, EndpointName
 from airflow_provider_catalog.api.filter_check import check_filter_names, check_filters
+from airflow_provider_catalog.api.filter_values import shown
+from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.links import CatalogAnalyticsLink
 from airflow_provider_catalog.rows import RowTransform
 
 log = logging.getLogger(__name__)
+
+
+def _is_told_later(value: object) -> bool:
+    """Tell whether a value is an ``XComArg``, or the like, which has none when the DAG is parsed."""
+    return hasattr(value, "resolve")
+
 
 Filters = TypeVar("Filters")
 """The ``TypedDict`` of an endpoint's filters."""
@@ -48,6 +56,11 @@ class AnalyticsTask:
         """Check what is known when the DAG is parsed: names of filters, and paths of fields."""
         if isinstance(self.filters, Mapping):
             check_filter_names(self._spec, self.filters)
+        elif not (self.filters is None or isinstance(self.filters, str) or _is_told_later(self.filters)):
+            raise CatalogParameterError(f"filters is {shown(self.filters)}; allowed: a dict of filter name and value")
+        conn_id: Any = self.catalog_conn_id
+        if not (isinstance(conn_id, str) or _is_told_later(conn_id)):
+            raise CatalogParameterError(f"catalog_conn_id is {shown(conn_id)}; allowed: a connection's id")
         RowTransform(fields=self.fields, drop_fields=self.drop_fields, hash_fields=self.hash_fields)
 
     def _checked_filters(self) -> dict[str, Any]:

@@ -233,12 +233,28 @@ def _apply(node: Any, path: Path, change: Callable[[Any, Any], None]) -> bool:
         for item in node:
             matched |= _apply(item, path, change)
         return matched
+    if rest and isinstance(node, dict):
+        matched = _apply_dotted(node, path, change)
     for key in _matching_keys(node, name):
         if not rest:
             change(node, key)
             matched = True
         else:
             matched |= _apply(node[key], rest, change)
+    return matched
+
+
+def _apply_dotted(node: Row, path: Path, change: Callable[[Any, Any], None]) -> bool:
+    """Do the same where a key has dots itself (``{"student.email": ...}``): nothing private may slip through."""
+    matched = False
+    for length in range(2, len(path) + 1):
+        key, rest = dotted(path[:length]), path[length:]
+        if key in node:
+            if rest:
+                matched |= _apply(node[key], rest, change)
+            else:
+                change(node, key)
+                matched = True
     return matched
 
 

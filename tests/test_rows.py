@@ -234,3 +234,10 @@ def test_rows_do_not_influence_each_other():
     kept = copy.deepcopy(first)
     again = transform(row())
     assert first == kept == again
+
+
+def test_keys_with_dots_are_reached():
+    row = {"student.email": "a", "student": {"email": "b", "x.y": {"z": "c"}}, "deep": [{"student.email": "d"}]}
+    transform = RowTransform(drop_fields=["student.email", "student.x.y.z", "deep.student.email"])
+    assert transform(row) == {"student": {"x.y": {}}, "deep": [{}]}
+    assert transform.unmatched() == []

@@ -131,8 +131,13 @@ def _decoding(endpoint: Endpoint) -> Iterator[None]:
         yield
     except large_body.NoRowsError as error:
         raise CatalogResponseError(f"{endpoint.name}: {error}", endpoint=endpoint.name, status=200) from None
-    except (msgspec.ValidationError, RecursionError):
-        message = f"{endpoint.name}: the answer is JSON, but not an object that holds a list of rows"
+    except (msgspec.ValidationError, RecursionError) as error:
+        reason = "not an object that holds a list of rows"
+        if isinstance(error, RecursionError):
+            reason = "nested too deeply to be read"
+        elif "out of range" in str(error):
+            reason = "a number in it is beyond what a float holds"
+        message = f"{endpoint.name}: the answer is JSON, but {reason}"
         raise CatalogResponseError(message, endpoint=endpoint.name, status=200) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise NotJsonError from None

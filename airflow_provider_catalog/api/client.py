@@ -26,7 +26,7 @@ from airflow_provider_catalog.api.retry import MAX_TRIES, Gate, again_when_data_
 from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
 from airflow_provider_catalog.api.usage import Usage
 from airflow_provider_catalog.api.window import Window
-from airflow_provider_catalog.errors import CatalogPaginationError, CatalogParameterError
+from airflow_provider_catalog.errors import CatalogError, CatalogPaginationError, CatalogParameterError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect, where the timeout for a request is not shorter."""
@@ -46,6 +46,13 @@ class TokenAuth(AuthBase):
         """Add the header."""
         request.headers["Authorization"] = f'Token token="{self._token}"'
         return request
+
+
+class _Session(requests.Session):
+    """A session that follows no redirect; ``requests`` would look where one leads even when told not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is nowhere to go."""
 
 
 class CatalogClient:
@@ -103,7 +110,7 @@ class CatalogClient:
         fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned, window=window)
         progress = Progress(endpoint.name)
         try:
-            with _naming(endpoint):
+            with _naming(endpoint, self._token):
                 first = fetch(self._url(endpoint, page_size))
                 pages = read_pages(fetch, first, max_concurrency=max_concurrency)
                 with closing(pages):
@@ -162,7 +169,7 @@ class CatalogClient:
     ) -> tuple[Page, int]:
         """Count until the limit; a first page without links that looks shorter than a full page is taken for all."""
         fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned)
-        with _naming(endpoint):
+        with _naming(endpoint, self._token):
             first = fetch(self._url(endpoint, None))
             count = first.content.count
             if count >= limit or (not first.links and _is_short(count, full_page)):
@@ -248,7 +255,7 @@ class CatalogClient:
 
         return with_retries(
             window.guard(attempt, abandoned) if window else attempt,
-            what=f"{endpoint.name}, page {page_name(url)}",
+            what=f"{endpoint.name}, page {page_name(url)}".replace(self._token, "***"),
             endpoint=endpoint.name,
             gate=self._gate,
             abandoned=abandoned,
@@ -281,7 +288,7 @@ class CatalogClient:
         return urlencode(list(_form_fields(filters))).encode(), "application/x-www-form-urlencoded"
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         session.auth = TokenAuth(self._token)
         session.headers.update(
             {
@@ -330,12 +337,14 @@ def _is_short(count: int, full_page: int) -> bool:
 
 
 @contextmanager
-def _naming(endpoint: Endpoint) -> Iterator[None]:
-    """Add the endpoint's name to what paging, which doesn't know it, raises."""
+def _naming(endpoint: Endpoint, token: str) -> Iterator[None]:
+    """Add the endpoint's name to what paging, which doesn't know it, raises; take out a token that a server echoes."""
     try:
         yield
-    except CatalogPaginationError as error:
-        if error.endpoint:
+    except CatalogError as error:
+        message = str(error).replace(token, "***")
+        if error.endpoint and message == str(error):
             raise
-        message = f"{endpoint.name}: {error}"
-        raise type(error)(message, endpoint=endpoint.name, retryable=error.retryable) from None
+        if not error.endpoint:
+            message = f"{endpoint.name}: {message}"
+        raise type(error)(message, endpoint=endpoint.name, status=error.status, retryable=error.retryable) from None

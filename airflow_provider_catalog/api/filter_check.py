@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 from collections.abc import Iterator, Mapping
@@ -67,8 +68,11 @@ def _adapter(name: str) -> TypeAdapter[dict[str, Any]]:
 
 def _mapping(endpoint: Endpoint, filters: Any) -> dict[str, Any]:
     if isinstance(filters, str) and filters.strip():
-        with suppress(ValueError):  # said below, as for every other value that is no dict
-            filters = json.loads(filters)
+        # JSON, or what Jinja makes of a dict; all else is said below, as for every other value that is no dict.
+        for parse in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                filters = parse(filters)
+                break
     if filters is None or filters == "":
         return {}
     if not isinstance(filters, Mapping):

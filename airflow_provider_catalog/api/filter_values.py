@@ -44,6 +44,8 @@ def _optional(parse: Callable[[Any], Any], allowed: str) -> PlainValidator:
             return parse(value)
         except _NOT_ALLOWED as error:
             reason = f" ({error})" if isinstance(error, _RefusedError) else ""
+            if value in ("None", "null"):
+                reason = " (a template made it of nothing; for a filter that is not set, let it give an empty text)"
             raise ValueError(f"{shown(value)}{reason}; allowed: {allowed}") from None
 
     return PlainValidator(validate)
@@ -119,7 +121,7 @@ def _number(value: Any) -> int | float:
         if isinstance(value, bool) or not isinstance(value, float | Decimal | str):
             raise
     number = float(value)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or (isinstance(value, str) and not value.isascii()) or "_" in str(value):
         raise ValueError
     return number
 

@@ -7,6 +7,7 @@ Page numbers start at 1 in some of the API's examples and at 0 in others: none i
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +37,12 @@ class Page:
     content: Rows
     links: Mapping[str, str]
 
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_FAR = 1_000_000
+"""The number of a page that no Catalog has."""
+_MAX_EQUAL_PAGES = 1000
+"""Pages with the same rows, none of which can be told from another, after which a server is taken to repeat itself."""
 
 Fetch = Callable[[str], Page]
 Pages = Generator[Page, None, None]
@@ -67,11 +74,12 @@ def page_name(url: str) -> str:
     return dict(parse_qsl(urlsplit(url).query)).get("page", "first")
 
 
-def with_page(url: str, number: int) -> str:
-    """Return the URL with another ``page``."""
+def with_page(url: str, number: int, **others: int) -> str:
+    """Return the URL with another ``page``, and with others of its query's parameters set."""
     parts = urlsplit(url)
-    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "page"]
-    return urlunsplit(parts._replace(query=urlencode([*query, ("page", number)])))
+    replaced = {**others, "page": number}
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in replaced]
+    return urlunsplit(parts._replace(query=urlencode([*query, *replaced.items()])))
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class NumberedPages:
             return None
         next_url, last_url = first.links["next"], first.links["last"]
         following, last = page_name(next_url), page_name(last_url)
-        if not (following.isdecimal() and last.isdecimal() and int(following) <= int(last)):
+        if not (_NUMBER.fullmatch(following) and _NUMBER.fullmatch(last) and int(following) <= int(last)):
             return None
         if with_page(next_url, 0) != with_page(last_url, 0):
             return None  # they differ in more than the number, so the pages between them can't be told
@@ -149,18 +157,26 @@ def read_pages(fetch: Fetch, first: Page, *, max_concurrency: int) -> Pages:
         pages = _follow_links(fetch, first)
     else:
         pages = _try_numbers(fetch, first)
-    # One after the other: 16 bytes a page, where a set would take 100.
-    seen = bytearray()
     with closing(pages):
-        for page in pages:
-            if page.content.count:
-                if page.content.fingerprint in seen:
-                    raise CatalogPaginationError(
-                        f"page {page_name(page.url)} has the same rows as an earlier one: the pages go in circles",
-                        retryable=False,
-                    )
-                seen += page.content.fingerprint
-            yield page
+        if first.links:
+            pages = _refuse_repetition(pages)
+        yield from pages
+
+
+def _refuse_repetition(pages: Pages) -> Pages:
+    """Notice a server that gives the same page again and again, whatever number it puts on it."""
+    seen: Counter[bytes] = Counter()
+    for page in pages:
+        if page.content.count:
+            seen[page.content.fingerprint] += 1
+            times = seen[page.content.fingerprint]
+            # Rows that nothing tells apart may well fill two pages; a sequence of different ones doesn't recur.
+            if times > _MAX_EQUAL_PAGES or (times > 1 and page.content.count > 1 and not _has_equal_rows(page)):
+                raise CatalogPaginationError(
+                    f"page {page_name(page.url)} has the same rows as an earlier one: the pages go in circles",
+                    retryable=False,
+                )
+        yield page
 
 
 def _read_numbered(fetch: Fetch, first: Page, numbered: NumberedPages, max_concurrency: int) -> Pages:
@@ -196,14 +212,22 @@ def _try_numbers(fetch: Fetch, first: Page) -> Pages:
     if first.content.count == 0 or first.content.count > MAX_PAGE_SIZE:  # no page is larger (confirmed)
         yield first
         return
+    far = fetch(with_page(first.url, _FAR))
+    if far.content.count:  # a page past the end is empty (confirmed), so page is ignored
+        if not _same_rows(first, far):
+            _refuse_moved(first, far, overlap=1)
+            raise CatalogPaginationError(
+                f"page {_FAR}, far beyond the last one, has rows, but not those of the first page", retryable=False
+            )
+        yield first
+        return
     number = 1
     page = fetch(with_page(first.url, number))
-    if _same_rows(first, page):  # pages count from 1, or page is ignored
+    if not _same_rows(first, page):
+        _refuse_moved(first, page, overlap=(first.content.count + 1) // 2)
+    elif _counts_from_one(fetch, first):
         number = 2
         page = fetch(with_page(first.url, number))
-        if _same_rows(first, page):
-            yield first
-            return
     yield first
     while page.content.count:
         yield page
@@ -211,24 +235,53 @@ def _try_numbers(fetch: Fetch, first: Page) -> Pages:
         page = fetch(with_page(first.url, number))
 
 
-def _same_rows(first: Page, page: Page) -> bool:
+def _counts_from_one(fetch: Fetch, first: Page) -> bool:
     """
-    Return whether a page has the rows of the first one, in any order.
+    Return whether page 1, which has the rows of the first page, is that page; else it is the next one, and equal.
 
-    :raises CatalogDataMovedError: when it has some of them.
+    :raises CatalogPaginationError: when there is no telling.
     """
-    if first.content.fingerprint == page.content.fingerprint:
+    if first.content.count == 1 or not _has_equal_rows(first):
         return True
-    ours, theirs = (
-        Counter(msgspec.json.encode(row, order="sorted") for row in each.content.rows) for each in (first, page)
+    rows = list(first.content.rows)
+    for size in range(1, len(rows) // 2 + 1):
+        one, two = rows[:size], rows[size : 2 * size]
+        if one != two:
+            page_one = list(fetch(with_page(first.url, 1, per_page=size)).content.rows)
+            if page_one in (one, two):
+                return page_one == one
+            break
+    raise CatalogPaginationError(
+        "without links, pages of rows that are all equal can't be told apart; ask for less with filters",
+        retryable=False,
     )
-    if ours == theirs:
-        return True
-    if ours & theirs:
+
+
+def _rows(page: Page) -> Counter[bytes]:
+    return Counter(msgspec.json.encode(row, order="sorted") for row in page.content.rows)
+
+
+def _has_equal_rows(page: Page) -> bool:
+    return len(_rows(page)) < page.content.count
+
+
+def _same_rows(first: Page, page: Page) -> bool:
+    """Return whether a page has the rows of the first one, in any order."""
+    same_count = first.content.count == page.content.count
+    return first.content.fingerprint == page.content.fingerprint or (same_count and _rows(first) == _rows(page))
+
+
+def _refuse_moved(first: Page, page: Page, *, overlap: int) -> None:
+    """
+    Notice that a page is the first one, changed meanwhile.
+
+    :param overlap: how many rows they have to have in common for that.
+    :raises CatalogDataMovedError: when they have.
+    """
+    if (_rows(first) & _rows(page)).total() >= overlap:
         raise CatalogDataMovedError(
             f"the data moved while it was read: page {page_name(page.url)} has some of the first page's rows, not all"
         )
-    return False
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
+from urllib3.exceptions import LocationParseError
 
 from airflow_provider_catalog.api.body import NotJsonError, Rows, new_body, read_rows
 from airflow_provider_catalog.api.endpoints import Endpoint
@@ -20,6 +21,7 @@ from airflow_provider_catalog.api.progress import Interval
 from airflow_provider_catalog.api.retry import RETRIED_STATUSES, TlsError, TransientError, retry_after_seconds
 from airflow_provider_catalog.errors import (
     CatalogAuthError,
+    CatalogParameterError,
     CatalogRequestError,
     CatalogResponseError,
     CatalogStorageError,
@@ -56,6 +58,11 @@ def transport_errors(timeout: float) -> Iterator[None]:
         if "Read timed out" in str(error):  # how requests says it when it happens inside a body
             raise TransientError(f"no answer within the timeout ({timeout:g} s)") from error
         raise TransientError(f"the connection failed ({_root_cause(error)})") from error
+    except (requests.RequestException, LocationParseError) as error:
+        # An URL that can't be asked: of the connection or its proxy, for links were looked at before.
+        raise CatalogParameterError(
+            f"the Catalog URL, or the proxy, can't be used ({type(error).__name__}); check the connection"
+        ) from None
 
 
 def check_status(response: requests.Response, what: str, token: str) -> None:
@@ -72,8 +79,9 @@ def check_status(response: requests.Response, what: str, token: str) -> None:
     status = response.status_code
     if status == 200:
         return
-    text = server_message(response).replace(token, "***")[:MESSAGE_LENGTH]
-    rate_limited = status == 429 or (status == 403 and "rate limit exceeded" in text.lower())
+    content = _error_body(response)
+    text = server_message(response, content).replace(token, "***")[:MESSAGE_LENGTH]
+    rate_limited = status == 429 or (status == 403 and b"rate limit exceeded" in content.lower())
     if status in RETRIED_STATUSES or rate_limited:
         wait = retry_after_seconds(response.headers.get("Retry-After"))
         raise TransientError(f"{status}, {text}", status=status, retry_after=wait, throttled=rate_limited)
@@ -87,10 +95,9 @@ def check_status(response: requests.Response, what: str, token: str) -> None:
         )
         raise CatalogAuthError(f"{message} ({remedy})", endpoint=what, status=status)
     if 300 <= status < 400:
-        target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
         raise CatalogResponseError(
-            f"{what}: the Catalog redirects ({status}) to {target.scheme}://{target.hostname}{target.path}, which is "
-            "not followed, since the token would go along; check the Catalog URL",
+            f"{what}: the Catalog redirects ({status}) to {_redirect_target(response)}, which is not followed, since "
+            "the token would go along; check the Catalog URL",
             endpoint=what,
             status=status,
         )
@@ -102,13 +109,25 @@ def check_status(response: requests.Response, what: str, token: str) -> None:
     raise CatalogResponseError(message, endpoint=what, status=status)
 
 
-def server_message(response: requests.Response) -> str:
-    """Return what an error response says: its JSON message or its text, never other parts of its JSON."""
+def _error_body(response: requests.Response) -> bytes:
     try:
-        content = next(response.iter_content(_ERROR_BODY), b"")
+        return next(response.iter_content(_ERROR_BODY), b"")
     except requests.RequestException:
-        return "(the error's body broke off)"
-    if _is_html(content):
+        return b"(the error's body broke off)"
+
+
+def _redirect_target(response: requests.Response) -> str:
+    """Return where a redirect leads, without its query, which may hold secrets."""
+    try:
+        target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
+    except ValueError:
+        return "something that is no URL"
+    return f"{target.scheme}://{target.hostname}{target.path}"
+
+
+def server_message(response: requests.Response, content: bytes) -> str:
+    """Return what an error response says: its JSON message or its text, never other parts of its JSON."""
+    if _is_html(content) or "html" in response.headers.get("Content-Type", "").lower():
         return "an HTML page"
     try:
         body = msgspec.json.decode(content)

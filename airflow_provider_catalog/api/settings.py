@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -59,9 +60,11 @@ def catalog_origin(host: str | None, schema: str | None = None, port: int | None
     if "@" in parts.netloc:
         raise CatalogParameterError("Catalog URL has user info (…@); the token belongs in the API token field alone")
     scheme, name = parts.scheme.lower(), parts.hostname or ""
+    if port is not None and not 0 < port < 65536:
+        raise CatalogParameterError(f"Catalog URL has the port {port}; allowed: 1 to 65535")
     if scheme not in ("https", "http"):
         raise CatalogParameterError(f"Catalog URL has the scheme {scheme!r}; allowed: https")
-    if not name or any(character.isspace() for character in name):
+    if not _HOST.fullmatch(name):
         raise CatalogParameterError(
             f"Catalog URL {text!r} has no valid host; give https://NAME.catalog.instructure.com"
         )
@@ -73,9 +76,18 @@ def catalog_origin(host: str | None, schema: str | None = None, port: int | None
     return f"{scheme}://{host_part}" + (f":{port}" if port else "")
 
 
+_HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?|[0-9a-f]*:[0-9a-f:.]+")
+
+
 def _none_if_blank(value: Any) -> Any:
     # The connection form stores a field that was left empty as "" or null.
     return None if isinstance(value, str) and not value.strip() else value
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is needed")
+    return value
 
 
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_none_if_blank)]
@@ -101,9 +113,9 @@ class CatalogSettings(BaseModel):
 
     base_url: str
     token: SecretStr
-    timeout: float = Field(default=60, gt=0, le=3600, allow_inf_nan=False)
-    page_size: int = Field(default=MAX_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE)
-    max_concurrency: int = Field(default=4, ge=1, le=MAX_CONCURRENCY)
+    timeout: Annotated[float, BeforeValidator(_no_boolean)] = Field(default=60, gt=0, le=3600, allow_inf_nan=False)
+    page_size: Annotated[int, BeforeValidator(_no_boolean)] = Field(default=MAX_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE)
+    max_concurrency: Annotated[int, BeforeValidator(_no_boolean)] = Field(default=4, ge=1, le=MAX_CONCURRENCY)
     hash_key: OptionalSecret = None
     request_encoding: Literal["json", "form"] = "json"
     paths: dict[EndpointName, str] = Field(default_factory=dict)
@@ -123,8 +135,11 @@ class CatalogSettings(BaseModel):
         try:
             return cls(**given)
         except ValidationError as error:
-            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            raise CatalogParameterError(f"the connection's settings are wrong: {'; '.join(problems)}") from None
+            problems = [
+                ": ".join([*map(str, each["loc"][:1]), each["msg"].removeprefix("Value error, ")])
+                for each in error.errors()
+            ]
+            raise CatalogParameterError(f"the settings are wrong: {'; '.join(problems)}") from None
 
     @field_validator("token")
     @classmethod
@@ -143,7 +158,7 @@ class CatalogSettings(BaseModel):
     @classmethod
     def _check_paths(cls, paths: dict[EndpointName, str]) -> dict[EndpointName, str]:
         for path in paths.values():
-            if not path.startswith("/") or any(character in path for character in "?#\\ "):
+            if not path.startswith("/") or any(character in path for character in "?#\\ ") or not path.isprintable():
                 raise ValueError("a path starts with / and has no query, such as /api/v1/analytics/orders")
         return paths
 
@@ -160,8 +175,11 @@ class CatalogSettings(BaseModel):
     @field_validator("proxy")
     @classmethod
     def _check_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
-        if proxy and urlsplit(proxy.get_secret_value()).scheme not in ("http", "https", "socks5", "socks5h"):
-            raise ValueError("give a URL such as http://proxy.example.com:3128")
+        if proxy:
+            parts = urlsplit(proxy.get_secret_value())
+            is_port = parts.netloc.rpartition(":")[2].isdecimal() or ":" not in parts.netloc.rpartition("@")[2]
+            if parts.scheme not in ("http", "https") or not parts.hostname or not is_port:
+                raise ValueError("give a URL such as http://proxy.example.com:3128")
         return proxy
 
     @model_validator(mode="after")

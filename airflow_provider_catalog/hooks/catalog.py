@@ -81,6 +81,8 @@ class CatalogHook(BaseHook):
 
         connection = self.get_connection(self.catalog_conn_id)
         extra = connection.extra_dejson
+        if not isinstance(extra, dict):
+            raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: its extra is not a JSON object")
         unknown = sorted(set(extra) - set(EXTRAS))
         if unknown:
             log.warning(

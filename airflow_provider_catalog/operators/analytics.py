@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -110,7 +111,9 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         super().__init__(**kwargs)
         self.catalog_conn_id = catalog_conn_id
         self.filters = filters
-        self.output_path = output_path
+        # Airflow renders text and ObjectStoragePaths, but no pathlib.Path.
+        is_local = isinstance(output_path, PurePath) and not hasattr(output_path, "conn_id")
+        self.output_path = str(output_path) if is_local else output_path
         self.output_format = output_format
         self.fields = fields
         self.drop_fields = drop_fields
@@ -139,10 +142,12 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         limit = self.max_xcom_bytes
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
             raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
-        if isinstance(self.output_path, str) and not _ENDS_IN_TEMPLATE.search(self.output_path):
-            Destination.parse(_TEMPLATE.sub("-", self.output_path), self.output_format)
-        else:
-            Destination.parse("any.csv", self.output_format)  # the path is told later
+        path: Any = self.output_path
+        if isinstance(path, str):
+            path = None if _ENDS_IN_TEMPLATE.search(path) else _TEMPLATE.sub("-", path)
+        elif hasattr(path, "resolve") or hasattr(path, "conn_id"):
+            path = None  # an XComArg, or an ObjectStoragePath, which may have templates in it
+        Destination.parse("any.csv" if path is None else path, self.output_format)
 
     def execute(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
         """

@@ -158,6 +158,10 @@ class ColumnSpool:
         paths = [path for path in paths if path in self._documented or not self._stands_for_others(path)]
         if self._transform.fields:
             paths.sort(key=self._rank)
+        # Rows may hold the same column flat (product_id) as is documented nested (product.id).
+        filled = {path: _name(path) for path, kinds in self._kinds.items() if kinds.has_values()}
+        names = set(filled.values())
+        paths = [path for path in paths if path in filled or _name(path) not in names]
         _check_clashes(paths)
         return [self._column(path) for path in paths]
 

@@ -71,12 +71,14 @@ def converter(type_name: str) -> Converter:
 
 def convert(values: list[Any], type_name: str, column: str, first_row: int) -> list[Any]:
     """
-    Return a column's values as a type's Python values; ``None`` stays ``None``.
+    Return a column's values as a type's Python values; ``None`` stays ``None``, an empty text is ``None``, too.
 
     :param first_row: the number of the first value's row, counted from 1.
     :raises CatalogParameterError: when a value does not fit the type; it names the row, never the value.
     """
     to_type = converter(type_name)
+    if type_name != "string":
+        values = [None if value == "" else value for value in values]
     try:
         return [None if value is None else to_type(value) for value in values]
     except ValueError:

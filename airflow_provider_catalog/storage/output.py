@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self, cast
 
 from airflow_provider_catalog.api.endpoints import Endpoint
-from airflow_provider_catalog.errors import CatalogStorageError
+from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.rows import Row, RowTransform
 from airflow_provider_catalog.storage.columns import ColumnSpool
 from airflow_provider_catalog.storage.convert import check_field_types
@@ -138,6 +138,11 @@ class OutputFile:
         """
         with storage_errors(self._destination.path, self._folder):
             self._columns = self._finish()
+            if self._row_count and not self._columns and self._destination.format != "jsonl":
+                raise CatalogParameterError(
+                    f"no field of the {self._row_count} rows is left to be a column of {self._destination.path!r}; "
+                    "drop fewer fields, or write JSON Lines"
+                )
             if self._stream is not self._file:
                 self._stream.close()
             self._file.flush()

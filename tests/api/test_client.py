@@ -15,6 +15,7 @@ from airflow_provider_catalog.api import client as client_module
 from airflow_provider_catalog.api.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import (
     CatalogAuthError,
+    CatalogError,
     CatalogRequestError,
     CatalogResponseError,
     CatalogUnavailableError,
@@ -236,6 +237,44 @@ def test_json_of_another_shape(connect, body):
     with stand_in(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError) as caught:
         read(connect(catalog.url))
     assert "jo@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=302, headers={"Location": f"/login/{TOKEN}"}),
+        Answer(status=302, headers={"Location": "http://[::1"}),
+        Answer({"orders": [{}]}, headers={"Link": f"</x?page={TOKEN}>; rel=next"}),
+        Answer({TOKEN: 1}),
+        Answer(TOKEN.encode(), 422),
+    ],
+)
+def test_a_token_that_the_server_echoes_is_shown_nowhere(connect, answer, caplog):
+    caplog.set_level(logging.DEBUG)
+    with stand_in(lambda request: answer) as catalog, pytest.raises(CatalogError) as caught:
+        read(connect(catalog.url))
+    assert caught.value.endpoint == "orders"
+    assert TOKEN not in str(caught.value)
+    assert TOKEN not in "".join(record.getMessage() for record in caplog.records if "urllib3" not in record.name)
+
+
+def test_html_is_told_by_its_content_type(connect, no_backoff):
+    html = {"Content-Type": "text/html; charset=utf-8"}
+    with stand_in(answers(Answer(b"<!-- x --><p>jo@example.edu</p>", 404, html))) as catalog:
+        with pytest.raises(CatalogRequestError, match="an HTML page"):
+            read(connect(catalog.url))
+    throttled = Answer(b"<html>Rate Limit Exceeded</html>", 403, html)
+    with stand_in(answers(throttled, good(), Answer({"orders": []}))) as catalog:
+        assert read(connect(catalog.url)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [(b'{"orders": [{"a": 1e400}]}', "beyond"), (b'{"orders": [' + b'{"a":' * 50_000 + b"1", "too deeply")],
+)
+def test_json_that_cannot_be_read_says_why(connect, body, says):
+    with stand_in(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError, match=says):
+        read(connect(catalog.url))
 
 
 def test_no_cookies_and_no_netrc(connect, tmp_path, monkeypatch):

@@ -120,7 +120,18 @@ def test_every_filter_refuses_what_is_no_value_of_its_kind(endpoint, name):
     elif name in COUNTS:
         wrong += [-1, "-1", 1.5, True, [1], float("nan"), float("inf"), "nan", "1_0"]
     elif name in NUMBERS:
-        wrong += [True, [1], float("nan"), float("inf"), "nan", "-Infinity", Decimal("NaN"), Decimal("sNaN")]
+        wrong += [
+            True,
+            [1],
+            float("nan"),
+            float("inf"),
+            "nan",
+            "1_000",
+            "١٢",
+            "-Infinity",
+            Decimal("NaN"),
+            Decimal("sNaN"),
+        ]
     elif name in FLAGS:
         wrong += [2, [True], "maybe"]
     elif name in DATES:
@@ -231,7 +242,12 @@ def test_no_filters(nothing):
     assert check_filters(ENDPOINTS["orders"], nothing) == {}
 
 
+def test_a_template_that_gave_none_is_told():
+    assert "a template made it of nothing" in refused("orders", account_ids="None")
+
+
 def test_filters_that_one_template_made():
+    assert check_filters(ENDPOINTS["orders"], "{'account_ids': [3]}") == {"account_ids": [3]}
     assert check_filters(ENDPOINTS["orders"], '{"account_ids": [3]}') == {"account_ids": [3]}
     for wrong in ("{{ oops", "[1]", 5, [("account_ids", 1)]):
         with pytest.raises(CatalogFilterError, match="allowed: a dict"):

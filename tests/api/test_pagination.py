@@ -237,6 +237,51 @@ def test_an_unpaginated_answer_in_another_order_each_time(connect):
         assert read(connect(catalog.url)) == rows
 
 
+EQUAL = [{"n": "A"}]
+
+
+@pytest.mark.parametrize("mode", ["link", "next-only"])
+def test_rows_that_nothing_tells_apart_may_fill_pages(connect, mode):
+    rows = EQUAL * 20 + made_up_rows(3)
+    for most in (1, 5):
+        with stand_in(paged(rows, Paging(mode, most=most), "orders")) as catalog:
+            assert read(connect(catalog.url)) == rows
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_row_that_recurs_on_another_page(connect, first):
+    rows = [*made_up_rows(10), *made_up_rows(3), *made_up_rows(12)[10:]]
+    with stand_in(paged(rows, Paging("page-only", first, most=5), "orders")) as catalog:
+        assert read(connect(catalog.url)) == rows
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_equal_rows_without_links_are_read_or_refused_but_never_lost(connect, first):
+    readable = [{"n": "B"}, *EQUAL * 2, {"n": "B"}, *EQUAL * 2, *made_up_rows(2)]
+    with stand_in(paged(readable, Paging("page-only", first, most=3), "orders")) as catalog:
+        assert read(connect(catalog.url)) == readable
+    with stand_in(paged(EQUAL * 10 + made_up_rows(5), Paging("page-only", first, most=5), "orders")) as catalog:
+        with pytest.raises(CatalogPaginationError, match="can't be told apart"):
+            read(connect(catalog.url))
+
+
+def test_a_server_that_ignores_numbers_beyond_its_pages(connect):
+    def answer(request):
+        return Answer({"orders": [{"n": min(request.page or 1, 3)}]})
+
+    with stand_in(answer) as catalog, pytest.raises(CatalogPaginationError, match="far beyond the last one"):
+        read(connect(catalog.url))
+
+
+def test_a_last_page_with_an_absurd_number(connect):
+    def answer(request):
+        header = {"Link": f'</x?page=2>; rel="next", </x?page={"9" * 5000}>; rel="last"'}
+        return Answer({"orders": [{"n": request.page}]}, headers=header if request.page is None else {})
+
+    with stand_in(answer) as catalog:
+        assert read(connect(catalog.url)) == [{"n": None}, {"n": 2}]
+
+
 def test_links_without_numbers_are_followed(connect):
     def answer(request):
         index = {"": 0, "b": 1, "c": 2}[request.query.get("page", "")]

@@ -50,6 +50,10 @@ def test_urls(parts, origin):
         (("https://name.example@evil.example",), "user info"),
         (("https://",), "no valid host"),
         (("na me.example",), "no valid host"),
+        (("a..b",), "no valid host"),
+        (("x" * 64 + ".example",), "no valid host"),
+        (("name.example", None, 999999), "port 999999"),
+        (("name.example", None, -1), "port -1"),
         (("https://name.example:port",), "not a URL"),
         (("https://name.example:99999",), "not a URL"),
         (("https://[::1",), "not a URL"),
@@ -93,6 +97,8 @@ def test_values_as_text_as_a_form_or_a_uri_gives_them(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("timeout", True), ("page_size", True), ("max_concurrency", True), ("paths", {"orders": "/a\nb"}),
+        ("proxy", "http://"), ("proxy", "http://u:pw@:80"), ("proxy", "http://u:pw@h:port"), ("proxy", "socks5://h:1"),
         ("timeout", 0), ("timeout", -1), ("timeout", "soon"), ("timeout", float("nan")), ("timeout", float("inf")),
         ("page_size", 0), ("page_size", 101), ("page_size", 1.5), ("max_concurrency", 0), ("max_concurrency", 33),
         ("request_encoding", "xml"), ("paths", {"order": "/x"}), ("paths", {"orders": "x"}), ("paths", "{"),

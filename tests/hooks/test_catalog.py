@@ -94,6 +94,14 @@ class TestConnection:
         assert not is_well
         assert says in message
 
+    @pytest.mark.parametrize("extra", ['["s3cret"]', "5"])
+    def test_an_extra_that_is_no_object(self, monkeypatch, caplog, extra):
+        monkeypatch.setenv(ENV, connection_json(host="name.example", extra=extra))
+        is_well, message = CatalogHook().test_connection()
+        assert not is_well
+        assert "extra is not a JSON object" in message
+        assert "s3cret" not in message + caplog.text
+
     def test_a_misspelt_extra_is_one_warning(self, monkeypatch, caplog):
         monkeypatch.setenv(ENV, connection_json(host="name.example", extra={"page_sise": 10}))
         assert CatalogHook().settings.page_size == 100

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import logging
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -204,6 +205,14 @@ class TestFiles:
         assert len(store.cat_file(f"bucket/{endpoint}/rows.csv").splitlines()) == 26
         store.rm("bucket", recursive=True)  # it is one store for the whole process
 
+    @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+    def test_rows_of_which_nothing_is_left(self, operator, endpoint, serve, tmp_path, suffix):
+        if ENDPOINTS[endpoint].columns:
+            return  # these are columns in any case
+        with serve(ROWS, endpoint), pytest.raises(CatalogParameterError, match="no field of the 25 rows is left"):
+            operator(output_path=tmp_path / f"rows.{suffix}", drop_fields=["*"]).execute({})
+        assert not list(tmp_path.iterdir())
+
     def test_field_types(self, operator, endpoint, serve, tmp_path, caplog):
         with serve(ROWS, endpoint):
             operator(
@@ -349,6 +358,12 @@ class TestErrors:
             ({"output_path": "/data/rows.csv", "output_format": "xlsx"}, "output_format='xlsx'"),
             ({"output_path": "/data/"}, "names a folder"),
             ({"output_format": "xlsx"}, "output_format"),
+            ({"output_path": Path("/data/rows.txt")}, "does not end in"),
+            ({"output_path": 5}, "output_path"),
+            ({"output_path": b"/data/rows.csv"}, "output_path"),
+            ({"filters": [1]}, "filters is"),
+            ({"filters": 5}, "filters is 5"),
+            ({"catalog_conn_id": None}, "catalog_conn_id is None"),
             ({"fields": "product"}, "fields must be a list"),
             ({"drop_fields": ["a..b"]}, "drop_fields"),
             ({"hash_fields": [1]}, "hash_fields"),
@@ -382,6 +397,13 @@ class TestAirflow:
             manifest = pull.execute({})
         assert manifest["path"] == str(tmp_path / "7" / "rows.csv")
         assert manifest["filters"] == {"account_ids": [7, 8]}
+
+    def test_a_pathlib_path_is_rendered(self, operator, endpoint, serve, tmp_path):
+        with serve(ROWS, endpoint):
+            pull = operator(output_path=tmp_path / "{{ n }}.jsonl")
+            pull.render_template_fields({"n": 7})
+            pull.execute({})
+        assert (tmp_path / "7.jsonl").exists()
 
     def test_filters_from_one_template(self, operator, endpoint, serve):
         with serve(ROWS, endpoint) as catalog:

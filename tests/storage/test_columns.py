@@ -102,7 +102,6 @@ def test_rows_that_went_around_the_transform_do_no_harm(tmp_path):
     [
         [{"a": {"b": 1}, "a_b": 2}],
         [{"a": {"b": 1}}, {"a_b": 2}],
-        [{"a": {"b": 1}}, {"a_b": None}],
     ],
 )
 def test_two_fields_for_one_column_are_an_error_with_both_names(columns_of, rows):
@@ -118,6 +117,15 @@ def test_two_fields_for_one_column_are_an_error_with_both_names(columns_of, rows
 
 def test_a_null_that_turns_out_to_be_an_object_is_no_second_field(columns_of):
     assert columns_of([{"a_b": None, "a": {"b": 1}}] * 600, [{"a_b": {}}]) == ["a_b"]
+    assert columns_of([{"a": {"b": 1}}, {"a_b": None}]) == ["a_b"]
+
+
+def test_a_documented_column_that_rows_hold_flat(tmp_path):
+    spool = columns_module.ColumnSpool(tmp_path, ENDPOINTS["products"], columns_module.RowTransform(), {})
+    spool.write([{"product_id": "p-5"}])
+    [column] = [column for column in spool.columns() if column.name == "product_id"]
+    assert column.type_name == "string"
+    spool.close()
 
 
 def test_two_fields_for_one_column_are_told_long_before_the_last_row(save):

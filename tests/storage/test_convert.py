@@ -68,7 +68,6 @@ def test_values_that_fit(type_name, value, expected):
     ("type_name", "value"),
     [
         ("timestamp", "soon-ish"),
-        ("timestamp", ""),
         ("timestamp", 1700000000),
         ("timestamp", "2024-02-30"),
         ("timestamp", "0001-01-01T00:00:00+02:00"),
@@ -187,3 +186,9 @@ def test_the_narrowest_type_that_holds_every_value(values, expected):
     for value in values:
         one_by_one.add([value])
     assert together.type_name() == one_by_one.type_name() == expected
+
+
+@pytest.mark.parametrize("type_name", ["timestamp", "date", "int64", "float64", "bool", "decimal(12,2)"])
+def test_an_empty_text_is_null_where_it_cannot_be_a_value(type_name):
+    assert convert(["", None], type_name, "c", 1) == [None, None]
+    assert convert(["", None], "string", "c", 1) == ["", None]
