@@ -76,7 +76,7 @@ def _measure(command: str, runs: int) -> dict[str, Any]:
     if command == "parse":
         return {"parse": parse.measure(runs * 2)}
     if command == "rates":
-        return {"rates": measure_rates()}
+        return {"rates": measure_rates(), "workers": [rates.workers(count) for count in (1, 2, 3, 4, 6)]}
     cases = {"table": TABLE, "large": LARGE, "peers": PEERS}[command]
     return {command: runner.medians(cases, runs), f"{command} runs": runs, f"{command} load": load}
 

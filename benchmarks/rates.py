@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from airflow_provider_catalog.api.client import CatalogClient
@@ -38,3 +39,25 @@ def used(rate: int, latency: float, *, seconds: float = 40, in_flight: int = 8) 
         }
         client.close()
     return result
+
+
+def workers(count: int, *, rate: int = 60, latency: float = 0.2, pages: int = 300) -> dict[str, Any]:
+    """Pull with several clients that know nothing of one another, as mapped tasks do."""
+    logging.getLogger("airflow_provider_catalog").setLevel(logging.ERROR)
+    rows = pages * PAGE_ROWS
+    with sandbox(enrollments=rows, products=50, users=100, rate_limit=rate, latency=latency) as catalog:
+
+        def pull(_worker: int) -> int:
+            client = CatalogClient(CatalogSettings.parse(base_url=catalog.url, token=catalog.token))
+            read = client.read_pages(ENDPOINTS["enrollments"], {}, page_size=PAGE_ROWS, max_concurrency=4)
+            ids = [row["enrollment_id"] for page in read for row in page.content.rows]
+            client.close()
+            return len(set(ids))
+
+        started = time.monotonic()
+        with ThreadPoolExecutor(count) as pool:
+            if set(pool.map(pull, range(count))) != {rows}:
+                raise RuntimeError(f"{count} workers: rows were lost or doubled")
+        took = time.monotonic() - started
+        refused = Counter(request.status for request in catalog.served)[429]
+    return {"workers": count, "requests_per_second": count * pages / took, "refused": refused}

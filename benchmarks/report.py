@@ -33,6 +33,13 @@ def write(results: dict[str, Any]) -> None:
             ["allowed a second", "latency", "made a second", "of what is allowed", "refused", "of", "held back for"],
             [_rate(each) for each in results["rates"]],
         ),
+        "workers": _table(
+            ["workers", "requests a second, together", "refused"],
+            [
+                [str(each["workers"]), f"{each['requests_per_second']:.0f}", str(each["refused"])]
+                for each in results["workers"]
+            ],
+        ),
         "machine": _machine(results),
     }
     text = PAGE.read_text()
