@@ -73,7 +73,8 @@ def catalog_origin(host: str | None, schema: str | None = None, port: int | None
     if scheme == "http" and not is_loopback(name):
         raise CatalogParameterError(f"Catalog URL http://{name} would send the token in the clear; give https://{name}")
     host_part = f"[{name}]" if ":" in name else name
-    return f"{scheme}://{host_part}" + (f":{port}" if port else "")
+    is_default = port in (None, {"https": 443, "http": 80}[scheme])
+    return f"{scheme}://{host_part}" + ("" if is_default else f":{port}")
 
 
 _HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?|[0-9a-f]*:[0-9a-f:.]+")

@@ -22,6 +22,8 @@ def parse(**values):
         ((f" {URL} ",), URL),
         (("HTTPS://Name.catalog.instructure.com",), URL),
         (("name.example", "https", 8443), "https://name.example:8443"),
+        (("name.example", None, 443), "https://name.example"),
+        (("name.example", None, 80), "https://name.example:80"),
         (("https://name.example:444", None, 8443), "https://name.example:444"),
         (("127.0.0.1", "http", 8474), "http://127.0.0.1:8474"),
         (("http://localhost:8474",), "http://localhost:8474"),
