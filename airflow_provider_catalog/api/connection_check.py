@@ -37,7 +37,10 @@ def check_connection(client: CatalogClient) -> tuple[bool, str]:
     if all(isinstance(error, CatalogAuthError) for error in failed.values()) and not _is_valid_token(client):
         return (
             False,
-            f"{url} is reached, but refuses the API token: make one at {url}/admin/api_keys and copy it into the connection",
+        return False, (
+            f"{url} is reached, but refuses the API token: make one at {url}/admin/api_keys and copy it into the "
+            "connection"
+        )
         )
     refused = [name for name, error in failed.items() if isinstance(error, CatalogAuthError)]
     if refused:
