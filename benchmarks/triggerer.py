@@ -194,6 +194,9 @@ def run_triggerer(home: Path, end: float) -> dict[str, int]:
         finally:
             process.terminate()
             process.wait()
+    errors = [line for line in (home / "triggerer.log").read_text().splitlines() if "[error" in line]
+    if errors:
+        raise RuntimeError(f"the triggerer has logged {len(errors)} errors, such as: {errors[0]}")
     return peaks
 
 

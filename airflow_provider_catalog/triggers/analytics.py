@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -20,6 +22,8 @@ __all__ = ["CatalogAnalyticsEventTrigger", "CatalogAnalyticsTrigger"]
 
 log = logging.getLogger(__name__)
 
+SPREAD = 5.0
+"""Seconds over which polls that are due at the same moment are spread, at most."""
 LAST_POLL = 30.0
 """Seconds that the last poll, made at the deadline, may take."""
 
@@ -113,7 +117,9 @@ class CatalogAnalyticsTrigger(BaseTrigger):
     async def _wait(self) -> bool:
         """Poll until there are enough rows; return false when the deadline came first."""
         catalog = shared_catalog(self.catalog_conn_id)
-        pace = self.pace
+        # A little later than due, each by another time: a thousand sensors that began at once don't poll at once.
+        later = random.uniform(0, min(SPREAD, self.poke_interval / 10))  # noqa: S311 - no secret
+        pace = replace(self.pace, started_at=self.pace.started_at + later)
         now = time.time()
         due = now if self.started_at is None else pace.next_poll(now)
         while True:

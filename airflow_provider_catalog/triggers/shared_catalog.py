@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_THREADS = 64
+MAX_THREADS = 100
 """Polls of one connection at the same time: a thousand triggers that are due at once are through in some seconds."""
 LIFETIME = 60.0
 """Seconds after which the connection is looked up again, in case it was changed."""
@@ -104,21 +104,21 @@ class SharedCatalog:
     def _poll(
         self, endpoint: str, filters: Mapping[str, Any], min_rows: int, exact: bool, abandoned: threading.Event
     ) -> Poll:
+        client = self._get_client()
         from airflow_provider_catalog.api.poll import poll
 
-        result = poll(
-            self._get_client(), get_endpoint(endpoint), filters, min_rows=min_rows, exact=exact, abandoned=abandoned
-        )
+        result = poll(client, get_endpoint(endpoint), filters, min_rows=min_rows, exact=exact, abandoned=abandoned)
         if result.row_count is not None:
             self._gate.reset()
         return result
 
     def _get_client(self) -> CatalogClient:
         """Return the client; the same one as long as the connection stays as it is."""
-        from airflow_provider_catalog.api.client import CatalogClient
-        from airflow_provider_catalog.hooks.catalog import CatalogHook
-
         with self._lock:
+            # The first import takes a while: under the lock, so that not a hundred threads are at it at once.
+            from airflow_provider_catalog.api.client import CatalogClient
+            from airflow_provider_catalog.hooks.catalog import CatalogHook
+
             if self._client is None or time.monotonic() >= self._expires_at:
                 settings = CatalogHook(self._catalog_conn_id).settings
                 if self._client is None or self._client.settings != settings:
