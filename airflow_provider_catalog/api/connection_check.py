@@ -35,12 +35,9 @@ def check_connection(client: CatalogClient) -> tuple[bool, str]:
     if not failed:
         return True, f"{url} accepts the token; analytics of {', '.join(ENDPOINTS)} can be read"
     if all(isinstance(error, CatalogAuthError) for error in failed.values()) and not _is_valid_token(client):
-        return (
-            False,
         return False, (
             f"{url} is reached, but refuses the API token: make one at {url}/admin/api_keys and copy it into the "
             "connection"
-        )
         )
     refused = [name for name, error in failed.items() if isinstance(error, CatalogAuthError)]
     if refused:
