@@ -39,9 +39,7 @@ def _parquet(path: Path) -> Iterator[list[Any]]:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-    email = "student__email" if "student__email" in file.schema_arrow.names else "student_email"  # the former is dlt's
-    for batch in file.iter_batches(columns=["enrollment_id", email, *COLUMNS[2:]]):
-        columns = batch.to_pydict()
-        yield from map(
-            list, zip(columns["enrollment_id"], columns[email], *(columns[n] for n in COLUMNS[2:]), strict=True)
-        )
+    as_json = "student" in file.schema_arrow.names  # dlt's
+    for batch in file.iter_batches(columns=[COLUMNS[0], "student" if as_json else COLUMNS[1], *COLUMNS[2:]]):
+        for number, student, *others in zip(*batch.to_pydict().values(), strict=True):
+            yield [number, json.loads(student)["email"] if as_json else student, *others]
