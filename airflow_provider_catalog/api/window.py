@@ -35,9 +35,9 @@ class Window:
     that the server refuses with 429 or 503 halves it, together with all others that were in flight then; from then on
     it grows by one in every four round trips only.
 
-    From the second 429 on it is known how many requests a second the server takes: as many as have succeeded since
-    the 429 before, the wait included. Requests then start in that rhythm, which becomes faster as long as there is no
-    further 429: hardly so at first, then ever more.
+    When :data:`MEASURED_REQUESTS` or more have succeeded between two 429s, it is known how many requests a second the
+    server takes: as many as these, the waits included. Requests then start in that rhythm, which becomes faster as long
+    as there is no further 429: hardly so at first, then ever more.
 
     :param most: the most requests at once.
     :param gate: closed while the server asks for patience.
