@@ -106,7 +106,7 @@ def test_an_abandoned_iterator_ends_waits(connect):
             time.sleep(0.01)
         pages.close()
         deadline = time.monotonic() + 5
-        while any(thread.name.startswith("catalog") for thread in threading.enumerate()):
+        while any(thread.name.startswith("catalog_") for thread in threading.enumerate()):
             assert time.monotonic() < deadline, "a slot still waits"
             time.sleep(0.01)
         asked = [request.page for request in catalog.requests]

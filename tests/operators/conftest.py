@@ -66,7 +66,7 @@ def no_litter(tmp_path):
     left = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
     assert not left, left
     for thread in threading.enumerate():
-        if thread.name.startswith("catalog"):
+        if thread.name.startswith("catalog_"):
             thread.join(5)
             assert not thread.is_alive(), "a slot still runs"
     assert os.umask(0o022) == 0o022
