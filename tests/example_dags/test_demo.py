@@ -102,8 +102,9 @@ def test_the_demo_gives_up_when_the_time_is_up(local_airflow, tmp_path):
         late.wait()
 
 
-def test_the_demo_runs_every_example(demo):
-    assert sorted(demo.RUNS) == DAG_IDS
+def test_the_demo_runs_the_examples_that_need_no_triggerer(demo):
+    assert sorted(demo.RUNS) == ["catalog_backfill", "catalog_daily_load", "catalog_to_xcom"]
+    assert set(demo.RUNS) <= set(DAG_IDS)
 
 
 def test_the_demo_does_not_run_twice_at_once(demo, local_airflow):
