@@ -98,9 +98,8 @@ def row(number: int) -> dict[str, Any]:
 @contextmanager
 def running_airflow(home: Path, catalog: Catalog):
     connection = {"conn_type": "instructure_catalog", "host": catalog.server.url, "password": TOKEN}
-    good = {**connection, "extra": {"hash_key": "a-hash-key-of-the-tests"}}
+    good = {**connection, "extra": json.dumps({"hash_key": "a-hash-key-of-the-tests"})}
     variables = {
-        "AIRFLOW_CONN_CATALOG_DEFAULT": json.dumps(good),
         "AIRFLOW_CONN_CATALOG_BAD_TOKEN": json.dumps({**connection, "password": "a-bad-token-of-the-tests"}),
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",  # a watcher starts runs nobody asks for
@@ -116,6 +115,8 @@ def running_airflow(home: Path, catalog: Catalog):
         say=lambda line: None,
         limit=TIME_LIMIT,
     ) as airflow:
+        # In Airflow's database, which workers and triggerer have to ask other processes for.
+        airflow.post("/api/v2/connections", {"connection_id": "catalog_default", **good})
         airflow.start_triggerer()
         yield airflow
 
