@@ -18,7 +18,7 @@ SCREENSHOTS = os.environ.get("SCREENSHOTS")
 """A folder that keeps the screenshots, such as docs/images; none are made where it is not set."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> str:
     pytest.importorskip("playwright", reason="no Playwright here: pip install playwright")
     for name in ("chromium", "chromium-browser", "google-chrome"):
@@ -27,13 +27,13 @@ def chromium() -> str:
     pytest.skip("no Chromium here: on Debian, apt-get install chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def catalog() -> Iterator[SandboxCatalog]:
     with sandbox(products=30, users=60, enrollments=300) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow(chromium, tmp_path_factory) -> Iterator[Airflow]:
     if not any(point.value.startswith("airflow_provider_catalog") for point in entry_points(name="provider_info")):
         pytest.skip("the provider is not installed here, only importable")
@@ -41,7 +41,7 @@ def airflow(chromium, tmp_path_factory) -> Iterator[Airflow]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium):
     from playwright.sync_api import sync_playwright
 
