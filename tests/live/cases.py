@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
+AIRFLOW_REMEMBERS = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
+"""Whether it has a state store, in which a watcher keeps what it has reported."""
+
 ENDPOINTS = ("products", "enrollments", "orders", "users")
 MODES = ("poke", "reschedule", "deferrable")
 

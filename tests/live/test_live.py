@@ -83,7 +83,10 @@ def test_the_watcher(live):
     ]
     filters = {"account_ids": [cases.WATCHED]}
     same = {"catalog_conn_id": "catalog_default", "endpoint": "orders", "filters": filters}
-    assert payloads == [{**same, "new_rows": 3, "row_count": 3}, {**same, "new_rows": 2, "row_count": 5}]
+    expected = [{**same, "new_rows": 3, "row_count": 3}]
+    if cases.AIRFLOW_REMEMBERS:
+        expected.append({**same, "new_rows": 2, "row_count": 5})
+    assert payloads == expected
 
 
 def test_nothing_private_is_in_any_log(live):
