@@ -5,6 +5,8 @@ Messages name the parameter, endpoint, status or path at fault and the remedy; n
 
 from __future__ import annotations
 
+import traceback
+
 
 class CatalogError(Exception):
     """
@@ -71,8 +73,30 @@ class CatalogPaginationError(CatalogError):
 
 
 class CatalogDataMovedError(CatalogPaginationError):
-    """The data changed between two pages; reading again from the start gives a consistent answer."""
+    """The pages don't fit together, as when the data changed between two of them; reading again may mend that."""
 
 
 class CatalogStorageError(CatalogError):
     """The output can't be written: a full disk, a folder without write permission, a store that refuses."""
+
+
+def forget_locals(error: BaseException) -> None:
+    """
+    Clear the local variables in the tracebacks of an error and of what led to it.
+
+    Tools that show them (Sentry, rich) would show rows and headers. Frames that still run keep theirs; so call this
+    where an error leaves the code that has such variables. What was suppressed with ``from None`` is dropped.
+
+    :param error: an error that is being handled.
+    """
+    seen: set[int] = set()
+    errors: list[BaseException | None] = [error]
+    while errors:
+        current = errors.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if current.__suppress_context__ and current.__cause__ is None:
+            current.__context__ = None
+        traceback.clear_frames(current.__traceback__)
+        errors += [current.__cause__, current.__context__]

@@ -87,11 +87,20 @@ class RowTransform:
         Return what is to be kept of a row.
 
         :param row: a row as the API sent it; it may be changed in place.
-        :raises CatalogParameterError: when there are ``hash_fields`` and no key.
+        :raises CatalogParameterError: when there are ``hash_fields`` and no key, or a row is nested too deeply.
         """
         if self._is_identity:
             return row
         self._saw_a_row = True
+        try:
+            return self._changed(row)
+        except RecursionError:
+            raise CatalogParameterError(
+                "a row is nested too deeply for fields, drop_fields and hash_fields to reach into it; leave out the "
+                "whole field with drop_fields"
+            ) from None
+
+    def _changed(self, row: Row) -> Row:
         for path in self._drop:
             if _apply(row, path, _delete):
                 self._unmatched.discard(("drop_fields", path))

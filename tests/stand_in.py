@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -45,6 +45,7 @@ class Answer:
     :param cut: send only so many bytes of the body, then close the connection.
     :param drop: close the connection without any answer.
     :param delay: seconds before the answer.
+    :param stall: send nothing more than so many bytes of the body (-1: no answer at all) until the client hangs up.
     """
 
     body: Any = b""
@@ -53,6 +54,19 @@ class Answer:
     cut: int | None = None
     drop: bool = False
     delay: float = 0
+    stall: int | None = None
+
+
+@dataclass
+class Stalled:
+    """
+    A request that gets no (whole) answer.
+
+    :param ended: when its client hung up, as ``time.time()`` has it; None as long as it waits.
+    """
+
+    request: Request
+    ended: float | None = None
 
 
 @dataclass
@@ -61,6 +75,12 @@ class StandIn:
     requests: list[Request] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
+    stalled: list[Stalled] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> int:
+        """How many clients wait for an answer that does not come."""
+        return sum(each.ended is None for each in self.stalled)
 
     @property
     def connections(self) -> int:
@@ -109,6 +129,9 @@ def stand_in(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = N
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
+            if reply.stall == -1:
+                self.stall(request)
+                return
             content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             headers = {"Content-Type": "application/json", **reply.headers}
             if headers.get("Content-Encoding") == "gzip" and not content.startswith(b"\x1f\x8b"):
@@ -117,10 +140,22 @@ def stand_in(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = N
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
+            if reply.stall is not None:
+                self.wfile.write(content[: reply.stall])
+                self.stall(request)
+                return
             if reply.cut is not None:
                 content = content[: reply.cut]
                 self.close_connection = True
             self.wfile.write(content)
+
+        def stall(self, request: Request) -> None:
+            stalled = Stalled(request)
+            catalog.stalled.append(stalled)
+            self.close_connection = True
+            with suppress(OSError):  # a connection that is reset has ended, too
+                self.connection.recv(1)
+            stalled.ended = time.time()
 
         def log_message(self, *args: Any) -> None:
             """Keep the tests' output clean."""

@@ -8,10 +8,12 @@ a large one piece by piece, see :mod:`airflow_provider_catalog.api.large_body`.
 from __future__ import annotations
 
 import hashlib
+import re
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -30,8 +32,26 @@ _rows_decoder = msgspec.json.Decoder(list[Row])
 _root_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+_HALF_PAIR = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB]..(?:[^\\]|\\[^u]|\\u[^dD]|\\u[dD][^c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])",
+    re.DOTALL,
+)
+
+
+class OtherShapeError(CatalogResponseError):
+    """The body is JSON, but there is no list of rows in it."""
+
+
 class NotJsonError(Exception):
-    """The body is not (all of) a JSON document."""
+    """
+    The body is not (all of) a JSON document.
+
+    :param reason: why not, without anything of the body; may be empty.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class Rows:
 
     count: int
     fingerprint: bytes
-    rows: Iterable[Row]
+    rows: Iterable[Row] = field(repr=False)
 
 
 class _LargeRows:
@@ -66,9 +86,10 @@ class _LargeRows:
     def __iter__(self) -> Iterator[Row]:
         for start, length in self._places:
             try:
-                rows = _rows_decoder.decode(large_body.content_at(self._body, start, length))
-            except (msgspec.DecodeError, RecursionError):
-                message = f"{self._endpoint.name}: the answer has a number or a text that can't be read"
+                with _decoding(self._endpoint):
+                    rows = _rows_decoder.decode(large_body.content_at(self._body, start, length))
+            except NotJsonError:
+                message = f"{self._endpoint.name}: the answer has a text that can't be read"
                 raise CatalogResponseError(message, endpoint=self._endpoint.name, status=200) from None
             yield from rows
 
@@ -88,10 +109,17 @@ def read_rows(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
     if body.tell() > MEMORY_LIMIT:
         return _read_large(body, endpoint)
     body.seek(0)
-    with body, _decoding(endpoint):
-        raw = _find_rows(_root_decoder.decode(body.read()), endpoint)
-        rows = _rows_decoder.decode(raw)
-        return Rows(len(rows), _digest(raw).digest(), rows)
+    with body:
+        content = body.read()
+    try:
+        with _decoding(endpoint):
+            key, raw = _find_rows(_root_decoder.decode(content), endpoint)
+            large_body.refuse_two_lists(content, key)
+            rows = _rows_decoder.decode(raw)
+            return Rows(len(rows), _digest(raw).digest(), rows)
+    except NotJsonError:
+        _refuse_half_pair([content], endpoint)
+        raise
 
 
 def _read_large(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
@@ -104,23 +132,42 @@ def _read_large(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
                 digest.update(piece.content)
                 count += piece.row_count
                 places.append((piece.start, len(piece.content)))
+    except NotJsonError:
+        with body:
+            body.seek(0)
+            _refuse_half_pair(iter(partial(body.read, large_body.PIECE), b""), endpoint)
+        raise
     except BaseException:
         body.close()
         raise
     return Rows(count, digest.digest(), _LargeRows(body, places, endpoint))
 
 
+def _refuse_half_pair(blocks: Iterable[bytes], endpoint: Endpoint) -> None:
+    """
+    Tell the reason why a body is not taken for JSON that its sender takes for it.
+
+    :raises CatalogResponseError: when it has half of a surrogate pair.
+    """
+    end = b""
+    for block in blocks:
+        if _HALF_PAIR.search(end + block, len(end) // 2):
+            message = f"{endpoint.name}: a text in the answer has half of a surrogate pair, which is no character"
+            raise CatalogResponseError(message, endpoint=endpoint.name, status=200)
+        end = block[-32:]
+
+
 def _digest(content: bytes | msgspec.Raw = b"") -> hashlib.blake2b:
     return hashlib.blake2b(content, digest_size=16)
 
 
-def _find_rows(root: dict[str, msgspec.Raw], endpoint: Endpoint) -> msgspec.Raw:
+def _find_rows(root: dict[str, msgspec.Raw], endpoint: Endpoint) -> tuple[str, msgspec.Raw]:
     """Return the list under the expected key, or else the only list (root keys other than products' are inferred)."""
     lists = [key for key, value in root.items() if bytes(memoryview(value)[:1]) == b"["]
     if endpoint.root_key in lists:
-        return root[endpoint.root_key]
+        return endpoint.root_key, root[endpoint.root_key]
     if len(lists) == 1 and lists != ["errors"]:
-        return root[lists[0]]
+        return lists[0], root[lists[0]]
     raise large_body.NoRowsError(root)
 
 
@@ -130,14 +177,20 @@ def _decoding(endpoint: Endpoint) -> Iterator[None]:
     try:
         yield
     except large_body.NoRowsError as error:
+        raise OtherShapeError(f"{endpoint.name}: {error}", endpoint=endpoint.name, status=200) from None
+    except large_body.UnreadableError as error:
         raise CatalogResponseError(f"{endpoint.name}: {error}", endpoint=endpoint.name, status=200) from None
     except (msgspec.ValidationError, RecursionError) as error:
-        reason = "not an object that holds a list of rows"
+        kind: type[CatalogResponseError]
+        kind, reason = OtherShapeError, "not an object that holds a list of rows"
         if isinstance(error, RecursionError):
-            reason = "nested too deeply to be read"
+            kind, reason = CatalogResponseError, "nested too deeply to be read"
         elif "out of range" in str(error):
-            reason = "a number in it is beyond what a float holds"
+            kind, reason = CatalogResponseError, "a number in it is beyond what a float holds"
         message = f"{endpoint.name}: the answer is JSON, but {reason}"
-        raise CatalogResponseError(message, endpoint=endpoint.name, status=200) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise NotJsonError from None
+        raise kind(message, endpoint=endpoint.name, status=200) from None
+    except UnicodeDecodeError:
+        raise NotJsonError("not UTF-8") from None
+    except msgspec.DecodeError as error:
+        # Its text says what was expected and at which byte, nothing of the body.
+        raise NotJsonError(str(error).removeprefix("JSON is malformed: ")) from None

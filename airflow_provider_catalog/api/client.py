@@ -4,55 +4,45 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
+import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from functools import partial
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 
-from airflow_provider_catalog import __version__
+from airflow_provider_catalog.api.abandonment import Abandonment
+from airflow_provider_catalog.api.body import OtherShapeError
 from airflow_provider_catalog.api.endpoints import Endpoint
-from airflow_provider_catalog.api.pagination import NumberedPages, Page, page_name, paging_links, read_pages
+from airflow_provider_catalog.api.interrupts import not_in_main_thread
+from airflow_provider_catalog.api.numbered_pages import NumberedPages
+from airflow_provider_catalog.api.page import FIRST, Page, page_name, paging_links, shown_page
+from airflow_provider_catalog.api.pagination import count_rows, follow_pages, read_pages
 from airflow_provider_catalog.api.progress import Progress
 from airflow_provider_catalog.api.responses import check_is_json, check_status, receive_rows, transport_errors
-from airflow_provider_catalog.api.retry import MAX_TRIES, Gate, again_when_data_moved, with_retries
+from airflow_provider_catalog.api.retry import MAX_TRIES, Gate, TransientError, again_when_data_moved, with_retries
 from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, CatalogSettings
+from airflow_provider_catalog.api.transport import new_session
 from airflow_provider_catalog.api.usage import Usage
 from airflow_provider_catalog.api.window import Window
-from airflow_provider_catalog.errors import CatalogError, CatalogPaginationError, CatalogParameterError
+from airflow_provider_catalog.errors import (
+    CatalogError,
+    CatalogPaginationError,
+    CatalogParameterError,
+    CatalogResponseError,
+    forget_locals,
+)
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect, where the timeout for a request is not shorter."""
-
-
-class TokenAuth(AuthBase):
-    """
-    Puts the token into the one header that carries it (confirmed), and keeps ``requests`` from asking ``.netrc``.
-
-    :param token: the API token.
-    """
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header."""
-        request.headers["Authorization"] = f'Token token="{self._token}"'
-        return request
-
-
-class _Session(requests.Session):
-    """A session that follows no redirect; ``requests`` would look where one leads even when told not to follow it."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Say that there is nowhere to go."""
+_FEW_PAGES = 20
+"""Up to so many are read one after the other, when that is enough to count."""
+SHORTEST_ECHO = 8
+"""Characters of a token that tell it in a URL; a shorter one may be in any."""
 
 
 class CatalogClient:
@@ -75,11 +65,17 @@ class CatalogClient:
     ) -> None:
         self.settings = settings
         self._max_tries = max_tries
-        self._pool_size = pool_size
-        self._token = settings.token.get_secret_value()
         self._gate = gate or Gate()
         self.usage = Usage()
-        self._session = self._new_session()
+        self._session = new_session(settings, pool_size)
+        # Proxies and CA bundle, from the connection and the environment: the same for all URLs, which have one origin.
+        # The connection's own are named here: HTTPS_PROXY and REQUESTS_CA_BUNDLE would go before those of a session.
+        proxies = dict.fromkeys(("http", "https"), settings.proxy.get_secret_value()) if settings.proxy else {}
+        self._environment = self._session.merge_environment_settings(
+            settings.base_url, proxies, True, settings.verify, None
+        )
+        token = settings.token.get_secret_value()
+        self._echo = re.compile("|".join({re.escape(token), re.escape(quote(token, safe=""))}), re.IGNORECASE)
 
     def __repr__(self) -> str:
         return f"CatalogClient({self.settings.base_url!r})"
@@ -93,7 +89,7 @@ class CatalogClient:
         max_concurrency: int | None = None,
     ) -> Generator[Page, None, None]:
         """
-        Yield every page that matches, in order. Closing the generator ends the requests that it makes ahead.
+        Yield every page that matches, in order. Closing the generator ends the requests that are under way.
 
         :param filters: as :func:`~airflow_provider_catalog.api.filter_check.check_filters` returns them.
         :param page_size: rows asked for in one page; the settings' where ``None``.
@@ -104,13 +100,13 @@ class CatalogClient:
         :raises CatalogResponseError: for an answer without rows.
         :raises CatalogPaginationError: when pages go in circles, lead to another host, or the data moved.
         """
-        abandoned = threading.Event()
+        abandoned = Abandonment()
         max_concurrency = max_concurrency or self.settings.max_concurrency
         window = Window(max_concurrency, self._gate)
-        fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned, window=window)
+        fetch = not_in_main_thread(partial(self._fetch, endpoint, self._question(filters), abandoned, window=window))
         progress = Progress(endpoint.name)
         try:
-            with _naming(endpoint, self._token):
+            with self._naming(endpoint):
                 first = fetch(self._url(endpoint, page_size))
                 pages = read_pages(fetch, first, max_concurrency=max_concurrency)
                 with closing(pages):
@@ -125,13 +121,12 @@ class CatalogClient:
         """
         Return the exact number of rows that match, in as few requests as the links allow.
 
-        With a link to the last page these are two: all pages but the last have as many rows as the first. Else every
-        page is read.
+        With a link to the last page these are two: all pages but the last have as many rows as the first. Else the last
+        page is searched; only where links have no numbers, every page is read.
 
         :raises CatalogError: as :meth:`read_pages` does.
         """
-        count = partial(self._count_once, endpoint, filters, 0, math.inf, threading.Event())
-        return again_when_data_moved(count, endpoint.name)[1]
+        return self._count(endpoint, filters, 0, math.inf, Abandonment())[1]
 
     def look(
         self,
@@ -140,24 +135,41 @@ class CatalogClient:
         *,
         wanted: int,
         exact: bool = True,
-        abandoned: threading.Event | None = None,
+        abandoned: Abandonment | None = None,
+        usage: Usage | None = None,
     ) -> tuple[Page, int]:
         """
         Return the first page, and how many rows match; for whoever looks again and again whether there are enough.
 
         One request when all the rows are on the first page, two when links tell the last one. Without links a page may
         be all there is, or the first of many: it is taken for all when it is shorter than was asked for, and of no
-        round size. Else every page is read.
+        round size. Else the last page is searched.
 
         :param wanted: how many rows are enough.
         :param exact: whether the number has to be exact when there are more rows than that; else it may be too small.
-        :param abandoned: set when nobody wants the answer any more.
+        :param abandoned: set when nobody wants the answer any more; then, the requests under way end.
+        :param usage: counts the requests of this look, too.
         :raises CatalogError: as :meth:`read_pages` does; data that moves is counted again, at most twice.
         """
         limit = math.inf if exact else wanted
         page_size = self.settings.page_size
-        count = partial(self._count_once, endpoint, filters, page_size, limit, abandoned or threading.Event())
-        return again_when_data_moved(count, endpoint.name)
+        return self._count(endpoint, filters, page_size, limit, abandoned or Abandonment(), usage=usage)
+
+    def _count(
+        self,
+        endpoint: Endpoint,
+        filters: Mapping[str, Any],
+        full_page: int,
+        limit: float,
+        abandoned: Abandonment,
+        *,
+        usage: Usage | None = None,
+    ) -> tuple[Page, int]:
+        count = partial(self._count_once, endpoint, filters, full_page, limit, abandoned, usage=usage)
+        try:
+            return again_when_data_moved(count, endpoint.name)
+        finally:
+            abandoned.set()
 
     def _count_once(
         self,
@@ -165,20 +177,21 @@ class CatalogClient:
         filters: Mapping[str, Any],
         full_page: int,
         limit: float,
-        abandoned: threading.Event,
+        abandoned: Abandonment,
+        *,
+        usage: Usage | None = None,
     ) -> tuple[Page, int]:
         """Count until the limit; a first page without links that looks shorter than a full page is taken for all."""
-        fetch = partial(self._fetch, endpoint, self._encode(filters), abandoned)
-        with _naming(endpoint, self._token):
+        fetch = not_in_main_thread(partial(self._fetch, endpoint, self._question(filters), abandoned, usage=usage))
+        with self._naming(endpoint):
             first = fetch(self._url(endpoint, None))
             count = first.content.count
             if count >= limit or (not first.links and _is_short(count, full_page)):
                 return first, count
-            if numbered := NumberedPages.after(first):
-                last = fetch(numbered.last_url)
-                numbered.check(last)
-                return first, count * len(numbered) + last.content.count
-            with closing(read_pages(fetch, first, max_concurrency=1)) as pages:
+            # The last page is worth a search where many would have to be read.
+            if NumberedPages.after(first) or limit > _FEW_PAGES * count:
+                return first, count_rows(fetch, first)
+            with closing(follow_pages(fetch, first)) as pages:
                 next(pages)  # the first one, which is counted
                 for page in pages:
                     count += page.content.count
@@ -194,10 +207,9 @@ class CatalogClient:
         :raises TransientError: when there is no proper answer.
         :raises CatalogError: as :meth:`read_pages` does.
         """
-        url = f"{self.settings.base_url}{path}?per_page=1"
-        content = self._encode({}) if method == "POST" else None
-        with transport_errors(timeout), self._send(method, url, content, timeout) as response:
-            check_status(response, path, self._token)
+        request = self._question({}) if method == "POST" else self._prepare(method)
+        with transport_errors(timeout), self._send(request, f"{path}?per_page=1", timeout) as response:
+            check_status(response, path, self._redacted)
             check_is_json(response, path)
 
     def send(
@@ -215,13 +227,16 @@ class CatalogClient:
         """
         if not path.startswith("/"):
             raise CatalogParameterError("path does not start with /; give one such as /api/v1/analytics/orders")
-        content = None if body is None or content_type is None else (body, content_type)
-        return self._send(method, f"{self.settings.base_url}{path}", content, timeout)
+        return self._send(self._prepare(method, body, content_type), path, timeout)
 
     @property
     def throttled_seconds(self) -> float:
         """For how long the server has held back all slots so far; of a gate that is shared, all its clients."""
         return self._gate.closed_seconds
+
+    def take_throttled_seconds(self) -> float:
+        """Return by how much :attr:`throttled_seconds` has grown since this was last asked, by any of these clients."""
+        return self._gate.take_closed_seconds()
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -234,82 +249,108 @@ class CatalogClient:
     def _fetch(
         self,
         endpoint: Endpoint,
-        content: _Content,
-        abandoned: threading.Event,
+        request: requests.PreparedRequest,
+        abandoned: Abandonment,
         url: str,
         *,
         window: Window | None = None,
+        usage: Usage | None = None,
     ) -> Page:
-        if _origin(url) != _origin(self.settings.base_url):
-            scheme, host, port = _origin(url)
-            raise CatalogPaginationError(
-                f"{endpoint.name}: the link to the next page leads to {scheme}://{host}:{port}, not to "
-                f"{self.settings.base_url}; it is not followed, since the token would go along",
-                endpoint=endpoint.name,
-                retryable=False,
-            )
+        self._check_origin(endpoint, url)
         tries = itertools.count()
 
         def attempt() -> Page:
-            return self._try(endpoint, content, url, is_retry=next(tries) > 0)
+            retries = int(next(tries) > 0)
+            for each in (self.usage, usage):
+                if each:
+                    each.add(requests=1, retries=retries)
+            with abandoned.ends_requests():
+                return self._try(endpoint, request, url)
 
         return with_retries(
             window.guard(attempt, abandoned) if window else attempt,
-            what=f"{endpoint.name}, page {page_name(url)}".replace(self._token, "***"),
+            what=f"{endpoint.name}, page {shown_page(url)}",
             endpoint=endpoint.name,
             gate=self._gate,
             abandoned=abandoned,
             max_tries=self._max_tries,
         )
 
-    def _try(self, endpoint: Endpoint, content: _Content, url: str, *, is_retry: bool) -> Page:
-        self.usage.add(requests=1, retries=int(is_retry))
+    def _try(self, endpoint: Endpoint, request: requests.PreparedRequest, url: str) -> Page:
         timeout = self.settings.timeout
-        with transport_errors(timeout), self._send("POST", url, content, timeout) as response:
-            check_status(response, endpoint.name, self._token)
+        with transport_errors(timeout), self._send(request, _target(url), timeout) as response:
+            check_status(response, endpoint.name, self._redacted)
             links = paging_links(url, response.links)
-            return Page(url, receive_rows(response, endpoint), links)
+            try:
+                return Page(url, receive_rows(response, endpoint), links)
+            except OtherShapeError as error:
+                if page_name(url) == FIRST:
+                    raise CatalogResponseError(str(error), endpoint=error.endpoint, status=error.status) from None
+                # There were rows before, so this will not last.
+                raise TransientError(f"200, {error}".replace(f"{endpoint.name}: ", ""), status=200) from None
 
-    def _send(self, method: str, url: str, content: _Content | None, timeout: float) -> requests.Response:
-        body, content_type = content or (None, None)
-        return self._session.request(
-            method,
-            url,
-            data=body,
-            headers={"Content-Type": content_type},
+    def _check_origin(self, endpoint: Endpoint, url: str) -> None:
+        """
+        Refuse a URL that leads elsewhere, or shows the token.
+
+        :raises CatalogPaginationError: before any request is made.
+        """
+        scheme, host, port = _origin(url)
+        if (scheme, host, port) == _origin(self.settings.base_url):
+            if len(self.settings.token) < SHORTEST_ECHO or self._echo.search(url) is None:
+                return
+            problem = "has the token in it; it is not followed, since URLs are logged"
+        else:
+            problem = (
+                f"leads to {scheme}://{host}:{port}, not to {self.settings.base_url}; it is not followed, since the "
+                "token would go along"
+            )
+        raise CatalogPaginationError(
+            f"{endpoint.name}: the link to the next page {problem}", endpoint=endpoint.name, retryable=False
+        )
+
+    def _redacted(self, text: str) -> str:
+        """Return a text of the server's without the token, should it be echoed."""
+        return self._echo.sub("***", text)
+
+    @contextmanager
+    def _naming(self, endpoint: Endpoint) -> Iterator[None]:
+        """Add the endpoint's name to what paging, which doesn't know it, raises; take out a token that is echoed."""
+        try:
+            yield
+        except CatalogError as error:
+            forget_locals(error)
+            message = self._redacted(str(error))
+            error.args = (message if error.endpoint else f"{endpoint.name}: {message}",)
+            error.endpoint = endpoint.name
+            raise
+
+    def _send(self, request: requests.PreparedRequest, target: str, timeout: float) -> requests.Response:
+        """Ask the Catalog's own origin, whatever a link says: the token goes nowhere else."""
+        request = request.copy()
+        request.prepare_url(f"{self.settings.base_url}{target}", None)
+        return self._session.send(
+            request,
             timeout=(min(CONNECT_TIMEOUT, timeout), timeout),
             allow_redirects=False,
-            stream=True,
+            **self._environment,
         )
 
-    def _encode(self, filters: Mapping[str, Any]) -> _Content:
+    def _question(self, filters: Mapping[str, Any]) -> requests.PreparedRequest:
+        """Return what asks an endpoint for the rows that match; all pages are asked for with the same."""
         if self.settings.request_encoding == "json":
-            return msgspec.json.encode(filters), "application/json"
-        return urlencode(list(_form_fields(filters))).encode(), "application/x-www-form-urlencoded"
+            return self._prepare("POST", msgspec.json.encode(filters), "application/json")
+        form = urlencode(list(_form_fields(filters))).encode()
+        return self._prepare("POST", form, "application/x-www-form-urlencoded")
 
-    def _new_session(self) -> requests.Session:
-        session = _Session()
-        session.auth = TokenAuth(self._token)
-        session.headers.update(
-            {
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                "User-Agent": f"airflow-provider-catalog/{__version__}",
-            }
-        )
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # A connection to this machine is plain http: it must not go by way of a proxy from the environment.
-        session.trust_env = not self.settings.is_loopback
-        session.verify = self.settings.verify
-        if self.settings.proxy:
-            session.proxies = dict.fromkeys(("http", "https"), self.settings.proxy.get_secret_value())
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=self._pool_size)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        return session
-
-
-_Content = tuple[bytes, str]
+    def _prepare(
+        self, method: str, body: bytes | None = None, content_type: str | None = None
+    ) -> requests.PreparedRequest:
+        """Return a request that is complete but for its URL: preparing it takes a tenth of the time of a page."""
+        headers = {"Content-Type": content_type}
+        request = requests.Request(method, self.settings.base_url, headers=headers, data=body)
+        with transport_errors(self.settings.timeout):
+            return self._session.prepare_request(request)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -318,13 +359,22 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
+def _target(url: str) -> str:
+    """Return path and query of a URL."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
 def _form_fields(filters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a form, lists the way that Rails, which the Catalog is written in, reads them (inferred)."""
     for name, value in filters.items():
         if isinstance(value, list):
             yield from ((f"{name}[]", item) for item in value)
+        elif isinstance(value, bool):
+            yield name, str(value).lower()
         else:
-            yield name, str(value).lower() if isinstance(value, bool) else value
+            # Not every reader of forms knows that 1e-05 is a number.
+            yield name, f"{Decimal(repr(value)):f}" if isinstance(value, float) else value
 
 
 def _is_short(count: int, full_page: int) -> bool:
@@ -334,17 +384,3 @@ def _is_short(count: int, full_page: int) -> bool:
     A server that gives fewer rows a page than it is asked for gives a round number of them, such as 20, the default.
     """
     return count < full_page and (count < 10 or count % 5 != 0)
-
-
-@contextmanager
-def _naming(endpoint: Endpoint, token: str) -> Iterator[None]:
-    """Add the endpoint's name to what paging, which doesn't know it, raises; take out a token that a server echoes."""
-    try:
-        yield
-    except CatalogError as error:
-        message = str(error).replace(token, "***")
-        if error.endpoint and message == str(error):
-            raise
-        if not error.endpoint:
-            message = f"{endpoint.name}: {message}"
-        raise type(error)(message, endpoint=endpoint.name, status=error.status, retryable=error.retryable) from None

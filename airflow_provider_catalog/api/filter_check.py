@@ -70,7 +70,7 @@ def _mapping(endpoint: Endpoint, filters: Any) -> dict[str, Any]:
     if isinstance(filters, str) and filters.strip():
         # JSON, or what Jinja makes of a dict; all else is said below, as for every other value that is no dict.
         for parse in (json.loads, ast.literal_eval):
-            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                 filters = parse(filters)
                 break
     if filters is None or filters == "":
@@ -84,7 +84,7 @@ def _mapping(endpoint: Endpoint, filters: Any) -> dict[str, Any]:
 
 
 def _unknown_name(endpoint: Endpoint, name: object, known: list[str]) -> str:
-    message = f"{endpoint.name} has no filter {name!r}"
+    message = f"{endpoint.name} has no filter {shown(name)}"
     elsewhere = [other.name for other in ENDPOINTS.values() if name in filter_names(other)]
     if elsewhere:
         return f"{message} (it is a filter of {' and '.join(elsewhere)}); it has {', '.join(known)}"

@@ -28,7 +28,10 @@ class ResolvedLater(Protocol):
 
 def shown(value: object) -> str:
     """Return a value as an error message shows it: its ``repr``, cut to 80 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4300 digits
+        return f"a very large {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -91,20 +94,24 @@ def _list_of(parse: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+_MAX_DIGITS = 1000
+_MAX_BITS = 3400
+"""Of an integer, a thousand digits or so. Python itself refuses to print one of more than 4300."""
 
 
 def _integer(value: Any) -> int:
     if isinstance(value, bool):
         raise TypeError
-    if isinstance(value, str):
-        if not _INTEGER.fullmatch(value.strip()):
-            raise ValueError
-        return int(value)
-    if isinstance(value, float | Decimal):
-        if value != int(value):
-            raise ValueError
-        return int(value)
-    return operator.index(value)
+    if isinstance(value, str) and not _INTEGER.fullmatch(value.strip()):
+        raise ValueError
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() > _MAX_DIGITS:
+        raise ValueError  # before it is made an integer, for which there may not be enough memory
+    if isinstance(value, float | Decimal) and value != int(value):
+        raise ValueError
+    number = int(value) if isinstance(value, str | float | Decimal) else operator.index(value)
+    if number.bit_length() > _MAX_BITS:
+        raise ValueError
+    return number
 
 
 def _count(value: Any) -> int:
@@ -123,6 +130,8 @@ def _number(value: Any) -> int | float:
     number = float(value)
     if not math.isfinite(number) or (isinstance(value, str) and not value.isascii()) or "_" in str(value):
         raise ValueError
+    if Decimal(repr(number)) != Decimal(str(value)):
+        raise _RefusedError("more digits than a float holds")
     return number
 
 
@@ -135,16 +144,26 @@ def _choice(*allowed: str) -> Callable[[Any], str]:
     return parse
 
 
+_ISO = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{4}-?W[0-9]{2}(-?[0-9])?)([Tt ][0-9:.,]+([Zz]|[+-][0-9:.]+)?)?"
+)
+"""Dates and times as ISO 8601 has them; Python also takes them with any other character before the time."""
+
+
 def _date(value: Any) -> str:
     if isinstance(value, datetime):
         instant = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, str):
-        datetime.fromisoformat(value.strip())
-        return value.strip()
-    raise TypeError
+        text = instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    elif isinstance(value, date):
+        text = value.isoformat()
+    elif isinstance(value, str):
+        text = value.strip()
+    else:
+        raise TypeError
+    if not _ISO.fullmatch(text):
+        raise ValueError
+    datetime.fromisoformat(text)
+    return text
 
 
 _BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)

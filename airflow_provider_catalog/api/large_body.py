@@ -1,13 +1,15 @@
 """A JSON document too large for memory, cut into pieces that are each a JSON list of whole rows.
 
 Where a row ends is found by trying: a piece that is cut between two rows decodes, one that is cut anywhere else has
-an open bracket or string and does not. So msgspec, which decodes whole documents only, does all the decoding.
+an open bracket or string and does not. So msgspec, which decodes whole documents only, does all the decoding. Where
+some tries fail, rows being full of other objects, the rows are gone through one by one.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
@@ -15,10 +17,10 @@ import msgspec
 
 PIECE = 1024 * 1024
 """Bytes of a piece, as long as rows are smaller than that."""
-LARGEST_ROW = 64 * 1024 * 1024
-"""Bytes; no value may be larger than this, since a row has to fit into memory."""
-_TRIES = 50
-"""How many of the last places in a piece that look like the end of a row are tried before more is read."""
+LARGEST_ROW = 16 * 1024 * 1024
+"""Bytes; no row may be larger than this. As Python's objects it takes up to thirty times as much memory."""
+_TRIES = 8
+"""How many of the last places in a piece that look like the end of a row are tried."""
 
 _END = 64 * 1024
 """Bytes at the end of a piece where a place to cut is looked for first."""
@@ -63,6 +65,10 @@ class NoRowsError(Exception):
         super().__init__(f"no list of rows in the answer; its keys are: {shown or '(none)'}")
 
 
+class UnreadableError(Exception):
+    """The document may be JSON, but its rows can't be read; the message says why."""
+
+
 def pieces(document: IO[bytes], root_key: str) -> Iterator[Piece]:
     """
     Cut the list of rows in a JSON object into pieces, each a JSON list of one or more whole rows.
@@ -72,6 +78,7 @@ def pieces(document: IO[bytes], root_key: str) -> Iterator[Piece]:
     :param document: the whole document; read from its start.
     :param root_key: the key of the list; a list too large for the start of the document is taken, too.
     :raises NoRowsError: when there is no such list, or another one with an equal claim.
+    :raises UnreadableError: when a row, or what stands before the list, is too large, or the list stands there twice.
     :raises msgspec.ValidationError: when a row is not an object.
     :raises msgspec.DecodeError: when the document is not JSON.
     """
@@ -80,8 +87,8 @@ def pieces(document: IO[bytes], root_key: str) -> Iterator[Piece]:
     start = document.tell() - len(buffer)
     while block := document.read(max(PIECE, len(buffer))):
         buffer += block
-        if len(buffer) > LARGEST_ROW:
-            raise NoRowsError([f"{key} (with a value of more than {LARGEST_ROW >> 20} MiB)"])
+        if len(buffer) > 2 * LARGEST_ROW:
+            raise UnreadableError(f"a row in the answer has more than {LARGEST_ROW >> 20} MiB")
         found = _cut(buffer, start)
         if found:
             piece, length = found
@@ -98,8 +105,24 @@ def content_at(document: IO[bytes], start: int, length: int) -> bytes:
     return b"[" + document.read(length - 2) + b"]"
 
 
+def refuse_two_lists(document: bytes, key: str) -> None:
+    """
+    Refuse a document that has the list of rows twice, of which a decoder would drop one without a word.
+
+    :param key: the key of the list.
+    :raises UnreadableError: when the key stands twice at the top level.
+    """
+    name = json.dumps(key, ensure_ascii=False).encode()
+    if document.count(name) == 1:
+        return  # the rule; in the others the name stands in a row as well
+    members: list[tuple[str, object]] = json.loads(document, object_pairs_hook=list, parse_int=str)
+    if [each for each, _ in members].count(key) > 1:
+        raise UnreadableError(f"the answer has two lists of rows, both {key[:50]!r}")
+
+
 def _cut(buffer: bytes, start: int) -> tuple[Piece, int] | None:
     """Return the whole rows in the buffer, and where in it the next row starts."""
+    place = None
     for place in _places(buffer):
         content = b"[" + buffer[: place.start() + 1] + b"]"
         try:
@@ -108,18 +131,38 @@ def _cut(buffer: bytes, start: int) -> tuple[Piece, int] | None:
             raise
         except msgspec.DecodeError:
             continue  # inside a row
+    if place and (length := _whole_rows(buffer)):
+        content = b"[" + buffer[:length] + b"]"
+        return Piece(start, content, len(_objects_decoder.decode(content))), buffer.index(b",", length) + 1
     return None
+
+
+def _whole_rows(buffer: bytes) -> int:
+    """Return how many bytes of the buffer are rows that are followed by another one."""
+    # Digits stay text: Python takes no integer of more than 4300.
+    decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
+    text = buffer.decode("utf-8", "surrogateescape")
+    position = end = 0
+    try:
+        while True:
+            _, after = decode(text, _after(text, position))
+            position = _after(text, after, ",")
+            end = after
+    except (ValueError, IndexError):
+        return len(text[:end].encode("utf-8", "surrogateescape"))
 
 
 def _places(buffer: bytes) -> Iterator[re.Match[bytes]]:
     """Yield the last places that look like being between two rows, from the end."""
     for start in (len(buffer) - _END, 0):
-        yield from reversed([*_BETWEEN_ROWS.finditer(buffer, max(0, start))][-_TRIES:])
+        yield from reversed(deque(_BETWEEN_ROWS.finditer(buffer, max(0, start)), _TRIES))
 
 
 def _last_content(buffer: bytes, key: str, root_key: str) -> bytes:
     """Return the rows in the last part of the document, which holds the list's end and the keys after it."""
-    rest = _root_decoder.decode(b"{" + json.dumps(key).encode() + b":[" + buffer)
+    tail = b"{" + json.dumps(key).encode() + b":[" + buffer
+    rest = _root_decoder.decode(tail)
+    refuse_two_lists(tail, key)
     others = [name for name, value in rest.items() if name != key and bytes(memoryview(value)[:1]) == b"["]
     if key != root_key and others:
         raise NoRowsError(rest)
@@ -138,7 +181,7 @@ def _skip_to_list(document: IO[bytes], root_key: str) -> tuple[str, bytes]:
             key, start = found
             return key, head[len(text[:start].encode("utf-8", "surrogateescape")) :]
         if len(head) >= _HEAD:
-            break
+            raise UnreadableError(f"the list of rows in the answer does not begin within the first {_HEAD >> 20} MiB")
     raise msgspec.DecodeError("no list of rows at the start of the document")
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from airflow_provider_catalog.api.abandonment import Abandonment
 from airflow_provider_catalog.api.body import Row
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.endpoints import Endpoint
+from airflow_provider_catalog.api.usage import Usage
 from airflow_provider_catalog.errors import CatalogError
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,11 @@ def poll(
     client: CatalogClient,
     endpoint: Endpoint,
     filters: Mapping[str, Any],
+    usage: Usage | None = None,
     *,
     min_rows: int,
     exact: bool = True,
-    abandoned: threading.Event | None = None,
+    abandoned: Abandonment | None = None,
 ) -> Poll:
     """
     Look once how many rows match.
@@ -77,14 +79,15 @@ def poll(
 
     :param client: with a single try for a request: the next poll is the next try.
     :param filters: as :func:`~airflow_provider_catalog.api.filter_check.check_filters` returns them.
+    :param usage: counts the requests.
     :param min_rows: how many rows are wanted.
     :param exact: whether ``row_count`` has to be exact when there are more rows than are wanted.
-    :param abandoned: set when nobody wants the answer any more.
+    :param abandoned: set when nobody wants the answer any more; then, the requests under way end.
     :return: with the rows of the first page, or as many as a page holds when the server sends all rows at once.
     :raises CatalogError: for what will last, such as a token or a filter that is refused.
     """
     try:
-        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, abandoned=abandoned)
+        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, abandoned=abandoned, usage=usage)
     except CatalogError as error:
         if not error.retryable:
             raise

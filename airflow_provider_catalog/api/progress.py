@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-from airflow_provider_catalog.api.pagination import NumberedPages, Page
+from airflow_provider_catalog.api.numbered_pages import NumberedPages
+from airflow_provider_catalog.api.page import Page
 
 log = logging.getLogger(__name__)
 

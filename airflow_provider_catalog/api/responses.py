@@ -6,8 +6,10 @@ Error bodies are not documented for these endpoints: JSON, text and HTML are all
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +27,7 @@ from airflow_provider_catalog.errors import (
     CatalogRequestError,
     CatalogResponseError,
     CatalogStorageError,
+    forget_locals,
 )
 
 log = logging.getLogger(__name__)
@@ -33,8 +36,11 @@ MESSAGE_LENGTH = 200
 """Characters of the server's own message that an error carries."""
 _ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read."""
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
 """Bytes of a body that are received at once."""
+_OBJECT = re.compile(r"\{|#<")
+"""Where a message begins to quote an object, as JSON or as Ruby shows one."""
+_EMAIL = re.compile(r"[^\s\"'<>=&/,;:(]+(@|%40)[^\s\"'<>=&/,;:)]+")
 
 
 @contextmanager
@@ -46,31 +52,39 @@ def transport_errors(timeout: float) -> Iterator[None]:
     """
     try:
         yield
-    except requests.exceptions.ContentDecodingError as error:
-        raise TransientError("the compressed body is damaged") from error
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise TransientError(f"the body broke off ({_root_cause(error)})") from error
-    except requests.Timeout as error:
-        raise TransientError(f"no answer within the timeout ({timeout:g} s)") from error
-    except requests.exceptions.SSLError as error:
-        raise TlsError(f"TLS failed ({_root_cause(error)})") from error
-    except requests.ConnectionError as error:
-        if "Read timed out" in str(error):  # how requests says it when it happens inside a body
-            raise TransientError(f"no answer within the timeout ({timeout:g} s)") from error
-        raise TransientError(f"the connection failed ({_root_cause(error)})") from error
     except (requests.RequestException, LocationParseError) as error:
-        # An URL that can't be asked: of the connection or its proxy, for links were looked at before.
-        raise CatalogParameterError(
-            f"the Catalog URL, or the proxy, can't be used ({type(error).__name__}); check the connection"
-        ) from None
+        forget_locals(error)  # among those of requests and urllib3 are the headers, with the token
+        failure = _translated(error, timeout)
+        raise failure from (error if isinstance(failure, TransientError) else None)
 
 
-def check_status(response: requests.Response, what: str, token: str) -> None:
+def _translated(error: Exception, timeout: float) -> Exception:
+    timed_out = f"no answer within the timeout ({timeout:g} s)"
+    match error:
+        case requests.exceptions.ContentDecodingError():
+            return TransientError("the compressed body is damaged")
+        case requests.exceptions.ChunkedEncodingError():
+            return TransientError(f"the body broke off ({_root_cause(error)})")
+        case requests.Timeout():
+            return TransientError(timed_out)
+        case requests.exceptions.SSLError():
+            return TlsError(f"TLS failed ({_root_cause(error)})")
+        case requests.ConnectionError():
+            # "Read timed out" is how requests says it when it happens inside a body.
+            is_timeout = "Read timed out" in str(error)
+            return TransientError(timed_out if is_timeout else f"the connection failed ({_root_cause(error)})")
+    # An URL that can't be asked: of the connection or its proxy, for links were looked at before.
+    return CatalogParameterError(
+        f"the Catalog URL, or the proxy, can't be used ({type(error).__name__}); check the connection"
+    )
+
+
+def check_status(response: requests.Response, what: str, redacted: Callable[[str], str]) -> None:
     """
     Pass a 200, and raise for all else.
 
     :param what: the endpoint or path that was asked, for the message.
-    :param token: removed from the server's message, should it be in there.
+    :param redacted: takes the token out of what the server says, should it be in there.
     :raises TransientError: for what is worth another try.
     :raises CatalogAuthError: for 401 and 403.
     :raises CatalogRequestError: for another 4xx.
@@ -80,7 +94,7 @@ def check_status(response: requests.Response, what: str, token: str) -> None:
     if status == 200:
         return
     content = _error_body(response)
-    text = server_message(response, content).replace(token, "***")[:MESSAGE_LENGTH]
+    text = redacted(server_message(response, content))[:MESSAGE_LENGTH]
     rate_limited = status == 429 or (status == 403 and b"rate limit exceeded" in content.lower())
     if status in RETRIED_STATUSES or rate_limited:
         wait = retry_after_seconds(response.headers.get("Retry-After"))
@@ -95,9 +109,10 @@ def check_status(response: requests.Response, what: str, token: str) -> None:
         )
         raise CatalogAuthError(f"{message} ({remedy})", endpoint=what, status=status)
     if 300 <= status < 400:
+        target = redacted(_redirect_target(response))
         raise CatalogResponseError(
-            f"{what}: the Catalog redirects ({status}) to {_redirect_target(response)}, which is not followed, since "
-            "the token would go along; check the Catalog URL",
+            f"{what}: the Catalog redirects ({status}) to {target}, which is not followed, since the token would go "
+            "along; check the Catalog URL",
             endpoint=what,
             status=status,
         )
@@ -122,11 +137,19 @@ def _redirect_target(response: requests.Response) -> str:
         target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
     except ValueError:
         return "something that is no URL"
-    return f"{target.scheme}://{target.hostname}{target.path}"
+    return _without_data(f"{target.scheme}://{target.hostname}{target.path}")
 
 
 def server_message(response: requests.Response, content: bytes) -> str:
-    """Return what an error response says: its JSON message or its text, never other parts of its JSON."""
+    """
+    Return what an error response says: its JSON message or its text, never other parts of its JSON.
+
+    A message ends where it begins to quote an object, which may be a row, and has no e-mail address.
+    """
+    return _without_data(_message(response, content))
+
+
+def _message(response: requests.Response, content: bytes) -> str:
     if _is_html(content) or "html" in response.headers.get("Content-Type", "").lower():
         return "an HTML page"
     try:
@@ -137,6 +160,11 @@ def server_message(response: requests.Response, content: bytes) -> str:
         if isinstance(body, dict) and body.get(key):
             return _flat_text(body[key])
     return body if isinstance(body, str) else "(JSON without an error message)"
+
+
+def _without_data(text: str) -> str:
+    said, *quoted = _OBJECT.split(text, maxsplit=1)
+    return _EMAIL.sub("***", said) + ("..." if quoted else "")
 
 
 def check_is_json(response: requests.Response, what: str) -> None:
@@ -165,28 +193,34 @@ def receive_rows(response: requests.Response, endpoint: Endpoint) -> Rows:
     interval = Interval()
     try:
         for chunk in response.iter_content(_CHUNK):
-            _write(body, chunk)
+            with _spooling(endpoint):
+                body.write(chunk)
             if interval.is_over():
                 log.info("Catalog %s: %d MB of one response received", endpoint.name, body.tell() // 1_000_000)
-        body.seek(0)
+        with _spooling(endpoint):
+            body.seek(0)  # which writes what was still in a buffer
         is_html = _is_html(body.read(_CHUNK))
         body.seek(0, 2)
         return read_rows(body, endpoint)
-    except NotJsonError:
+    except NotJsonError as error:
         body.close()
-        kind = "an HTML page" if is_html else "a body that is not JSON"
+        kind = "an HTML page" if is_html else f"a body that is not JSON ({error})"
         raise TransientError(f"200, {kind}", status=200) from None
     except BaseException:
-        body.close()
+        with suppress(OSError):  # of a buffer that can't be written any more, and that nobody wants
+            body.close()
         raise
 
 
-def _write(body: Any, chunk: bytes) -> None:
+@contextmanager
+def _spooling(endpoint: Endpoint) -> Iterator[None]:
     try:
-        body.write(chunk)
+        yield
     except OSError as error:
         raise CatalogStorageError(
-            f"a response doesn't fit into the folder of temporary files ({error.strerror}); free space, or set TMPDIR"
+            f"{endpoint.name}: a response does not fit into {tempfile.tempdir!r}, the folder of temporary files "
+            f"({error.strerror or error}); free some space there, or set TMPDIR to another folder",
+            endpoint=endpoint.name,
         ) from error
 
 
@@ -205,8 +239,13 @@ def _flat_text(value: Any) -> str:
     return str(value)
 
 
+def _wrapped(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an error of urllib3's has for its text, which is all it tells of a failure behind a proxy."""
+    return (each for each in error.args if isinstance(each, BaseException))
+
+
 def _root_cause(error: BaseException) -> str:
     """Return what is at the bottom of a chain of wrapped errors, in the operating system's words where it has any."""
-    while (inner := error.__cause__ or error.__context__) is not None:
+    while inner := error.__cause__ or error.__context__ or next(_wrapped(error), None):
         error = inner
     return getattr(error, "strerror", None) or getattr(error, "verify_message", None) or type(error).__name__

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MAX_TRIES = 6
+MAX_TRIES = 8
 MAX_BACKOFF = 60.0
 """Seconds; waits grow 1, 2, 4, ... up to this, each drawn evenly from zero to that (full jitter)."""
 MAX_RETRY_AFTER = 300.0
@@ -57,7 +57,7 @@ class TlsError(TransientError):
 
 
 class AbandonedError(Exception):
-    """Nobody wants the answer any more; ends a slot that waits."""
+    """Nobody wants the answer any more; ends a slot."""
 
 
 class Gate:
@@ -68,6 +68,7 @@ class Gate:
         self._opens_at = 0.0
         self.closed_seconds = 0.0
         """How long it has been closed, or will have been when it opens next."""
+        self._taken_seconds = 0.0
 
     def close(self, seconds: float) -> None:
         """Let nobody pass for so many seconds."""
@@ -76,6 +77,12 @@ class Gate:
             opens_at = max(self._opens_at, now + seconds)
             self.closed_seconds += opens_at - max(self._opens_at, now)
             self._opens_at = opens_at
+
+    def take_closed_seconds(self) -> float:
+        """Return by how much :attr:`closed_seconds` has grown since this was last asked, by whomever."""
+        with self._lock:
+            taken, self._taken_seconds = self._taken_seconds, self.closed_seconds
+            return self.closed_seconds - taken
 
     def seconds_left(self) -> float:
         """Return for how many seconds the gate stays closed; 0 when it is open."""
@@ -134,7 +141,7 @@ def with_retries(
     :param abandoned: set when nobody wants the answer any more.
     :param max_tries: 1 for whoever asks again later anyway: then nobody waits, not even for the gate.
     :raises CatalogUnavailableError: when the tries are used up.
-    :raises AbandonedError: when ``abandoned`` is set while waiting.
+    :raises AbandonedError: when ``abandoned`` is set before there is an answer.
     """
 
     def wait(state: tenacity.RetryCallState) -> float:
@@ -155,7 +162,12 @@ def with_retries(
         if max_tries == 1 and (seconds := gate.seconds_left()):
             raise TransientError(f"the server has asked for patience, for {seconds:.0f} s more")
         gate.pass_through(abandoned)
-        return attempt()
+        try:
+            return attempt()
+        except TransientError:
+            if abandoned.is_set():  # which ends requests that are under way
+                raise AbandonedError from None
+            raise
 
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(max_tries),

@@ -4,6 +4,7 @@ import pytest
 
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.settings import CatalogSettings
+from tests.certificates import make_certificate
 from tests.stand_in import TOKEN
 
 
@@ -19,3 +20,9 @@ def connect():
     yield connect_to
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """Return the CA bundle of a self-signed certificate, and a server's context with it."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))

@@ -164,6 +164,58 @@ def test_a_number_beyond_all_range():
     assert not caught.value.retryable
 
 
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("half", ["\\ud800", "\\udfff", "\\ud800x", "\\ud800\\ud800", "\\uD83D\\n"])
+def test_half_of_a_surrogate_pair(place, half):
+    rows = ['{"a":"\\ud83d\\ude00"}'] * 5
+    rows[place] = f'{{"a":"secret{half}"}}'
+    with pytest.raises(CatalogResponseError, match="half of a surrogate pair") as caught:
+        list(read_rows(received(f'{{"orders":[{",".join(rows)}]}}'.encode()), ORDERS).rows)
+    assert "secret" not in str(caught.value)
+    assert not caught.value.retryable
+
+
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize("end", ["", '","b":', '\\\\ud800"', "\\ud83d", "\\ud83d\\", "\\ud83d\\ud"])
+def test_a_body_that_breaks_off_is_not_taken_for_half_of_a_surrogate_pair(end):
+    """For it is asked again."""
+    rows = ['{"a":"x\\ud83d\\ude00"}'] * 50
+    for padding in range(16):
+        with pytest.raises(NotJsonError):
+            read_rows(received((f'{{"orders":[{" " * padding}{",".join(rows)},{{"a":"{end}').encode()), ORDERS)
+
+
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize("name", ["orders", "data"])
+def test_two_lists_of_rows(name):
+    """A decoder would take the last one, and drop the other without a word."""
+    rows = ",".join(['{"orders":1}'] * 40)
+    for content in (f'{{"{name}":[{rows}],"{name}":[{rows}]}}', f'{{"{name}":[],"x":{{}},"{name}":[]}}'):
+        with pytest.raises((CatalogResponseError, NotJsonError)) as caught:
+            list(read_rows(received(content.encode()), ORDERS).rows)
+        assert "two lists of rows" in str(caught.value) or "its keys are: data, x, data" in str(caught.value)
+    nested = [{"orders": [1], name: "orders", "n": n} for n in range(40)]
+    result = read_rows(received(json.dumps({name: nested, "x": {name: 1}}).encode()), ORDERS)
+    assert list(result.rows) == nested
+
+
+@pytest.mark.usefixtures("size")
+def test_rows_full_of_objects():
+    """So many that no guess where a row ends is right."""
+    rows = [{"n": n, "list": [{"i": i} for i in range(50)]} for n in range(20)]
+    result = read_rows(received(json.dumps({"orders": rows}).encode()), ORDERS)
+    assert list(result.rows) == rows
+    assert result.count == 20
+
+
+@pytest.mark.usefixtures("tiny_pieces")
+def test_a_long_way_to_the_rows(monkeypatch):
+    monkeypatch.setattr(large_body, "_HEAD", 1024)
+    with pytest.raises(CatalogResponseError, match="does not begin within"):
+        read_rows(received(json.dumps({"x": "y" * 3000, "orders": []}).encode()), ORDERS)
+
+
 def test_pieces_are_cut_wherever_a_row_ends(monkeypatch):
     """Also where none does in the last part of a piece."""
     monkeypatch.setattr(body_module, "MEMORY_LIMIT", 0)

@@ -27,8 +27,8 @@ def test_rows_requests_retries_and_throttling_are_counted():
         read = sum(page.content.count for page in client.read_pages(ENDPOINTS["orders"], {}))
         client.close()
     assert read == 25
-    assert client.usage == Usage(rows=25, requests=5, retries=2)
-    assert len(catalog.requests) == 5
+    assert client.usage == Usage(rows=25, requests=7, retries=2)
+    assert len(catalog.requests) == 7
     assert client.throttled_seconds == pytest.approx(0.2, abs=0.01)
 
 

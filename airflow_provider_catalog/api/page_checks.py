@@ -1,0 +1,143 @@
+"""Whether the pages of one read fit together, though each was asked for at another moment.
+
+A row that enters or leaves shifts all rows behind it, so one row comes twice or never where an earlier page was read
+before and a later one after it. No row has a key that is known, so places are compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from airflow_provider_catalog.api.page import Fetch, Page, page_number, shown_page
+from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogPaginationError
+
+_MAX_EQUAL_PAGES = 1000
+"""Pages with the same rows, none of which can be told from another, after which a server is taken to repeat itself."""
+
+
+def check_first(first: Page) -> None:
+    """
+    Check that a page that was asked for without a number is the first one.
+
+    :raises CatalogDataMovedError: when it isn't, or has no rows although there are more pages.
+    """
+    if "prev" in first.links:  # the first page has none (confirmed)
+        raise CatalogDataMovedError("the first page has a link to one before it, so it is not the first")
+    if "next" in first.links and not first.content.count:
+        raise CatalogDataMovedError("the first page has no rows, but a link to the next one")
+    if page_number(first.links.get("next")) == 3:  # they count from 0 or from 1 (confirmed)
+        raise CatalogDataMovedError("the first page has a link to page 3 as the next one: a page before it is missing")
+
+
+def check_next(page: Page) -> None:
+    """
+    Check that a page leads to the one after it, where both have numbers.
+
+    :raises CatalogDataMovedError: when it leads elsewhere.
+    """
+    number, following = page_number(page.url), page_number(page.links.get("next"))
+    if number is None or following is None or following == number + 1:
+        return
+    circles = following <= number
+    why = "the pages go in circles" if circles else "the pages in between would be missing"
+    raise CatalogDataMovedError(
+        f"page {number} has a link to page {following} as the next one: {why}", retryable=False if circles else None
+    )
+
+
+def check_in_place(before: Page, after: Page, *, is_last: bool) -> None:
+    """
+    Check that a page that was asked for twice has each row in the same place; rows may have been edited.
+
+    :param is_last: whether it is the last page, which more rows may have been added to.
+    :raises CatalogDataMovedError: when a row has entered or left, on this page or before it.
+    """
+    if before.content.fingerprint == after.content.fingerprint:
+        return
+    old, new = list(before.content.rows), list(after.content.rows)
+    changed = [place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]]
+    if (
+        len(new) < len(old)
+        or (len(new) > len(old) and not is_last)
+        or any(old[place] in new or new[place] in old for place in changed)
+        # What is at the edge may have been edited, or pushed out by a row that nobody has seen.
+        or len(changed) == len(old)
+        or (bool(changed) and changed[-1] == len(old) - 1 and not is_last)
+    ):
+        raise CatalogDataMovedError(
+            f"the data moved while it was read: page {shown_page(before.url)} has other rows than before"
+        )
+
+
+class Repetitions:
+    """
+    Notices rows that come on a second page, and asks for both pages again to learn why.
+
+    :param fetch: gets one page.
+    """
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._seen: dict[bytes, tuple[str, int]] = {}
+        self._times: Counter[bytes] = Counter()
+        self._before: Page | None = None
+        self._rows_recur = False
+
+    def check(self, page: Page) -> None:
+        """
+        Look at the next page.
+
+        :raises CatalogDataMovedError: when one of the two pages has other rows now, or leads elsewhere.
+        :raises CatalogPaginationError: when a page lastingly has the rows of another one.
+        """
+        fingerprint = page.content.fingerprint
+        if not page.content.count:
+            return
+        self._times[fingerprint] += 1
+        url, links = self._seen.setdefault(fingerprint, (page.url, _links_hash(page)))
+        # Rows that nothing tells apart may well fill two pages; a sequence of different ones doesn't recur.
+        is_twin = self._times[fingerprint] > 1 and page.content.count > 1 and not has_equal_rows(page)
+        if self._times[fingerprint] > _MAX_EQUAL_PAGES or is_twin:
+            self._ask_again(url, fingerprint, links)
+            self._ask_again(page.url, fingerprint, _links_hash(page))
+            raise CatalogPaginationError(
+                f"page {shown_page(page.url)} has the same rows as page {shown_page(url)}: the pages go in circles",
+                retryable=False,
+            )
+        if self._before and not self._rows_recur and _overlap(self._before, page):
+            for each in (self._before, page):
+                self._ask_again(each.url, each.content.fingerprint, _links_hash(each))
+            self._rows_recur = True
+        self._before = page
+
+    def _ask_again(self, url: str, fingerprint: bytes, links: int) -> None:
+        again = self._fetch(url)
+        if (again.content.fingerprint, _links_hash(again)) != (fingerprint, links):
+            raise CatalogDataMovedError(
+                f"the data moved while it was read: a row came twice, and page {shown_page(url)} is another one now"
+            )
+
+
+def _links_hash(page: Page) -> int:
+    return hash(frozenset(page.links.items()))  # of thousands of pages, so not the links themselves
+
+
+def _overlap(before: Page, page: Page) -> bool:
+    """Return whether a page begins with the rows that the one before it ends in, as after an insertion."""
+    old, new = before.content.rows, page.content.rows
+    if not isinstance(old, list) or not isinstance(new, list):
+        return False  # bodies of many megabytes: to decode them once more would take too long
+    places = [place for place, row in enumerate(old) if row == new[0]]
+    return any(old[place:] == new[: len(old) - place] for place in places) and not has_equal_rows(page)
+
+
+def counted_rows(page: Page) -> Counter[bytes]:
+    """Return how often each row is on a page."""
+    return Counter(msgspec.json.encode(row, order="sorted") for row in page.content.rows)
+
+
+def has_equal_rows(page: Page) -> bool:
+    """Return whether some rows of a page can't be told apart."""
+    return len(counted_rows(page)) < page.content.count
