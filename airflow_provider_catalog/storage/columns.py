@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from operator import eq, itemgetter
 from pathlib import Path as FilePath
@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_catalog.api.endpoints import Endpoint
+from airflow_provider_catalog.api.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.rows import Path, Row, RowTransform, dotted
 from airflow_provider_catalog.storage.kinds import NULL, Kinds
@@ -27,6 +28,10 @@ BATCH_CELLS = 500_000
 """or fewer where there are many columns,"""
 BATCH_BYTES = 2 * 1024 * 1024
 """or where rows are large, measured in the spool."""
+
+MAX_COLUMNS = 20_000
+MAX_DEPTH = 100
+"""Objects within each other. What has more columns or more depth is no table, and would take memory without bound."""
 
 Values = list[Any]
 
@@ -67,7 +72,7 @@ class Block:
 
     first_row: int
     row_counts: list[int]
-    lines: list[bytes]
+    lines: list[bytes] = field(repr=False)
 
     @property
     def row_count(self) -> int:
@@ -87,7 +92,7 @@ class Batch:
 
     first_row: int
     row_count: int
-    values: dict[Path, Values]
+    values: dict[Path, Values] = field(repr=False)
 
     def column(self, path: Path) -> Values:
         """Return the values of a column, ``None`` where a row has none."""
@@ -127,12 +132,15 @@ class ColumnSpool:
         """
         Add some rows, few enough to be held in memory, and return them as columns.
 
-        :raises CatalogParameterError: when two fields of different paths would share a column.
+        :raises CatalogParameterError: when two fields of different paths would share a column, when there are too many
+            columns, or objects are nested too deeply.
         """
         columns, objects = _columns_of(rows)
         self._objects |= objects
         is_new = bool(columns.keys() - self._kinds.keys())
         if is_new:
+            if len(self._kinds.keys() | columns.keys()) > MAX_COLUMNS:
+                raise _too_many_columns()
             # Row by row, so that the order does not depend on how rows were cut into chunks.
             for path in chain.from_iterable(map(_leaf_paths, rows)):
                 self._kinds.setdefault(path, Kinds())
@@ -235,6 +243,11 @@ def _columns_of(rows: list[Row]) -> tuple[dict[Path, Values], set[Path]]:
     levels: list[tuple[Path, list[Row]]] = [((), rows)]
     while levels:
         parent, level = levels.pop()
+        if len(parent) > MAX_DEPTH:
+            raise CatalogParameterError(
+                f"the field {shown(dotted(parent[:3]))} has more than {MAX_DEPTH} objects within each other, too many "
+                f"for columns; leave it out with drop_fields, or write JSON Lines"
+            )
         for key in dict.fromkeys(chain.from_iterable(level)):
             path = (*parent, key)
             values = _values_of(level, key)
@@ -245,7 +258,16 @@ def _columns_of(rows: list[Row]) -> tuple[dict[Path, Values], set[Path]]:
                 values = [None if type(value) is dict else value for value in values]
             if types - {dict, NULL} or types == {NULL}:
                 columns[path] = values
+            if len(columns) + len(levels) > MAX_COLUMNS:
+                raise _too_many_columns()
     return columns, objects
+
+
+def _too_many_columns() -> CatalogParameterError:
+    return CatalogParameterError(
+        f"the rows have more than {MAX_COLUMNS:,} columns; name those to keep in fields, leave out the object that has "
+        "so many keys with drop_fields, or write JSON Lines"
+    )
 
 
 def _values_of(rows: list[Row], key: str) -> Values:
@@ -273,6 +295,7 @@ def _check_clashes(paths: Iterable[Path]) -> None:
         other = seen.setdefault(_name(path), path)
         if other != path:
             raise CatalogParameterError(
-                f"the fields {dotted(other)!r} and {dotted(path)!r} would both be the column {_name(path)!r}; "
-                f"leave one of them out, for example drop_fields=[{dotted(path)!r}], or choose with fields"
+                f"the fields {shown(dotted(other))} and {shown(dotted(path))} would both be the column "
+                f"{shown(_name(path))}; leave one of them out, for example drop_fields=[{shown(dotted(path))}], or "
+                "choose with fields"
             )

@@ -22,7 +22,7 @@ Converter = Callable[[Any], Any]
 
 _DECIMAL_TYPE = re.compile(r"decimal\((\d+), ?(\d+)\)")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MAX_PRECISION = 38
 
 
@@ -138,7 +138,7 @@ def to_int64(value: Any) -> int:
 def to_float64(value: Any) -> float:
     """Return a float: from a number that it holds exactly, or the text of a number."""
     if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
+        if not NUMBER.fullmatch(value):
             raise ValueError("not a number")
         value = float(value)
     if type(value) is int:
@@ -164,7 +164,7 @@ def _to_decimal_of(precision: int, scale: int) -> Converter:
     def to_decimal(value: Any) -> Decimal:
         """Return a decimal, rounded half to even to the scale: from a number, or the text of one."""
         text = value if isinstance(value, str) else repr(value)
-        if type(value) not in (int, float, str) or not _NUMBER.fullmatch(text):
+        if type(value) not in (int, float, str) or not NUMBER.fullmatch(text):
             raise ValueError("not a number")
         try:
             return Decimal(text).quantize(unit, ROUND_HALF_EVEN, context)

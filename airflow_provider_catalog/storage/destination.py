@@ -54,7 +54,8 @@ class Destination:
         :param output_path: a local path (``~`` is expanded), a URL or an ``ObjectStoragePath``.
         :param output_format: ``"jsonl"``, ``"csv"`` or ``"parquet"``; ``None`` takes it from the suffix. Whether to
             compress is always the suffix's say.
-        :raises CatalogParameterError: when there is no file name, or no format can be told.
+        :raises CatalogParameterError: when there is no file name, no format can be told, or the suffix is that of
+            another format.
         """
         text = _path_text(output_path)
         name = text.rpartition("/")[2].lower()
@@ -157,6 +158,17 @@ class Destination:
             pass
 
 
+def check_format(output_format: str) -> Format:
+    """
+    Return the parameter ``output_format``.
+
+    :raises CatalogParameterError: when it is none of the formats.
+    """
+    if output_format in FORMATS:
+        return output_format
+    raise CatalogParameterError(f"output_format={output_format!r} is not one of {', '.join(map(repr, FORMATS))}")
+
+
 def _path_text(output_path: Any) -> str:
     if isinstance(output_path, str):
         text = output_path
@@ -174,14 +186,19 @@ def _path_text(output_path: Any) -> str:
 
 
 def _format(text: str, name: str, output_format: str | None) -> Format:
-    if output_format is not None:
-        if output_format in FORMATS:
-            return output_format
-        raise CatalogParameterError(f"output_format={output_format!r} is not one of {', '.join(map(repr, FORMATS))}")
-    for known in FORMATS:
-        if name.endswith(f".{known}"):
-            return known
-    raise CatalogParameterError(f"output_path={text!r} does not end in {_SUFFIXES}; change it, or say output_format")
+    suffix = next((known for known in FORMATS if name.endswith(f".{known}")), None)
+    if output_format is None:
+        if suffix:
+            return suffix
+        raise CatalogParameterError(
+            f"output_path={text!r} does not end in {_SUFFIXES}; change it, or say output_format"
+        )
+    if suffix and suffix != check_format(output_format):
+        # Whoever reads the file would be misled by its name.
+        raise CatalogParameterError(
+            f"output_path={text!r} ends in '.{suffix}', but output_format is {output_format!r}; change one of them"
+        )
+    return check_format(output_format)
 
 
 def _canonical(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airflow_provider_catalog.errors import CatalogStorageError
+from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -15,14 +15,19 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 @contextmanager
 def storage_errors(path: str, folder: Path) -> Iterator[None]:
     """
-    Turn an ``OSError`` into a ``CatalogStorageError``.
+    Turn an ``OSError`` into a ``CatalogStorageError``, and a ``RecursionError`` into a ``CatalogParameterError``.
 
     :param path: where the output goes.
     :param folder: where it is being written.
     :raises CatalogStorageError: instead of ``OSError``.
+    :raises CatalogParameterError: instead of ``RecursionError``.
     """
     try:
         yield
+    except RecursionError:
+        raise CatalogParameterError(
+            f"can't write {path!r}: a row is nested too deeply; leave the field out with drop_fields"
+        ) from None
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise CatalogStorageError(

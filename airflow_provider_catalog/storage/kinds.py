@@ -19,7 +19,7 @@ class Kinds:
     :param low: the least integer seen, or 0.
     :param high: the greatest integer seen, or 0.
     :param rounds: whether some integer would be rounded as a float64.
-    :param items: the same of the items of all lists seen.
+    :param items: the same of the items of all lists seen, but nothing of lists within them: those are JSON text.
     """
 
     types: set[type] = field(default_factory=set)
@@ -28,15 +28,20 @@ class Kinds:
     rounds: bool = False
     items: Kinds | None = None
 
-    def add(self, values: list[object]) -> None:
-        """Take account of values."""
+    def add(self, values: list[object], *, within_list: bool = False) -> None:
+        """
+        Take account of values.
+
+        :param within_list: whether they are items of lists.
+        """
         types = set(map(type, values))
         self.types |= types
         if int in types:
             self._add_ints([value for value in values if type(value) is int])
-        if list in types:
+        if list in types and not within_list:
             self.items = self.items or Kinds()
-            self.items.add([item for value in values if type(value) is list for item in value])
+            items = [item for value in values if type(value) is list for item in value]
+            self.items.add(items, within_list=True)
 
     def has_values(self) -> bool:
         """Tell whether there was anything but nulls."""

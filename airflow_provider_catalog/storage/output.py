@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import stat
-import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from airflow_provider_catalog.storage.columns import ColumnSpool
 from airflow_provider_catalog.storage.convert import check_field_types
 from airflow_provider_catalog.storage.destination import Destination
 from airflow_provider_catalog.storage.errors import storage_errors
+from airflow_provider_catalog.storage.spool import Spool
 from airflow_provider_catalog.storage.store_check import store_message
 from airflow_provider_catalog.storage.write_csv import CsvWriter
 from airflow_provider_catalog.storage.write_jsonl import JsonLinesWriter
@@ -66,12 +65,14 @@ class OutputFile:
     Write rows, then publish the file in one step; a context manager.
 
     Until :meth:`publish`, rows are in spool files that nobody but this user can read. Leaving the ``with`` block, in
-    whatever way, removes them. A file that was there before stays as it is until it is replaced.
+    whatever way, removes them, and so does killing the process (where the file system has no files without a name, the
+    next writer in the same folder does). A file that was there before stays as it is until it is replaced.
 
     :param destination: where the file goes.
     :param endpoint: the endpoint that the rows are of.
     :param transform: what was done to the rows.
     :param field_types: flattened column → type name, for CSV and Parquet.
+    :param csv_escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula; CSV only.
     :raises CatalogParameterError: when ``field_types`` is malformed.
     :raises CatalogStorageError: from all methods, when the disk is full or the destination refuses.
     """
@@ -82,12 +83,16 @@ class OutputFile:
         endpoint: Endpoint,
         transform: RowTransform,
         field_types: dict[str, str] | None = None,
+        *,
+        csv_escape_formulas: bool = False,
     ) -> None:
         check_field_types(field_types)
         self._destination = destination
         self._endpoint = endpoint
         self._transform = transform
         self._field_types = field_types or {}
+        self._csv_escape_formulas = csv_escape_formulas
+        self._unmatched_types = list(self._field_types)
         self._row_count = 0
         self._columns: list[str] = []
         self._types: dict[str, str] = {}
@@ -98,11 +103,9 @@ class OutputFile:
         with storage_errors(path, Path(path).parent):
             self._folder = self._destination.spool_folder()
         with ExitStack() as cleanup, storage_errors(path, self._folder):
-            descriptor, name = tempfile.mkstemp(prefix=".airflow-catalog-", suffix=".tmp", dir=self._folder)
-            self._spool = Path(name)
-            cleanup.callback(self._spool.unlink, missing_ok=True)
-            self._file = os.fdopen(descriptor, "w+b")
-            cleanup.callback(_discard, self._file)
+            self._spool = Spool(self._folder)
+            cleanup.callback(self._spool.close)
+            self._file = self._spool.file
             self._stream = self._new_stream()
             cleanup.callback(_discard, self._stream)
             self._writer = self._new_writer()
@@ -151,7 +154,7 @@ class OutputFile:
             self._file.seek(0)
             digest = hashlib.file_digest(self._file, "sha256").hexdigest()
             if self._destination.scheme is None:
-                _move(self._spool, self._destination.local_path())
+                self._spool.move_to(self._destination.local_path())
         if self._destination.scheme is not None:
             _upload(self._spool, self._destination)
         self._cleanup.close()
@@ -163,9 +166,7 @@ class OutputFile:
 
         Of JSON Lines, which has no types, these are all of them.
         """
-        if self._destination.format == "jsonl":
-            return list(self._field_types)
-        return [name for name in self._field_types if name not in self._columns]
+        return self._unmatched_types
 
     def _new_stream(self) -> IO[bytes]:
         if not self._destination.is_gzipped:
@@ -179,17 +180,26 @@ class OutputFile:
             return JsonLinesWriter(self._stream)
         spool = ColumnSpool(self._folder, self._endpoint, self._transform, self._field_types)
         if self._destination.format == "csv":
-            return CsvWriter(self._stream, spool, may_start_over=self._stream is self._file)
+            return CsvWriter(
+                self._stream,
+                spool,
+                may_start_over=self._stream is self._file,
+                escape_formulas=self._csv_escape_formulas,
+            )
         return spool
 
     def _finish(self) -> list[str]:
-        """Write what is still to be written; return the names of the columns."""
+        """Write what is still to be written; return the names of the columns, as they are in the file."""
         if isinstance(self._writer, JsonLinesWriter):
             return self._writer.columns()
-        self._types = {column.name: column.type_name for column in self._writer.columns()}
+        columns = self._writer.columns()
         if isinstance(self._writer, CsvWriter):
-            return self._writer.finish()
-        return write_parquet(self._stream, self._writer, self._endpoint.name)
+            names = self._writer.finish()
+        else:
+            names = write_parquet(self._stream, self._writer, self._endpoint.name)
+        self._types = {name: column.type_name for name, column in zip(names, columns, strict=True)}
+        self._unmatched_types = [name for name in self._field_types if name not in {each.name for each in columns}]
+        return names
 
 
 def _discard(file: IO[bytes] | CsvWriter | ColumnSpool) -> None:
@@ -198,34 +208,11 @@ def _discard(file: IO[bytes] | CsvWriter | ColumnSpool) -> None:
         file.close()
 
 
-def _move(spool: Path, target: Path) -> None:
-    """Put a finished file in its place with the rights that a file there would have, making missing folders."""
-    spool.chmod(_mode_of(target))
-    with ExitStack() as undo:
-        for folder in reversed([parent for parent in target.parents if not parent.exists()]):
-            folder.mkdir(exist_ok=True)
-            undo.callback(_remove_if_empty, folder)
-        spool.replace(target)
-        undo.pop_all()
-
-
-def _mode_of(target: Path) -> int:
-    if target.exists():
-        return stat.S_IMODE(target.stat().st_mode)
-    umask = os.umask(0o077)  # it can't be read without being set
-    os.umask(umask)
-    return 0o666 & ~umask
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # another task's file may be in it by now
-        folder.rmdir()
-
-
-def _upload(spool: Path, destination: Destination) -> None:
+def _upload(spool: Spool, destination: Destination) -> None:
     """Upload a finished file in one step; a store shows an upload when it is complete, or not at all."""
     path = destination.object_path()
     try:
-        path.fs.put_file(str(spool), path.path, **_UPLOAD_OPTIONS.get(destination.scheme, {}))
+        with spool.path() as name:
+            path.fs.put_file(name, path.path, **_UPLOAD_OPTIONS.get(destination.scheme, {}))
     except Exception as error:  # each store has errors of its own
         raise CatalogStorageError(f"can't upload {destination.path!r}: {store_message(error)}") from error

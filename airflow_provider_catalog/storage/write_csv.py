@@ -2,25 +2,29 @@
 CSV by RFC 4180: CRLF, quotes doubled, UTF-8 without a byte order mark, always with a header.
 
 Null is an empty cell, a list is JSON text, all else stands as it was sent, unless ``field_types`` gives its column a
-type.
+type, or it would be a formula and is to be none.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any
 
+from airflow_provider_catalog.api.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.rows import Path, Row
 from airflow_provider_catalog.storage.columns import Batch, Column, ColumnSpool, Values
-from airflow_provider_catalog.storage.convert import convert, to_text
+from airflow_provider_catalog.storage.convert import NUMBER, convert, to_text
 from airflow_provider_catalog.storage.kinds import NULL
 
 _PLAIN = {str, int, float, NULL}
 """Types that ``csv`` writes as they are."""
+_FORMULA = re.compile("[=+\\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
+"""What a cell begins with that a spreadsheet may run, by OWASP's rule: in full width, too."""
 
 
 class CsvWriter:
@@ -33,11 +37,15 @@ class CsvWriter:
     :param file: where to; somebody else closes it.
     :param spool: keeps the rows.
     :param may_start_over: whether what was written to the file can be taken back.
+    :param escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula.
     """
 
-    def __init__(self, file: IO[bytes], spool: ColumnSpool, *, may_start_over: bool) -> None:
+    def __init__(
+        self, file: IO[bytes], spool: ColumnSpool, *, may_start_over: bool, escape_formulas: bool = False
+    ) -> None:
         self._spool = spool
         self._file = file
+        self._escape_formulas = escape_formulas
         self._is_ahead = may_start_over
         self._columns: list[Path] | None = None
 
@@ -63,30 +71,52 @@ class CsvWriter:
         """
         Write what is still to be written.
 
-        :returns: the names of the columns.
-        :raises CatalogParameterError: when a value does not fit the type that ``field_types`` gives its column.
+        :returns: the names of the columns, as they are in the file.
+        :raises CatalogParameterError: when a value does not fit the type that ``field_types`` gives its column, or two
+            columns get the same name by the escape.
         """
         columns = self._spool.columns()
+        header = self._header(columns)
         if self._columns != [column.path for column in columns]:
             self._start_over()
-            _write_all(self._file, self._spool, columns)
-        return [column.name for column in columns]
+            _write_lines(self._file, [header])
+            for batch in self._spool.batches(len(columns)):
+                _write_lines(self._file, self._lines(columns, batch))
+        return header
 
     def _write_ahead(self, batch: Batch) -> None:
         try:
             columns = self._spool.columns()
-            lines = _lines(columns, batch)
+            header, lines = self._header(columns), self._lines(columns, batch)
         except CatalogParameterError:  # it may not be one in the end; if it is, it is raised then
             self._start_over()
             return
         paths = [column.path for column in columns]
         if self._columns is None:
             self._columns = paths
-            _write_lines(self._file, [[column.name for column in columns]])
+            _write_lines(self._file, [header])
         if paths == self._columns:
             _write_lines(self._file, lines)
         else:
             self._start_over()
+
+    def _header(self, columns: list[Column]) -> list[str]:
+        names = [column.name for column in columns]
+        if not self._escape_formulas:
+            return names
+        header = list(map(without_formula, names))
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise CatalogParameterError(
+                f"csv_escape_formulas makes two columns {shown(twice)}; leave one of them out with drop_fields"
+            )
+        return header
+
+    def _lines(self, columns: list[Column], batch: Batch) -> list[tuple[Any, ...]]:
+        cells = (_cells(column, batch) for column in columns)
+        if self._escape_formulas:
+            cells = ([without_formula(cell) if type(cell) is str else cell for cell in each] for each in cells)
+        return list(zip(*cells, strict=True))
 
     def _start_over(self) -> None:
         if self._is_ahead:
@@ -96,14 +126,13 @@ class CsvWriter:
         self._columns = None
 
 
-def _write_all(file: IO[bytes], spool: ColumnSpool, columns: list[Column]) -> None:
-    _write_lines(file, [[column.name for column in columns]])
-    for batch in spool.batches(len(columns)):
-        _write_lines(file, _lines(columns, batch))
+def without_formula(text: str) -> str:
+    """
+    Return a text that no spreadsheet runs as a formula: with a ``'`` before it, if it might.
 
-
-def _lines(columns: list[Column], batch: Batch) -> list[tuple[Any, ...]]:
-    return list(zip(*(_cells(column, batch) for column in columns), strict=True))
+    The text of a number, such as ``-5.00``, is no formula.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def _write_lines(file: IO[bytes], lines: Any) -> None:

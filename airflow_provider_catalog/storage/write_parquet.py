@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = 100_000
 """Rows of a row group,"""
-ROW_GROUP_BYTES = 24 * 1024 * 1024
+ROW_GROUP_BYTES = 12 * 1024 * 1024
 """or fewer where they are large, measured in Arrow's memory."""
 _READ_BYTES = 256 * 1024
-"""Bytes of the spool that one of Arrow's threads reads at a time."""
+"""Bytes of the spool that one of Arrow's threads reads at a time,"""
+_MANY_COLUMNS = 1_000
+"""or all of a block at once beyond so many columns: each time takes as long as it takes to set all of them up."""
 
 # The Python types that a column of the type holds as they are.
 _EXACT: dict[str, set[type]] = {
@@ -51,7 +53,8 @@ def write_parquet(file: IO[bytes], spool: ColumnSpool, endpoint: str) -> list[st
         "endpoint": endpoint,
     }
     schema = pa.schema([pa.field(column.name, _arrow_type(column.type_name)) for column in columns], metadata=metadata)
-    writer = pq.ParquetWriter(file, schema, compression="zstd")
+    # The system's pool gives back what is freed; Arrow's own one keeps up to 50 MB of it.
+    writer = pq.ParquetWriter(file, schema, compression="zstd", memory_pool=pa.system_memory_pool())
     try:
         group: list[pa.RecordBatch] = []
         convert_block = _BlockConverter(spool, columns)
@@ -120,12 +123,13 @@ class _BlockConverter:
 
         if not self._read:
             return {}
-        longest = max(map(len, block.lines))
+        content = b"".join(block.lines)
+        at_once = max(map(len, block.lines)) if len(self._read) < _MANY_COLUMNS else len(content)
         table = pj.read_json(
-            io.BytesIO(b"".join(block.lines)),
-            read_options=pj.ReadOptions(block_size=max(longest + 1, _READ_BYTES)),
+            io.BytesIO(content),
+            read_options=pj.ReadOptions(block_size=max(at_once + 1, _READ_BYTES)),
             parse_options=self._options,
-            memory_pool=pa.system_memory_pool(),  # which gives back what is freed; the default one keeps 50 MB of it
+            memory_pool=pa.system_memory_pool(),
         ).combine_chunks(pa.system_memory_pool())
         return {path: _joined(table.column(key).chunk(0), block.row_counts) for path, key in self._read.items()}
 

@@ -28,9 +28,21 @@ def test_the_suffix_says_the_format(path, file_format, is_gzipped):
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
-@pytest.mark.parametrize("path", ["/a/b", "/a/b.txt", "/a/b.csv", "s3://bucket/b.dat"])
-def test_a_format_that_is_given_goes_with_any_suffix(path, file_format):
+@pytest.mark.parametrize("path", ["/a/b", "/a/b.txt", "/a/b.csv.old", "s3://bucket/b.dat"])
+def test_a_format_that_is_given_goes_with_any_other_suffix(path, file_format):
     assert Destination.parse(path, file_format) == Destination(path, file_format)
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "CSV", "parquet", "csv.gz"])
+def test_a_suffix_of_another_format_is_refused(suffix, file_format):
+    """Whoever reads the file would be misled by its name."""
+    said = suffix.lower().removesuffix(".gz")
+    if said == file_format:
+        assert Destination.parse(f"/a/b.{suffix}", file_format).format == file_format
+        return
+    with pytest.raises(CatalogParameterError, match=f"ends in '.{said}', but output_format is '{file_format}'"):
+        Destination.parse(f"/a/b.{suffix}", file_format)
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "csv"])
