@@ -4,26 +4,43 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORES := $(VENV)/stores
 READY := $(VENV)/.ready
+# Tests run in so many processes, each file's in one of them; WORKERS=0 runs them in pytest's own, for its debugger.
+WORKERS ?= 2
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-stores matrix lint format lock build clean
+.PHONY: demo test test-stores test-distributed faults kills benchmark-workers matrix audit lint format lock build clean
 
 demo: $(READY)  ## run the example DAGs in a real Airflow against the sandbox
 	$(BIN)/python scripts/demo.py
 
 test: $(READY)  ## run the whole test suite
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-test-stores: $(READY)  ## tests of S3, Azure and Google storage, StatsD and OpenLineage; installs servers, needs npm
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(STORES)
-	$(BIN)/uv pip sync --quiet --python $(STORES)/bin/python --require-hashes requirements-stores.lock
+test-stores: $(STORES)/.ready  ## tests of S3, Azure and Google storage, StatsD and OpenLineage; installs servers, needs npm
 	npm install --silent --no-save --prefix $(VENV)/azurite azurite@3.35.0
-	$(STORES)/bin/python -m coverage run -m pytest tests/stores $(PYTEST_ARGS)
+	$(STORES)/bin/python -m coverage run -m pytest tests/stores $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+faults: $(READY)  ## what becomes of a pull when something fails: the tables of docs/faults.md
+	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
+kills: $(READY) $(STORES)/.ready  ## kill a hundred tasks that write local files, and a hundred that write to S3
+	$(BIN)/python -m tests.kills 100
+	$(STORES)/bin/python -m tests.kills 100 --s3
+
+test-distributed: $(STORES)/.ready  ## a backfill on two Celery workers, one of them killed; needs Redis and PostgreSQL
+	$(STORES)/bin/python -m pytest tests/distributed $(PYTEST_ARGS)
+
+benchmark-workers: $(STORES)/.ready  ## how a backfill's throughput grows with Celery workers; needs Redis and PostgreSQL
+	$(STORES)/bin/python -m benchmarks.celery_workers
 
 matrix: $(READY)  ## tests on every supported Airflow and Python; make matrix CELLS=oldest for the oldest Airflow alone
 	$(BIN)/python tests/compat/matrix.py $(CELLS)
+
+audit: $(READY)  ## known vulnerabilities of the pinned dependencies; needs api.osv.dev
+	$(BIN)/python scripts/audit.py requirements.lock requirements-stores.lock
 
 lint: $(READY)  ## lint, format and type checks
 	$(BIN)/ruff check
@@ -44,7 +61,13 @@ build: $(READY)  ## wheel and sdist, in dist/
 	$(BIN)/python -m build --no-isolation
 
 clean:  ## remove everything that the above has made
-	rm -rf $(VENV) .demo dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+
+$(STORES)/.ready: requirements-stores.lock $(READY)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(STORES)
+	$(BIN)/uv pip sync --quiet --python $(STORES)/bin/python --require-hashes requirements-stores.lock
+	$(BIN)/uv pip install --quiet --python $(STORES)/bin/python --no-deps --editable .
+	@touch $@
 
 # uv installs in seconds what takes pip a minute or more.
 $(READY): requirements.lock pyproject.toml

@@ -40,6 +40,7 @@ class ServedRequest:
         could not be read.
     :param content_type: the body's ``Content-Type``, empty when there was none.
     :param status: the status of the answer; 0 when the connection was dropped without one.
+    :param in_flight: how many analytics requests were under way when this one came, itself included.
     """
 
     method: str
@@ -48,6 +49,7 @@ class ServedRequest:
     body: dict[str, Any]
     content_type: str
     status: int
+    in_flight: int
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hmac
+import json
 import math
 import re
 import time
 from asyncio import sleep
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from airflow_provider_catalog import __version__
 from airflow_provider_catalog.sandbox import ServedRequest
-from airflow_provider_catalog.sandbox.faults import Faults
+from airflow_provider_catalog.sandbox.faults import Asked, Faults
 from airflow_provider_catalog.sandbox.filters import FILTERS, QueryError, is_form, read_body, to_sql
 from airflow_provider_catalog.sandbox.openapi import describe_courses, describe_endpoint, openapi
 from airflow_provider_catalog.sandbox.options import Options
@@ -31,7 +32,8 @@ STREAMED_AT_ONCE = 500  # rows: about 300 KB
 
 def refuse(*errors: str, status: int = 422) -> Response:
     """Return a refusal that says why."""
-    return JSONResponse({"errors": errors}, status)
+    # As ASCII: the name of a filter that is refused may have characters that UTF-8 lacks.
+    return Response(json.dumps({"errors": errors}), status, media_type="application/json")
 
 
 class RateLimit:
@@ -76,6 +78,7 @@ class Service:
     record: Callable[[ServedRequest], None]
     faults: Faults
     rate_limit: RateLimit = field(init=False)
+    in_flight: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Start counting requests."""
@@ -106,6 +109,13 @@ class Service:
 
     async def analytics(self, endpoint: str, request: Request) -> Response:
         """Answer a request to an analytics endpoint, and record it."""
+        self.in_flight += 1
+        try:
+            return await self._answer_and_record(endpoint, request, self.in_flight)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer_and_record(self, endpoint: str, request: Request, in_flight: int) -> Response:
         await sleep(self.options.latency)
         content_type = request.headers.get("content-type", "")
         body: dict[str, Any] | QueryError
@@ -116,7 +126,6 @@ class Service:
         response = (
             self._refuse_token(request, analytics=True)
             or self.rate_limit.refuse()
-            or self.faults.draw(endpoint)
             or self._answer(endpoint, request, body)
         )
         self.record(
@@ -127,6 +136,7 @@ class Service:
                 body={} if isinstance(body, QueryError) else body,
                 content_type=content_type,
                 status=response.status_code,
+                in_flight=in_flight,
             )
         )
         return response
@@ -146,13 +156,20 @@ class Service:
         except QueryError as error:
             return refuse(*error.errors)
         ids = self.store.matching(endpoint, conditions, values)
-        if options.paging == "none":
-            return StreamingResponse(self._stream(endpoint, ids), media_type="application/json")
-        url = request.url.path if options.links == "relative" else str(request.url.replace(query=""))
-        response = self._page(endpoint, ids[page.rows])
-        if link := link_header(page, len(ids), url, request.query_params, options):
-            response.headers["link"] = link
-        return response
+        if missing := self.faults.rows_missing(endpoint):
+            ids = ids[missing:]
+
+        def answer(number: int, next_page: int | None = None) -> Response:
+            if options.paging == "none":
+                return StreamingResponse(self._stream(endpoint, ids), media_type="application/json")
+            numbered = replace(page, number=number)
+            response = self._page(endpoint, ids[numbered.rows])
+            url = request.url.path if options.links == "relative" else str(request.url.replace(query=""))
+            if link := link_header(numbered, len(ids), url, request.query_params, options, next_page=next_page):
+                response.headers["link"] = link
+            return response
+
+        return self.faults.draw(Asked(endpoint, page, page.last(len(ids)), answer)) or answer(page.number)
 
     def _page(self, endpoint: str, ids: Sequence[int]) -> Response:
         rows = b",".join(self.store.rows(endpoint, ids))
@@ -197,7 +214,9 @@ def create_app(options: Options, store: Store, record: Callable[[ServedRequest],
 
     @app.exception_handler(HTTPException)
     async def no_such_path(_request: Request, error: HTTPException) -> Response:
-        return refuse(error.detail, status=error.status_code)
+        response = refuse(error.detail, status=error.status_code)
+        response.headers.update(error.headers or {})  # which methods are allowed
+        return response
 
     if options.gzip:
         app.add_middleware(GZipMiddleware, compresslevel=1)

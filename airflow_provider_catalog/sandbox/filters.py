@@ -59,15 +59,25 @@ class Filter:
         """Whether it takes a list of values rather than one."""
         return self.kind in {"ids", "states"}
 
-    def schema(self) -> dict[str, Any]:
-        """Return what it takes as JSON schema."""
+    def schema(self, *, form: bool) -> dict[str, Any]:
+        """
+        Return what it takes as JSON schema.
+
+        :param form: whether it is sent in a form, where a list without items can't be told from none.
+        """
+        integer = {"type": "integer", "minimum": -MOST, "maximum": MOST}
         if self.kind == "ids":
-            return {"type": "array", "minItems": 1, "items": {"type": "integer"}}
+            return {"type": "array", "minItems": int(not form), "items": integer}
         if self.kind == "states":
-            return {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(self.states)}}
+            items = {"type": "string", "enum": list(self.states)}
+            return {"type": "array", "minItems": int(not form), "items": items}
         if self.kind == "date":
-            return {"type": "string", "description": "YYYY-MM-DD or ISO 8601; UTC unless it says otherwise"}
-        return {"type": {"count": "integer", "amount": "number", "flag": "boolean"}[self.kind]}
+            return {
+                "type": "string",
+                "anyOf": [{"format": "date"}, {"format": "date-time"}],
+                "description": "YYYY-MM-DD or ISO 8601; UTC unless it says otherwise",
+            }
+        return integer if self.kind == "count" else {"type": {"amount": "number", "flag": "boolean"}[self.kind]}
 
 
 def _range(name: str, kind: Kind, column: str) -> dict[str, Filter]:
@@ -247,7 +257,7 @@ def _from_form(filter_: Filter, values: list[str]) -> Any:
 def _from_text(kind: Kind, text: str) -> Any:
     if kind in {"ids", "count"} and re.fullmatch(r"-?\d{1,30}", text, re.ASCII):
         return int(text)
-    if kind == "amount" and re.fullmatch(r"-?\d{1,30}(\.\d{1,30})?", text, re.ASCII):
+    if kind == "amount" and re.fullmatch(r"-?\d{1,400}(\.\d{1,30})?([eE][+-]?\d{1,3})?", text, re.ASCII):
         return float(text)
     if kind == "flag":
         return {"true": True, "false": False}.get(text, text)
@@ -255,13 +265,15 @@ def _from_text(kind: Kind, text: str) -> Any:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
+    """Tell whether a JSON number is an integer, however it is written: 5.0 is one."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= MOST and value == int(value)
 
 
 def _check_ids(_: Filter, value: Any) -> str:
     if not isinstance(value, list) or not value or not all(map(_is_integer, value)):
         raise ValueError("must be a list of integers, with at least one")
-    return json.dumps(sorted(set(value)))
+    return json.dumps(sorted(set(map(int, value))))
 
 
 def _check_states(filter_: Filter, value: Any) -> str:
@@ -278,7 +290,7 @@ def _check_count(_: Filter, value: Any) -> int:
 
 def _check_amount(filter_: Filter, value: Any) -> int:
     """Return whole cents, rounded inwards: the data has nothing finer."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value in (math.inf, -math.inf):
         raise ValueError("must be a number")
     rounding = ROUND_CEILING if filter_.operator == ">=" else ROUND_FLOOR
     # Decimal(str()) because 19.99 * 100 is not 1999 in floating point.

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from airflow_provider_catalog.sandbox.paging import DEFAULT_PER_PAGE, MOST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,23 +51,17 @@ def describe_endpoint(endpoint: str, filters: Mapping[str, Filter], options: Opt
     :param filters: the filters that it takes.
     :param options: the first page's number and the most rows a page.
     """
-    body = {
-        "type": "object",
-        "properties": {name: filter_.schema() for name, filter_ in filters.items()},
-        "additionalProperties": False,
-    }
-    media_types = ("application/json", "application/x-www-form-urlencoded")
+    media_types = {"application/json": False, "application/x-www-form-urlencoded": True}
     return {
         "parameters": _page_parameters(options),
-        "requestBody": {"content": {media_type: {"schema": body} for media_type in media_types}},
+        "requestBody": {
+            "content": {media_type: {"schema": _body(filters, form=form)} for media_type, form in media_types.items()}
+        },
         "responses": {
             "200": _rows(endpoint, links=True),
             "401": {"description": "The token is missing or wrong"},
             "403": {"description": "The token has no analytics rights"},
-            "422": {
-                "description": "A filter or a parameter is unknown or has a wrong value",
-                "content": {"application/json": {"schema": _object({"errors": _list({"type": "string"})})}},
-            },
+            "422": _refusal("A filter or a parameter is unknown or has a wrong value"),
             "429": {"description": "Too many requests"},
         },
     }
@@ -82,8 +78,19 @@ def describe_courses(options: Options) -> dict[str, Any]:
         "responses": {
             "200": _rows("courses", links=False),
             "401": {"description": "The token is missing or wrong"},
+            "422": _refusal("A parameter is unknown or has a wrong value"),
         },
     }
+
+
+def _body(filters: Mapping[str, Filter], *, form: bool) -> dict[str, Any]:
+    properties = {name: filter_.schema(form=form) for name, filter_ in filters.items()}
+    return {**_object(properties), "additionalProperties": False}
+
+
+def _refusal(description: str) -> dict[str, Any]:
+    schema = _object({"errors": _list({"type": "string"})})
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
@@ -109,12 +116,12 @@ def _page_parameters(options: Options) -> list[dict[str, Any]]:
         {
             "name": "page",
             "in": "query",
-            "schema": {"type": "integer", "minimum": 0, "default": options.first_page},
+            "schema": {"type": "integer", "minimum": 0, "maximum": MOST, "default": options.first_page},
         },
         {
             "name": "per_page",
             "in": "query",
             "description": f"at most {options.max_per_page}; a larger number is cut to that",
-            "schema": {"type": "integer", "minimum": 1, "default": 20},
+            "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_PER_PAGE},
         },
     ]

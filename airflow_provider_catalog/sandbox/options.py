@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from airflow_provider_catalog.sandbox.fault_plan import parse_fault_kinds, parse_faults
+
 Paging = Literal["link", "next-only", "page-only", "none"]
 
 
@@ -32,6 +34,12 @@ class Options:
     :param max_per_page: rows a page at most; a larger ``per_page`` is cut to this.
     :param links: whether the URLs in Link headers are absolute or relative.
     :param fault_rate: probability, 0 to 1, that an analytics request fails in one of many ways.
+    :param fault_kinds: the faults that ``fault_rate`` mixes in, with commas between; where empty, all those that a
+        client that asks again soon never notices.
+    :param fault_seed: another number gives other random faults with the same data.
+    :param faults: faults that happen when a certain page is asked for, with commas between: ``FAULT@PAGE``, where the
+        page is a number, ``first``, ``middle`` or ``last``, once for each endpoint, or ``FAULT@PAGExTIMES``, so
+        often, ``x*`` for always.
     :param rate_limit: analytics requests a second, above which the answer is 429; 0 for no limit.
     :param date_to: whether a ``..._to`` filter includes the instant that it names; a date without a time
         then means through the end of that day.
@@ -53,6 +61,9 @@ class Options:
     max_per_page: int = 100
     links: Literal["absolute", "relative"] = "absolute"
     fault_rate: float = 0.0
+    fault_kinds: str = ""
+    fault_seed: int = 0
+    faults: str = ""
     rate_limit: float = 0.0
     date_to: Literal["inclusive", "exclusive"] = "inclusive"
     gzip: bool = False
@@ -79,6 +90,8 @@ class Options:
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(choices)}")
+        parse_fault_kinds(self.fault_kinds)
+        parse_faults(self.faults)
         if self.enrollments and not (self.products and self.users):
             raise ValueError("enrollments need at least one product and one user; set enrollments=0 as well")
         for name in ("token", "token_without_analytics"):

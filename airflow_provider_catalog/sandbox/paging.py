@@ -11,6 +11,8 @@ from airflow_provider_catalog.sandbox.filters import QueryError
 from airflow_provider_catalog.sandbox.options import Options
 
 DEFAULT_PER_PAGE = 20
+MOST = 10**15 - 1
+"""Of both numbers: more than there are rows, and still far from overflowing anything."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,14 @@ class Page:
         start = (self.number - self.first) * self.size
         return slice(start, start + self.size)
 
+    def last(self, count: int) -> int:
+        """
+        Return the number of the last page.
+
+        :param count: how many rows match.
+        """
+        return self.first + max(0, count - 1) // self.size
+
     def links(self, count: int) -> dict[str, int]:
         """
         Return the pages that the Link header names: the first page has no first and prev, the last no next
@@ -40,7 +50,7 @@ class Page:
 
         :param count: how many rows match.
         """
-        last = self.first + max(0, count - 1) // self.size
+        last = self.last(count)
         links: dict[str, int] = {}
         if self.number < last:
             links |= {"next": self.number + 1, "last": last}
@@ -67,9 +77,8 @@ def read_page(query: Mapping[str, str], options: Options) -> Page:
         text = query.get(name)
         if text is None:
             continue
-        # Fifteen digits: more rows than there are, and still far from overflowing anything.
         if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or int(text) < least:
-            errors.append(f"{name} must be a whole number from {least}")
+            errors.append(f"{name} must be a whole number from {least} to {MOST}")
             continue
         numbers[name] = int(text)
     if errors:
@@ -82,7 +91,9 @@ def read_page(query: Mapping[str, str], options: Options) -> Page:
     )
 
 
-def link_header(page: Page, count: int, url: str, query: Mapping[str, str], options: Options) -> str:
+def link_header(
+    page: Page, count: int, url: str, query: Mapping[str, str], options: Options, *, next_page: int | None = None
+) -> str:
     """
     Return the Link header's value; empty when there is nothing to link to.
 
@@ -91,13 +102,17 @@ def link_header(page: Page, count: int, url: str, query: Mapping[str, str], opti
     :param url: the request's URL without its query, or its path for relative links.
     :param query: the request's query parameters; all but ``page`` stay.
     :param options: what kind of paging this is.
+    :param next_page: the number of the next page, where it is to be a wrong one.
     """
     if options.paging not in {"link", "next-only"}:
         return ""
+    links = page.links(count)
+    if next_page is not None:
+        links["next"] = next_page
     others = urlencode({name: value for name, value in query.items() if name != "page"})
     start = f"{url}?{others}&page=" if others else f"{url}?page="
     return ", ".join(
         f'<{start}{number}>; rel="{relation}"'
-        for relation, number in page.links(count).items()
+        for relation, number in links.items()
         if options.paging == "link" or relation == "next"
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -36,7 +38,7 @@ def running(options: Options) -> Iterator[SandboxCatalog]:
     with _listen(options.host, options.port) as listener, closing(Store(options)) as store:
         connections = Connections()
         requests: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
-        faults = Faults(options.fault_rate, options.seed, connections.close)
+        faults = Faults(options, connections)
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(options, store, requests.append, faults),
@@ -99,7 +101,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Connections:
-    """The open connections, so that a fault can break one: ASGI itself has no way to."""
+    """The open connections, so that a fault can send what is no HTTP, or break one: ASGI itself has no way to."""
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
@@ -121,6 +123,17 @@ class Connections:
 
         return NotedProtocol
 
+    async def write(self, scope: Scope, content: bytes) -> None:
+        """
+        Send bytes as they are.
+
+        :param scope: the request's by whose connection they go.
+        """
+        transport = self._transports[tuple(scope["client"])]
+        transport.write(content)
+        while transport.get_write_buffer_size():
+            await asyncio.sleep(0)
+
     def close(self, scope: Scope) -> None:
         """
         Close the connection of a request, after what was already sent to it.
@@ -128,3 +141,15 @@ class Connections:
         :param scope: the request's.
         """
         self._transports[tuple(scope["client"])].close()
+
+    def reset(self, scope: Scope) -> None:
+        """
+        Break the connection of a request off with an RST.
+
+        :param scope: the request's.
+        """
+        transport = self._transports[tuple(scope["client"])]
+        descriptor = transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(descriptor)) as connection:  # the loop's own is not quite a socket
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()

@@ -24,7 +24,8 @@ def post() -> Iterator[Post]:
             if "data" not in more:
                 more["json"] = {} if filters is None else filters
             url = f"{catalog.url}/api/v1/analytics/{endpoint}"
-            return session.post(url, headers=headers | more.pop("headers", {}), timeout=10, **more)
+            more.setdefault("timeout", 10)
+            return session.post(url, headers=headers | more.pop("headers", {}), **more)
 
         yield ask
 

@@ -21,6 +21,7 @@ import requests
 from airflow_provider_catalog.sandbox import Options
 from airflow_provider_catalog.sandbox.__main__ import main, parse_options
 from airflow_provider_catalog.sandbox.options import is_loopback
+from scripts.local_airflow import free_port
 
 EMPTY = ["--products", "0", "--users", "0", "--enrollments", "0"]
 COMMAND = [sys.executable, "-m", "airflow_provider_catalog.sandbox"]
@@ -88,8 +89,7 @@ def test_ctrl_c_ends_it(start) -> None:
 
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])  # noqa: S104
 def test_a_signal_ends_it_cleanly(host, warned, capsys) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     def end() -> None:
         # By the time that it answers, it has long taken charge of the signal.
@@ -157,7 +157,7 @@ def test_every_option_is_explained_and_keeps_its_default(capsys) -> None:
 def test_options_are_read() -> None:
     line = """--host localhost --port 1 --token a --token-without-analytics b --seed 7 --products 1 --users 2
         --enrollments 3 --latency 0.5 --paging none --first-page 0 --max-per-page 9 --links relative
-        --fault-rate 0.1 --rate-limit 4 --date-to exclusive --gzip"""
+        --fault-rate 0.1 --fault-kinds 500 --fault-seed 8 --faults 503@2x3 --rate-limit 4 --date-to exclusive --gzip"""
     options = parse_options(line.split())
     assert options == Options(
         host="localhost",
@@ -174,6 +174,9 @@ def test_options_are_read() -> None:
         max_per_page=9,
         links="relative",
         fault_rate=0.1,
+        fault_kinds="500",
+        fault_seed=8,
+        faults="503@2x3",
         rate_limit=4,
         date_to="exclusive",
         gzip=True,

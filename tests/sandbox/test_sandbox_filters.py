@@ -235,7 +235,7 @@ WRONG = [
     ("products", {"account_ids": []}, "account_ids"),
     ("products", {"account_ids": ["3"]}, "account_ids"),
     ("products", {"account_ids": [True]}, "account_ids"),
-    ("products", {"account_ids": [3.0]}, "account_ids"),
+    ("products", {"account_ids": [3.5]}, "account_ids"),
     ("products", {"account_ids": [2**63]}, "account_ids"),
     ("products", {"account_ids": None}, "account_ids"),
     ("products", {"product_statuses": ["open"]}, "product_statuses"),

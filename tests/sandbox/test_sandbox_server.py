@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
 import socket
 import subprocess
 import sys
 import threading
 import time
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -63,6 +61,7 @@ def test_paths_that_do_not_exist(catalog, post) -> None:
     assert post(catalog, "refunds").status_code == 404
     get = requests.get(f"{catalog.url}/api/v1/analytics/products", timeout=10)
     assert (get.status_code, get.json()) == (405, {"errors": ["Method Not Allowed"]})
+    assert get.headers["Allow"] == "POST"
 
 
 def test_the_openapi_page_has_every_filter_with_its_type(catalog) -> None:
@@ -82,7 +81,7 @@ def test_the_openapi_page_has_every_filter_with_its_type(catalog) -> None:
         "users": 10,
     }
     products = bodies["products"]
-    assert products["account_ids"]["items"] == {"type": "integer"}
+    assert products["account_ids"]["items"] == {"type": "integer", "minimum": 1 - 2**63, "maximum": 2**63 - 1}
     assert products["product_statuses"]["items"]["enum"] == ["OPEN", "CLOSED", "DELETED"]
     assert products["creation_date_to"]["type"] == "string"
     types = [products[name]["type"] for name in ("enrollment_count_min", "revenue_max", "certificate_offered")]
@@ -117,6 +116,9 @@ def test_a_slow_catalog(post) -> None:
         for thread in threads:
             thread.join()
         assert 0.5 <= time.monotonic() - started < 1.9  # all four wait side by side
+        assert sorted(request.in_flight for request in catalog.requests) == [1, 2, 3, 4]
+        assert post(catalog, "users").ok
+        assert catalog.requests[-1].in_flight == 1
 
 
 def test_gzip_only_for_those_who_accept_it(post) -> None:
@@ -126,50 +128,6 @@ def test_gzip_only_for_those_who_accept_it(post) -> None:
         assert packed.headers["Content-Encoding"] == "gzip"
         assert "Content-Encoding" not in plain.headers
         assert packed.json() == plain.json()
-
-
-def outcome(catalog, post) -> str:
-    """Ask once and say how it went."""
-    try:
-        response = post(catalog, "orders")
-        if response.status_code != 200:
-            retry_after = response.headers.get("Retry-After")
-            if retry_after and not retry_after.isdigit():
-                assert abs(parsedate_to_datetime(retry_after).timestamp() - time.time()) < 3
-                retry_after = "date"
-            return f"{response.status_code} {retry_after}"
-        if "html" in response.headers["Content-Type"]:
-            return "html"
-        return f"{len(response.json()['orders'])} rows"
-    except requests.exceptions.JSONDecodeError:
-        return "not JSON"
-    except requests.exceptions.ChunkedEncodingError:
-        return "cut off"
-    except requests.exceptions.ConnectionError:
-        return "dropped"
-
-
-FAULTS = {"500 None", "503 None", "503 0", "503 date", "429 None", "html", "not JSON", "cut off", "dropped"}
-
-
-@pytest.mark.parametrize("gzip", [False, True])
-def test_every_fault_happens_and_the_server_survives(gzip, post, caplog) -> None:
-    with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as catalog:
-        outcomes = [outcome(catalog, post) for _ in range(120)]
-        assert set(outcomes) == FAULTS | {"20 rows"}
-        assert [request.status for request in catalog.requests].count(0) == outcomes.count("dropped")
-        assert len(catalog.requests) == 120
-    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert not warnings, "faults are no errors of the server's"
-    with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as again:
-        assert [outcome(again, post) for _ in range(120)] == outcomes
-
-
-def test_faults_spare_the_other_endpoints_and_are_as_frequent_as_asked(post) -> None:
-    with sandbox(**SMALL, fault_rate=0.2) as catalog:
-        headers = {"Authorization": f'Token token="{catalog.token}"'}
-        assert all(requests.get(f"{catalog.url}/api/v1/courses", headers=headers, timeout=10).ok for _ in range(20))
-        assert 25 <= sum(outcome(catalog, post) == "20 rows" for _ in range(40)) < 40
 
 
 def test_requests_can_be_looked_at(post) -> None:
@@ -204,6 +162,10 @@ def test_the_connection_is_one_that_airflow_can_read() -> None:
 
 
 def test_several_at_once_and_nothing_left_behind(post, recwarn) -> None:
+    with sandbox(**SMALL) as first:  # what is opened once in a process, by the first one
+        post(first, "users")
+    gc.collect()  # what earlier tests, or Airflow, have left open is not this one's
+    recwarn.clear()
     before = set(threading.enumerate())
     descriptors = Path("/proc/self/fd")
     open_files = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
@@ -211,7 +173,7 @@ def test_several_at_once_and_nothing_left_behind(post, recwarn) -> None:
         assert one.url != two.url
         assert post(one, "users").json() != post(two, "users").json()
         assert len(set(threading.enumerate()) - before) == 2
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) - before == set()  # threads of earlier tests may end meanwhile
     gc.collect()  # a socket or a database that was not closed warns now
     assert not recwarn.list
     if open_files:
@@ -297,5 +259,7 @@ with sandbox(products=1, users=1, enrollments=1, fault_rate=0.9) as catalog:
 print(sorted(map(str, outcomes)))
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['200', '429', '500', '503', 'ChunkedEncodingError', 'ConnectionError']"
+    statuses = ["200", "429", "500", "503"]
+    errors = ["ChunkedEncodingError", "ConnectionError", "ContentDecodingError"]
+    assert done.stdout.strip() == str(statuses + errors)
     assert done.stderr == ""
