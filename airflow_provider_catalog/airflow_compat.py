@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_provider_catalog.errors import CatalogError
+from airflow_provider_catalog.errors import CatalogError, forget_locals
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseHook
@@ -37,6 +37,7 @@ __all__ = [
     "Stats",
     "conf",
     "fail_at_once",
+    "is_hidden_extra",
 ]
 
 
@@ -46,14 +47,27 @@ def fail_at_once() -> Iterator[None]:
     Let errors that a retry cannot mend fail the task without Airflow's retries.
 
     They stay of their own class, so that callbacks and tests catch them by it; they are Airflow's
-    ``AirflowFailException`` as well.
+    ``AirflowFailException`` as well. No error of any kind takes rows along in the local variables of its traceback.
     """
     try:
         yield
-    except CatalogError as error:
-        if error.retryable:
+    except BaseException as error:
+        forget_locals(error)
+        if not isinstance(error, CatalogError) or error.retryable:
             raise
         kind = type(error)
         failure = type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__})(*error.args)
         failure.__dict__.update(error.__dict__)
         raise failure from error.__cause__
+
+
+def is_hidden_extra(name: str) -> bool:
+    """
+    Tell whether Airflow is configured to show an extra of a connection as ``***``.
+
+    :param name: of the extra; one that Airflow doesn't hide of its own accord.
+    """
+    if not conf.getboolean("core", "hide_sensitive_var_conn_fields", fallback=True):
+        return False
+    hidden = conf.get("core", "sensitive_var_conn_names", fallback="")
+    return any(part.strip() and part.strip() in name for part in hidden.split(","))

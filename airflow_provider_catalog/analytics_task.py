@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_catalog.api.endpoints import ENDPOINTS, Endpoint, EndpointName
@@ -25,6 +28,9 @@ def _is_told_later(value: object) -> bool:
     return hasattr(value, "resolve")
 
 
+MAX_XCOM_DEPTH = 100
+"""Levels of a row in an XCom. Airflow goes through XComs recursively, and fails at some hundreds of levels."""
+
 Filters = TypeVar("Filters")
 """The ``TypedDict`` of an endpoint's filters."""
 
@@ -42,6 +48,31 @@ class AnalyticsTask:
     fields: list[str] | None
     drop_fields: list[str] | None
     hash_fields: list[str] | None
+
+    _executing_thread: int | None = None
+
+    def on_kill(self) -> None:
+        """
+        End the task where it is, when Airflow does not want it any more: it was cleared, or marked failed or success.
+
+        Leaving ``execute`` ends the requests that are under way and removes what was written so far. After
+        ``execution_timeout`` this has happened already.
+
+        :raises SystemExit: in the thread that executes the task, which is where Airflow calls this: in the handler of
+            a signal, on top of whatever the task does at that moment. Airflow tries such a task again if it still may.
+        """
+        if self._executing_thread == threading.get_ident():
+            self._executing_thread = None  # once: a second signal must not disturb the tidying up
+            raise SystemExit(f"Catalog {self.endpoint}: Airflow has ended the task")
+
+    @contextmanager
+    def _killable(self) -> Iterator[None]:
+        """Let :meth:`on_kill` end the block."""
+        self._executing_thread = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._executing_thread = None
 
     @property
     def _spec(self) -> Endpoint:
@@ -78,7 +109,38 @@ class AnalyticsTask:
         transform.check_hash_key()
         return transform
 
+    def _xcom_size(self, row: dict[str, Any]) -> int:
+        """
+        Return how many bytes of JSON a row is.
+
+        :raises CatalogParameterError: when it is nested too deeply for an XCom.
+        """
+        try:
+            content = msgspec.json.encode(row)
+            brackets = content.count(b"{") + content.count(
+                b"["
+            )  # which few rows have as many of as they may have levels
+            is_too_deep = brackets > MAX_XCOM_DEPTH and _is_deeper(row, MAX_XCOM_DEPTH)
+        except RecursionError:
+            is_too_deep = True
+        if is_too_deep:
+            raise CatalogParameterError(
+                f"{self.endpoint}: a row has more than {MAX_XCOM_DEPTH} levels, too many for an XCom; leave the field "
+                "out with drop_fields, or let an operator write JSON Lines",
+                endpoint=self.endpoint,
+            )
+        return len(content)
+
     def _warn_of_unmatched(self, unmatched: list[tuple[str, str]]) -> None:
         if unmatched:
             names = ", ".join(f"{parameter} {path!r}" for parameter, path in unmatched)
             log.warning("Catalog %s: matched nothing in any row: %s", self.endpoint, names)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Tell whether objects and lists are nested in more than so many levels."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)

@@ -16,7 +16,7 @@ LINK = "airflow_provider_catalog.links.CatalogAnalyticsLink"
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["schema", "login"],
-    "relabeling": {"host": "Catalog URL", "password": "API token"},
+    "relabeling": {"host": "Catalog URL", "password": "API token", "port": "Port"},  # "port" on Airflow 3.0
     "placeholders": {
         "host": "https://NAME.catalog.instructure.com",
         "password": "made at https://HOST/admin/api_keys",

@@ -8,11 +8,11 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_catalog.airflow_compat import BaseHook
+from airflow_provider_catalog.airflow_compat import BaseHook, is_hidden_extra
 from airflow_provider_catalog.api.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.api.filter_check import check_filters
 from airflow_provider_catalog.api.settings import CatalogSettings, catalog_origin, check_reading_parameters
-from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.errors import CatalogParameterError, forget_locals
 from airflow_provider_catalog.get_provider_info import (
     CONNECTION_FIELDS,
     CONNECTION_TYPE,
@@ -77,6 +77,13 @@ class CatalogHook(BaseHook):
 
         :raises CatalogParameterError: when the connection lacks something, or has a value that is not allowed.
         """
+        try:
+            return self._read_settings()
+        except CatalogParameterError as error:
+            forget_locals(error)  # secrets are among them
+            raise
+
+    def _read_settings(self) -> CatalogSettings:
         from airflow.sdk.log import mask_secret
 
         connection = self.get_connection(self.catalog_conn_id)
@@ -93,7 +100,7 @@ class CatalogHook(BaseHook):
             )
         for secret in (connection.password, extra.get("hash_key"), extra.get("proxy")):
             if secret:
-                mask_secret(secret)
+                mask_secret(str(secret).strip())
         try:
             return CatalogSettings.parse(
                 base_url=catalog_origin(connection.host, connection.schema, connection.port),
@@ -169,7 +176,13 @@ class CatalogHook(BaseHook):
             client = self.get_conn()
         except CatalogParameterError as error:
             return False, str(error)
-        return check_connection(client)
+        is_well, message = check_connection(client)
+        if client.settings.hash_key and not is_hidden_extra("hash_key"):
+            message += (
+                "; the hash key is shown to all who may see connections: set [core] sensitive_var_conn_names = "
+                "hash_key on the API server"
+            )
+        return is_well, message
 
 
 def _rows_of(pages: Any) -> Iterator[dict[str, Any]]:

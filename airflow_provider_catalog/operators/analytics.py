@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-import msgspec
 from airflow.sdk import BaseOperator
 
 from airflow_provider_catalog.airflow_compat import AirflowSkipException, fail_at_once
@@ -28,14 +27,14 @@ from airflow_provider_catalog.lineage import WrittenFile, operator_lineage
 from airflow_provider_catalog.manifest import build_manifest
 from airflow_provider_catalog.metrics import reported
 from airflow_provider_catalog.storage.convert import check_field_types
-from airflow_provider_catalog.storage.destination import Destination
+from airflow_provider_catalog.storage.destination import Destination, check_format
 from airflow_provider_catalog.storage.output import OutputFile
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_catalog.api.pagination import Page
+    from airflow_provider_catalog.api.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +71,9 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         connection's ``hash_key``. Equal values have equal hashes, whichever endpoint they come from.
     :param field_types: flattened column → Arrow type name (``"timestamp"``, ``"date"``, ``"decimal(12,2)"``,
         ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet.
+    :param csv_escape_formulas: whether, in CSV, a ``'`` is put before every text and column name that a spreadsheet
+        would run as a formula: that begins with ``=``, ``+``, ``-``, ``@``, a tab, a line break or NUL. Numbers stay
+        numbers. For files that people open; it changes the data for all others.
     :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list), ``"skip"`` the
         task, or ``"fail"`` it; the latter two leave an earlier file as it is.
     :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``.
@@ -100,6 +102,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         drop_fields: list[str] | None = None,
         hash_fields: list[str] | None = None,
         field_types: dict[str, str] | None = None,
+        csv_escape_formulas: bool = False,
         on_empty: OnEmpty = "write",
         page_size: int | None = None,
         max_concurrency: int | None = None,
@@ -119,6 +122,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.drop_fields = drop_fields
         self.hash_fields = hash_fields
         self.field_types = field_types
+        self.csv_escape_formulas = csv_escape_formulas
         self.on_empty = on_empty
         self.page_size = page_size
         self.max_concurrency = max_concurrency
@@ -142,12 +146,27 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         limit = self.max_xcom_bytes
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
             raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
+        if not isinstance(self.csv_escape_formulas, bool):
+            raise CatalogParameterError(f"csv_escape_formulas is {self.csv_escape_formulas!r}; allowed: True, False")
+        self._check_format(self._known_format())
+
+    def _known_format(self) -> str | None:
+        """Return the format, ``"XCom"`` without a file, or ``None`` where it is known only when rendered."""
         path: Any = self.output_path
         if isinstance(path, str):
             path = None if _ENDS_IN_TEMPLATE.search(path) else _TEMPLATE.sub("-", path)
         elif hasattr(path, "resolve") or hasattr(path, "conn_id"):
             path = None  # an XComArg, or an ObjectStoragePath, which may have templates in it
-        Destination.parse("any.csv" if path is None else path, self.output_format)
+        if path is not None:
+            return Destination.parse(path, self.output_format).format
+        known = None if self.output_format is None else check_format(self.output_format)
+        return "XCom" if self.output_path is None else known
+
+    def _check_format(self, output_format: str | None) -> None:
+        if self.csv_escape_formulas and output_format not in (None, "csv"):
+            raise CatalogParameterError(
+                f"csv_escape_formulas is for CSV alone, and the rows go to {output_format}; leave it out, or write CSV"
+            )
 
     def execute(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
         """
@@ -155,11 +174,12 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
 
         :raises CatalogError: as the class says; what a retry cannot mend fails the task at once.
         """
-        with fail_at_once():
+        with self._killable(), fail_at_once():
             filters = self._checked_filters()
             if self.output_path is None:
                 return self._read(filters, lambda: self._collect(filters))
             destination = Destination.parse(self.output_path, self.output_format)
+            self._check_format(destination.format)
             destination.check()
             manifest = self._read(filters, lambda: self._write(filters, destination))
             add_to_events(self.outlets, context, manifest, destination.uri)
@@ -186,7 +206,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             for page in pages:
                 for row in map(transform, page.content.rows):
                     rows.append(row)
-                    size += len(msgspec.json.encode(row)) + 1
+                    size += self._xcom_size(row) + 1
                     if size > self.max_xcom_bytes:
                         raise CatalogParameterError(
                             f"{self.endpoint}: the first {len(rows):,} rows are {size:,} bytes of JSON, over "
@@ -204,7 +224,13 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         started_at = datetime.now(UTC)
         transform = self._transform()
         page_count = row_count = 0
-        output = OutputFile(destination, endpoint=self._spec, transform=transform, field_types=self.field_types)
+        output = OutputFile(
+            destination,
+            endpoint=self._spec,
+            transform=transform,
+            field_types=self.field_types,
+            csv_escape_formulas=self.csv_escape_formulas,
+        )
         with closing(self._read_pages(filters)) as pages, output:
             for page in pages:
                 output.write(map(transform, page.content.rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
@@ -16,6 +16,7 @@ from airflow_provider_catalog.analytics_task import AnalyticsTask, Filters
 from airflow_provider_catalog.api.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.metrics import reported_poll
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -99,7 +100,8 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         """
         self._started_at = time.time()
         try:
-            return super().execute(context)
+            with self._killable():
+                return super().execute(context)
         finally:
             if self._last_poll:
                 self._last_poll.report()  # no poke follows
@@ -130,7 +132,8 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
                     retryable=False,
                 )
         self.deferrable = True  # it was when it deferred, whatever the DAG says by now
-        return self.poke(context).xcom_value
+        with self._killable():
+            return self.poke(context).xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -143,12 +146,15 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         with fail_at_once():
             filters = self._checked_filters()
             transform = self._transform()
-            result = poll(self._client, self._spec, filters, min_rows=self.min_rows)
-        if result.is_done:
-            result.report()
-            rows = [transform(row) for row in result.rows]
-            self._warn_of_unmatched(transform.unmatched())
-            return PokeReturnValue(True, {"row_count": result.row_count, "rows": rows})
+            look = partial(poll, self._client, self._spec, filters, min_rows=self.min_rows)
+            result = reported_poll(self.endpoint, self._client, look)
+            if result.is_done:
+                result.report()
+                rows = [transform(row) for row in result.rows]
+                for row in rows:
+                    self._xcom_size(row)
+                self._warn_of_unmatched(transform.unmatched())
+                return PokeReturnValue(True, {"row_count": result.row_count, "rows": rows})
         if self.deferrable:
             self._defer(filters, result)
         self._last_poll = result

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-import random
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -22,10 +22,14 @@ __all__ = ["CatalogAnalyticsEventTrigger", "CatalogAnalyticsTrigger"]
 
 log = logging.getLogger(__name__)
 
-SPREAD = 5.0
+SPREAD = 7.0
 """Seconds over which polls that are due at the same moment are spread, at most."""
 LAST_POLL = 30.0
 """Seconds that the last poll, made at the deadline, may take."""
+
+_turns = itertools.count()
+_GOLDEN = 0.618034
+"""Multiples of it, less whole numbers, lie evenly between 0 and 1, however many there are."""
 
 
 class CatalogAnalyticsTrigger(BaseTrigger):
@@ -117,18 +121,32 @@ class CatalogAnalyticsTrigger(BaseTrigger):
     async def _wait(self) -> bool:
         """Poll until there are enough rows; return false when the deadline came first."""
         catalog = shared_catalog(self.catalog_conn_id)
-        # A little later than due, each by another time: a thousand sensors that began at once don't poll at once.
-        later = random.uniform(0, min(SPREAD, self.poke_interval / 10))  # noqa: S311 - no secret
-        pace = replace(self.pace, started_at=self.pace.started_at + later)
+        pace = self._shifted_pace()
+
+        def next_poll(now: float) -> float | None:
+            return None if pace.deadline is not None and now >= pace.deadline else pace.next_poll(now)
+
         now = time.time()
-        due = now if self.started_at is None else pace.next_poll(now)
-        while True:
+        due: float | None = now if self.started_at is None else pace.next_poll(now)
+        while due is not None:
             await asyncio.sleep(max(0.0, due - time.time()))
             await catalog.until_open(self.poke_interval)
-            result = await catalog.poll(self.endpoint, self.filters, self.min_rows)
-            now = time.time()
-            if result.is_done or (self.deadline is not None and now >= self.deadline):
-                await catalog.report(result)
-                return result.is_done
-            due = pace.next_poll(now)
-            await catalog.report(result, due - now)
+            result, due = await catalog.poll(self.endpoint, self.filters, self.min_rows, next_poll)
+            if result.is_done:
+                return True
+        return False
+
+    def _shifted_pace(self) -> Pace:
+        """
+        Return when to poll, a little later than due: each trigger by another time.
+
+        Polls of a thousand sensors that began, or end, at the same moment would keep the event loop busy for longer
+        than other triggers should have to wait, and the Catalog, too.
+        """
+        turn = next(_turns) * _GOLDEN % 1
+        pace = self.pace
+        shift = turn * min(SPREAD, self.poke_interval / 8)
+        deadline = pace.deadline
+        if deadline is not None:
+            deadline += min(shift, turn * max(0.0, deadline - pace.started_at) / 20)
+        return replace(pace, started_at=pace.started_at + shift, deadline=deadline)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
+from airflow_provider_catalog.api.abandonment import Abandonment
 from airflow_provider_catalog.api.endpoints import get_endpoint
 from airflow_provider_catalog.api.retry import MAX_BACKOFF, Gate
+from airflow_provider_catalog.errors import CatalogError, forget_locals
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.api.client import CatalogClient
     from airflow_provider_catalog.api.poll import Poll
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 MAX_THREADS = 100
 """Polls of one connection at the same time: a thousand triggers that are due at once are through in some seconds."""
+SHORTEST_GAP = 0.005
+"""Seconds between the beginnings of two polls of this process."""
 LIFETIME = 60.0
 """Seconds after which the connection is looked up again, in case it was changed."""
 LONGEST_SPREAD = 60.0
@@ -52,6 +60,29 @@ class GrowingGate(Gate):
             self._closed_in_a_row = 0
 
 
+class Turns:
+    """
+    Lets polls of this process begin one after another.
+
+    Polls that could begin at the same moment, such as those that have waited for the look-up of their connection, would
+    be as many threads that all want to run; the event loop is one thread among them.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    async def take(self) -> None:
+        """Wait for a turn."""
+        now = time.monotonic()
+        turn = max(now, self._next)
+        self._next = turn + SHORTEST_GAP
+        if turn > now:
+            await asyncio.sleep(turn - now)
+
+
+_turns = Turns()
+
+
 class SharedCatalog:
     """
     Asks the Catalog of one connection, on behalf of all triggers.
@@ -63,8 +94,10 @@ class SharedCatalog:
         self._catalog_conn_id = catalog_conn_id
         # A pool for each connection: a Catalog that does not answer must not keep the polls of another one waiting.
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="triggers")
+        # What takes a while before a poll is under way: the look-up, and starting a thread, which waits until it runs.
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="triggers_helper")
         self._gate = GrowingGate()
-        self._lock = threading.Lock()
+        self._looking_up = asyncio.Lock()
         self._client: CatalogClient | None = None
         self._expires_at = 0.0
 
@@ -77,55 +110,103 @@ class SharedCatalog:
         while seconds := self._gate.seconds_left():
             await asyncio.sleep(seconds + random.uniform(0, min(spread, LONGEST_SPREAD)))  # noqa: S311 - no secret
 
-    async def poll(self, endpoint: str, filters: Mapping[str, Any], min_rows: int, *, exact: bool = False) -> Poll:
+    async def poll(
+        self,
+        endpoint: str,
+        filters: Mapping[str, Any],
+        min_rows: int,
+        next_poll: Callable[[float], float | None],
+        *,
+        exact: bool = False,
+    ) -> tuple[Poll, float | None]:
         """
-        Poll once, see :func:`~airflow_provider_catalog.api.poll.poll`.
+        Poll once, see :func:`~airflow_provider_catalog.api.poll.poll`, and say in the log what was found; to cancel it
+        ends its requests.
 
+        :param next_poll: tells when the next poll is, from the time of this one; ``None`` when this was the last. It is
+            not asked when there are enough rows.
+        :return: what was found, and what ``next_poll`` has said.
         :raises CatalogError: for what will last.
         """
-        abandoned = threading.Event()
+        abandoned = Abandonment()
         try:
-            return await self._in_thread(self._poll, endpoint, filters, min_rows, exact, abandoned)
+            client = await self._current_client()
+            look = partial(_look, client, endpoint, filters, min_rows=min_rows, exact=exact, abandoned=abandoned)
+            await _turns.take()
+            return await self._in_thread(partial(self._poll, look, next_poll))
+        except Exception as error:
+            forget_locals(error)
+            raise
         finally:
             abandoned.set()
 
-    async def report(self, result: Poll, next_poll: float | None = None) -> None:
-        """
-        Log what was found, see :meth:`~airflow_provider_catalog.api.poll.Poll.report`.
-
-        Not in the event loop: the triggerer's log goes to another process, for which it may have to wait.
-        """
-        await self._in_thread(result.report, next_poll)
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        # asgiref's, for in its threads Airflow 3.0 and 3.1 can look up a connection; in others they can't.
-        return await sync_to_async(function, thread_sensitive=False, executor=self._threads)(*arguments)
-
-    def _poll(
-        self, endpoint: str, filters: Mapping[str, Any], min_rows: int, exact: bool, abandoned: threading.Event
-    ) -> Poll:
-        client = self._get_client()
-        from airflow_provider_catalog.api.poll import poll
-
-        result = poll(client, get_endpoint(endpoint), filters, min_rows=min_rows, exact=exact, abandoned=abandoned)
+    def _poll(self, look: Callable[[], Poll], next_poll: Callable[[float], float | None]) -> tuple[Poll, float | None]:
+        result = look()
         if result.row_count is not None:
             self._gate.reset()
-        return result
+        now = time.time()
+        due = None if result.is_done else next_poll(now)
+        # Not in the event loop: the triggerer's log goes to another process, for which it may have to wait.
+        result.report(None if due is None else due - now)
+        return result, due
 
-    def _get_client(self) -> CatalogClient:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        context = contextvars.copy_context()
+
+        def start() -> Future[T]:
+            return self._threads.submit(context.run, work)
+
+        return await asyncio.wrap_future(await asyncio.get_running_loop().run_in_executor(self._helper, start))
+
+    async def _current_client(self) -> CatalogClient:
         """Return the client; the same one as long as the connection stays as it is."""
-        with self._lock:
-            # The first import takes a while: under the lock, so that not a hundred threads are at it at once.
-            from airflow_provider_catalog.api.client import CatalogClient
-            from airflow_provider_catalog.hooks.catalog import CatalogHook
+        client = self._fresh_client()
+        if client is None:
+            async with self._looking_up:
+                # asgiref's, for in its threads Airflow 3.0 and 3.1 can look up a connection; in others they can't.
+                look_up = sync_to_async(self._look_up, thread_sensitive=False, executor=self._helper)
+                client = self._fresh_client() or await look_up()
+        return client
 
-            if self._client is None or time.monotonic() >= self._expires_at:
-                settings = CatalogHook(self._catalog_conn_id).settings
-                if self._client is None or self._client.settings != settings:
-                    # One that is replaced still serves the polls that are under way; then it closes by itself.
-                    self._client = CatalogClient(settings, self._gate, max_tries=1, pool_size=MAX_THREADS)
-                self._expires_at = time.monotonic() + LIFETIME
-            return self._client
+    def _fresh_client(self) -> CatalogClient | None:
+        return self._client if time.monotonic() < self._expires_at else None
+
+    def _look_up(self) -> CatalogClient:
+        # Imported here and not at the top, for the first import takes a while; and all of it, in this one thread rather
+        # than by the hundred threads of the first polls.
+        from airflow_provider_catalog import metrics  # noqa: F401
+        from airflow_provider_catalog.api import poll  # noqa: F401
+        from airflow_provider_catalog.api.client import CatalogClient
+        from airflow_provider_catalog.hooks.catalog import CatalogHook
+
+        client = self._client
+        try:
+            settings = CatalogHook(self._catalog_conn_id).settings
+        except CatalogError:
+            raise  # it was changed into what is none
+        except Exception as error:
+            # A secrets backend that is away for a moment looks like a connection that is not there.
+            if client is None:
+                raise
+            log.warning(
+                "Connection %r can't be looked up now (%s); going on with what is known of it",
+                self._catalog_conn_id,
+                type(error).__name__,
+            )
+        else:
+            if client is None or client.settings != settings:
+                # One that is replaced still serves the polls that are under way; then it closes by itself.
+                client = CatalogClient(settings, self._gate, max_tries=1, pool_size=MAX_THREADS)
+        self._client, self._expires_at = client, time.monotonic() + LIFETIME
+        return client
+
+
+def _look(client: CatalogClient, endpoint: str, filters: Mapping[str, Any], **how: Any) -> Poll:
+    # What looked up the connection has imported them already.
+    from airflow_provider_catalog.api.poll import poll
+    from airflow_provider_catalog.metrics import reported_poll
+
+    return reported_poll(endpoint, client, partial(poll, client, get_endpoint(endpoint), filters, **how))
 
 
 @cache

@@ -97,7 +97,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         pace = Pace(self.poke_interval, time.time())
         while True:
             now = time.time()
-            event = await self._guarded(self._look(pace.next_poll(now) - now))
+            event = await self._guarded(self._look(pace.next_poll(now)))
             if event:
                 yield event
                 await asyncio.sleep(HAND_OVER)
@@ -111,8 +111,8 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
             self._has_recalled = True
         catalog = shared_catalog(self.catalog_conn_id)
         await catalog.until_open(self.poke_interval)
-        result = await catalog.poll(self.endpoint, self.filters, min_rows=(self._reported or 0) + 1, exact=True)
-        await catalog.report(result, next_poll)
+        min_rows = (self._reported or 0) + 1
+        result, _ = await catalog.poll(self.endpoint, self.filters, min_rows, lambda _: next_poll, exact=True)
         if result.row_count is None:
             return None
         if self._reported is None:

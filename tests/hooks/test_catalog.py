@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import subprocess
-import sys
 from urllib.parse import quote
 
 import pytest
@@ -95,7 +93,7 @@ class TestConnection:
         assert not is_well
         assert says in message
 
-    @pytest.mark.skipif(airflow_version.startswith("3.0."), reason="Airflow 3.0 itself takes no such connection")
+    @pytest.mark.skipif(airflow_version.startswith(("3.0.", "3.1.")), reason="Airflow itself takes no such connection")
     @pytest.mark.parametrize("extra", ['["s3cret"]', "5"])
     def test_an_extra_that_is_no_object(self, monkeypatch, caplog, extra):
         monkeypatch.setenv(ENV, connection_json(host="name.example", extra=extra))
@@ -127,29 +125,6 @@ class TestConnection:
 
         assert secret not in redact(f"the key is {secret}")
         assert TOKEN not in redact(f"the token is {TOKEN}")
-
-    def test_the_command_line_adds_a_connection(self, tmp_path):
-        """``airflow connections add``, then a hook that reads it from the metadata database."""
-        script = """
-import subprocess, sys
-run = lambda *args: subprocess.run([sys.executable, "-m", "airflow", *args], check=True, capture_output=True)
-run("db", "migrate")
-run("connections", "add", "catalog_cli", "--conn-type", "instructure_catalog", "--conn-host", "name.example",
-    "--conn-password", "t0ken", "--conn-extra", '{"page_size": 7}')
-from airflow.models.connection import Connection
-from airflow.utils.session import create_session
-with create_session() as session:
-    connection = session.query(Connection).filter_by(conn_id="catalog_cli").one()
-    from airflow_provider_catalog.hooks.catalog import CatalogHook
-    hook = CatalogHook("catalog_cli")
-    hook.get_connection = lambda conn_id: connection
-    print(hook.settings.base_url, hook.settings.page_size, hook.settings.token.get_secret_value())
-"""
-        environment = {"PATH": "/usr/bin:/bin", "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-        done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.stdout.splitlines()[-1:] == ["https://name.example 7 t0ken"], done.stderr
 
 
 @pytest.fixture
@@ -237,6 +212,19 @@ class TestTestConnection:
         assert not is_well
         assert all(text in message for text in says), message
         assert TOKEN not in message
+
+    @pytest.mark.parametrize(
+        ("hidden", "setting", "is_told"),
+        [("hash_key", "True", False), ("x, hash", "True", False), ("", "True", True), ("hash_key", "False", True)],
+    )
+    def test_a_hash_key_that_airflow_shows(self, connect, monkeypatch, hidden, setting, is_told):
+        monkeypatch.setenv("AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES", hidden)
+        monkeypatch.setenv("AIRFLOW__CORE__HIDE_SENSITIVE_VAR_CONN_FIELDS", setting)
+        with stand_in(lambda request: Answer({request.path.rpartition("/")[2]: []})) as catalog:
+            is_well, message = connect(catalog.url, hash_key="s3cret").test_connection()
+        assert is_well
+        assert ("sensitive_var_conn_names = hash_key" in message) == is_told
+        assert "s3cret" not in message
 
     def test_nobody_listens(self, connect):
         with socket.create_server(("127.0.0.1", 0)) as server:

@@ -17,6 +17,8 @@ FIGURES = {
     "endpoint", "path", "format", "row_count", "size_bytes", "sha256", "pages", "started_at", "finished_at",
 }  # fmt: skip
 
+pytestmark = pytest.mark.takes(seconds=45)
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -118,8 +120,9 @@ def test_rows_in_xcom_have_no_figures(pull):
 
 
 def test_skipping_leaves_no_figures(serve, tmp_path):  # noqa: F811
-    from airflow.sdk.exceptions import AirflowSkipException
     from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    from tests.airflow_names import AirflowSkipException
 
     events = OutletEventAccessors()
     with serve([], "orders"), pytest.raises(AirflowSkipException):

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, BaseOperator, ObjectStoragePath, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -29,6 +28,7 @@ from airflow_provider_catalog.errors import (
     CatalogStorageError,
     CatalogUnavailableError,
 )
+from tests.airflow_names import AirflowFailException, AirflowSkipException
 from tests.operators.conftest import OPERATORS
 from tests.stand_in import Answer, Paging, paged, stand_in
 
@@ -140,7 +140,8 @@ class TestRows:
         parameters = {"fields": ["key", "typo"], "drop_fields": ["oops"], "hash_fields": ["key", "ouch"]}
         with serve(ROWS, endpoint, hash_key="k"):
             operator(output_path=tmp_path / "rows.csv" if to_file else None, **parameters).execute({})
-        [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        ours = [record for record in caplog.records if record.name.startswith("airflow_provider_catalog")]
+        [warning] = [record.getMessage() for record in ours if record.levelno == logging.WARNING]
         assert all(name in warning for name in ("fields 'typo'", "drop_fields 'oops'", "hash_fields 'ouch'"))
         assert "'key'" not in warning
 
@@ -358,6 +359,15 @@ class TestErrors:
             ({"output_path": "/data/rows.csv", "output_format": "xlsx"}, "output_format='xlsx'"),
             ({"output_path": "/data/"}, "names a folder"),
             ({"output_format": "xlsx"}, "output_format"),
+            ({"output_path": "/data/rows.csv", "output_format": "parquet"}, "ends in '.csv', but output_format is"),
+            ({"output_path": "/data/{{ ds }}.csv", "output_format": "jsonl"}, "ends in '.csv', but output_format is"),
+            ({"output_path": "/data/rows.jsonl", "csv_escape_formulas": True}, "is for CSV alone"),
+            (
+                {"output_path": "/data/{{ x }}", "output_format": "parquet", "csv_escape_formulas": True},
+                "for CSV alone",
+            ),
+            ({"csv_escape_formulas": True}, "for CSV alone, and the rows go to XCom"),
+            ({"output_path": "/data/rows.csv", "csv_escape_formulas": "yes"}, "csv_escape_formulas is 'yes'; allowed"),
             ({"output_path": Path("/data/rows.txt")}, "does not end in"),
             ({"output_path": 5}, "output_path"),
             ({"output_path": b"/data/rows.csv"}, "output_path"),

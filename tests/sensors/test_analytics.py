@@ -10,14 +10,6 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowRescheduleException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferralError,
-    TaskDeferred,
-)
 
 from airflow_provider_catalog.errors import (
     CatalogAuthError,
@@ -27,6 +19,14 @@ from airflow_provider_catalog.errors import (
     CatalogResponseError,
 )
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
+from tests.airflow_names import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+    TaskDeferred,
+)
 from tests.sensors.conftest import SENSORS
 from tests.stand_in import Answer, Paging, paged, stand_in
 
@@ -144,7 +144,7 @@ class TestRequests:
             ("link", 995, 7, 2), ("link", 995, 995, 2), ("link", 995, 996, 2),
             ("none", 995, 7, 1), ("none", 995, 996, 1),
             # There is no other way to know:
-            ("next-only", 35, 7, 4), ("page-only", 35, 7, 7), ("page-only", 35, 37, 7), ("none", 20, 7, 2),
+            ("next-only", 35, 7, 5), ("page-only", 35, 7, 7), ("page-only", 35, 37, 7), ("none", 20, 7, 2),
         ],
     )  # fmt: skip
     def test_of_a_poke(self, sensor, endpoint, serve, paging, count, min_rows, requests):
@@ -154,6 +154,11 @@ class TestRequests:
         assert bool(result) == (count >= min_rows)
         if result:
             assert result.xcom_value["row_count"] == count
+
+    def test_pages_of_an_odd_size_that_the_connection_names(self, sensor, endpoint, serve):
+        """Without links, and of a server that gives fewer rows than it is asked for, as the docs say."""
+        with serve(students(25), endpoint, Paging("page-only", most=7), page_size=7):
+            assert sensor(min_rows=25).poke({}).xcom_value["row_count"] == 25
 
     def test_the_filters_are_sent(self, sensor, endpoint, serve):
         with serve([], endpoint) as catalog:
@@ -180,6 +185,36 @@ class TestLog:
             ("INFO", f"Catalog {endpoint}: 2 rows match so far, 3 wanted; next poll in 0 s"),
             ("INFO", f"Catalog {endpoint}: 3 rows match so far, 3 wanted"),
         ]
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_one_line_and_few_requests_a_poke_in_every_mode(self, sensor, endpoint, connection, lines, mode):
+        """Two requests, since there are several pages and links tell the last one; one line whatever the outcome."""
+        rows = students(15)
+        pages = paged(rows, Paging(most=10), endpoint)
+        pokes = []
+
+        def answer(request):
+            if request.page is None:
+                pokes.append(request)
+                if len(pokes) == 3:
+                    return Answer(b"busy", 503)
+                if len(pokes) == 4:
+                    rows.extend(students(1))
+            return pages(request)
+
+        with stand_in(answer) as catalog:
+            connection(catalog.url)
+            assert run(sensor(min_rows=16, **mode_of(mode)))["row_count"] == 16
+        # A deferrable sensor polls once more in the worker: the trigger brings no rows.
+        assert len(pokes) == 4 + (mode == "deferrable")
+        assert len(catalog.requests) == 2 * len(pokes) - 1, "two a poke, less the one that was not answered"
+        not_yet = ("INFO", f"Catalog {endpoint}: 15 rows match so far, 16 wanted; next poll in 0 s")
+        done = ("INFO", f"Catalog {endpoint}: 16 rows match so far, 16 wanted")
+        found = lines()
+        assert [found[0], found[1], *found[3:]] == [not_yet, not_yet, *[done] * (len(pokes) - 3)]
+        assert found[2][0] == "WARNING"
+        assert found[2][1].startswith(f"Catalog {endpoint}: not yet, 16 rows wanted: ")
+        assert found[2][1].endswith("; next poll in 0 s")
 
     def test_when_the_next_poll_is(self, sensor, endpoint, serve, lines):
         context = {"ti": SimpleNamespace(get_first_reschedule_date=lambda context: None)}

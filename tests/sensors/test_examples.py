@@ -40,6 +40,6 @@ def test_the_sensor_waits_in_the_triggerer():
 def test_new_orders_by_hand(run_example):  # noqa: F811
     run = run_example("catalog_on_new_orders")
     assert run.state == "success"
-    assert run.xcoms["what_is_new"] == {"new_rows": 0, "filters": None}
+    assert run.xcoms["what_is_new"] == {"new_rows": 0, "filters": {}}
     assert len(list(run.folder.rglob("orders.parquet"))) == 1
     assert set(run.xcoms["orders"]["filters"]) == {"order_fee", "purchase_date_from"}

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk import DAG, BaseSensorOperator, task
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogParameterError
+from tests.airflow_names import AirflowFailException, TaskDeferred
 from tests.sensors.conftest import SENSORS
 
 
@@ -83,6 +83,7 @@ class TestParameters:
         script = """
 import sys
 from airflow.sdk import BaseSensorOperator
+BaseSensorOperator(task_id="airflows")
 before = set(sys.modules)
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
 sensor = CatalogOrdersAnalyticsSensor(task_id="wait")

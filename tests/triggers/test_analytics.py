@@ -6,16 +6,17 @@ import asyncio
 import json
 import threading
 import time
+from itertools import pairwise
 
 import pytest
-from airflow.serialization.decoders import smart_decode_trigger_kwargs
-from airflow.serialization.encoders import encode_trigger
 
 from airflow_provider_catalog.errors import CatalogError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.triggers import analytics, shared_catalog
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
 from airflow_provider_catalog.triggers.shared_catalog import GrowingGate
+from tests.airflow_names import encode_trigger, smart_decode_trigger_kwargs
+from tests.kills.signals import stalls
 from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 from tests.triggers.conftest import first_payload
 
@@ -115,6 +116,33 @@ class TestDeadline:
             asyncio.run(first_payload(trigger_of("orders", deadline=time.time() + 60)))
 
 
+class TestSpread:
+    """A thousand sensors that began at the same moment neither poll nor end at the same moment."""
+
+    @pytest.mark.parametrize(
+        ("poke_interval", "timeout", "polls_within", "deadlines_within"),
+        [(60, 3600, 7, 7), (60, 60, 7, 3), (8, 3600, 1, 1), (3600, 86400, 7, 7)],
+    )
+    def test_evenly(self, poke_interval, timeout, polls_within, deadlines_within):
+        start = 1_800_000_000.0
+        triggers = [
+            trigger_of("orders", poke_interval=poke_interval, started_at=start, deadline=start + timeout)
+            for _ in range(1000)
+        ]
+        paces = [trigger._shifted_pace() for trigger in triggers]
+        polls = sorted(pace.next_poll(start + 0.1) - start - poke_interval for pace in paces)
+        deadlines = sorted(pace.deadline - start - timeout for pace in paces)
+        for times, within in ((polls, polls_within), (deadlines, deadlines_within)):
+            assert 0 <= times[0] < times[-1] <= within
+            gaps = [after - before for before, after in pairwise(times)]
+            assert max(gaps) < 3 * within / 1000, "no crowd, and no hole"
+
+    def test_the_times_of_a_trigger_stay(self):
+        pace = trigger_of("orders", poke_interval=60, started_at=1_800_000_000.0)._shifted_pace()
+        first = pace.next_poll(1_800_000_001.0)
+        assert pace.next_poll(first + 0.5) == first + 60
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("answer", "kind"),
@@ -187,21 +215,62 @@ class TestShared:
         with serve(rows(1), endpoint):
             assert asyncio.run(first_payload(trigger_of(endpoint))) == {"status": "done"}
 
-    def test_the_event_loop_is_never_blocked(self, connection):
-        """Not by the look-up of the connection, not by requests; what the import costs is in the benchmark."""
-        with stand_in(lambda request: Answer({"orders": rows(1)}, delay=0.3)) as catalog:
-            connection(catalog.url)
+    def test_a_connection_that_can_t_be_looked_up_for_a_while(self, serve, endpoint, monkeypatch, lines):
+        monkeypatch.setattr(shared_catalog, "LIFETIME", 0.0)
+        there, look_up = [], CatalogHook.get_connection
+
+        def fails(hook, conn_id):
+            if len(catalog.requests) in (2, 3):
+                raise RuntimeError("the secrets backend is away, and here is a secret")
+            return look_up(conn_id)
+
+        monkeypatch.setattr(CatalogHook, "get_connection", fails)
+        with serve(there, endpoint) as catalog:
 
             async def play():
-                slowest, done = 0.0, asyncio.gather(*(first_payload(trigger_of("orders")) for _ in range(10)))
-                while not done.done():
-                    before = time.monotonic()
-                    await asyncio.sleep(0.005)
-                    slowest = max(slowest, time.monotonic() - before)
-                return slowest
+                task = asyncio.create_task(first_payload(trigger_of(endpoint)))
+                while len(catalog.requests) < 5:
+                    await asyncio.sleep(0.01)
+                there.extend(rows(1))
+                return await task
 
-            assert asyncio.run(play()) < 0.25, "a machine that is busy with other things included"
-        assert catalog.most_in_flight == 10
+            assert asyncio.run(play()) == {"status": "done"}
+        warnings = [text for level, text in lines() if level == "WARNING"]
+        assert (
+            warnings
+            == ["Connection 'catalog_default' can't be looked up now (RuntimeError); going on with what is known of it"]
+            * 2
+        )
+
+    def test_a_connection_that_becomes_wrong(self, serve, connection, monkeypatch):
+        monkeypatch.setattr(shared_catalog, "LIFETIME", 0.0)
+        with serve([], "orders") as catalog:
+
+            async def play():
+                task = asyncio.create_task(first_payload(trigger_of("orders")))
+                while not catalog.requests:
+                    await asyncio.sleep(0.01)
+                connection("http://catalog.example.com")
+                return await task
+
+            payload = asyncio.run(play())
+        assert (payload["status"], payload["kind"]) == ("error", "CatalogParameterError")
+
+    def test_a_trigger_that_is_cancelled_ends_its_poll(self, endpoint, connection):
+        with stand_in(stalls(endpoint, "first")) as catalog:
+            connection(catalog.url, timeout=60)
+
+            async def play():
+                task = asyncio.create_task(first_payload(trigger_of(endpoint)))
+                while not catalog.waiting:
+                    await asyncio.sleep(0.01)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                while catalog.waiting:
+                    await asyncio.sleep(0.01)
+
+            asyncio.run(asyncio.wait_for(play(), 10))
 
     def test_a_trigger_that_is_cancelled_asks_no_more(self, serve):
         with serve(rows(500), "orders", Paging("next-only", most=1)) as catalog:

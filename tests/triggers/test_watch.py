@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 from airflow.sdk import DAG, Asset, AssetWatcher
-from airflow.serialization.decoders import smart_decode_trigger_kwargs
-from airflow.serialization.encoders import encode_trigger
 from airflow.triggers.base import BaseEventTrigger
 
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogParameterError
 from airflow_provider_catalog.triggers import watch
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsEventTrigger
+from tests.airflow_names import encode_trigger, smart_decode_trigger_kwargs
 from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 

@@ -1,0 +1,141 @@
+"""A disk that is really full: a file system of a few megabytes, in memory, which only one process sees."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
+
+pytestmark = pytest.mark.takes(seconds=8)
+
+PROJECT = Path(__file__).parents[2]
+ENDPOINTS = ("products", "enrollments", "orders", "users")
+SUFFIXES = ("jsonl", "jsonl.gz", "csv", "csv.gz", "parquet")
+DISK = 10 << 20
+KIB = 1024
+SOURCE = random.Random(0)  # noqa: S311 - no secrets
+ROWS = [{"id": n, "text": SOURCE.randbytes(500).hex()} for n in range(1000)]
+"""A megabyte that compresses to a half."""
+LARGE_BODY = json.dumps({"orders": [{"id": n, "text": "x" * 1000} for n in range(9000)]}).encode()
+"""More than is kept in memory; the rest of it is 9 MB on the disk."""
+
+# Runs operators in a process of its own, one after the other, each with so many bytes free on the disk.
+PULL = """
+import json, os, sys, tempfile
+from pathlib import Path
+from tests.operators.conftest import OPERATORS
+
+disk, token, cases = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+tempfile.tempdir = str(disk)
+
+def used():
+    left = os.statvfs(disk)
+    return (left.f_blocks - left.f_bfree) * left.f_bsize
+
+def pull(endpoint, url, path, free):
+    os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(
+        {"conn_type": "instructure_catalog", "host": url, "password": token}
+    )
+    (disk / "earlier").write_text("earlier")
+    if path.parent == disk:
+        (disk / "earlier").rename(path)
+    with open(disk / "ballast", "wb") as ballast:
+        left = os.statvfs(disk)
+        os.posix_fallocate(ballast.fileno(), 0, left.f_bavail * left.f_bsize - free)
+    before = used()
+    try:
+        OPERATORS[endpoint](task_id="pull", output_path=path).execute({})
+        error = None
+    except Exception as raised:
+        error = raised
+    grown = used() - before
+    (disk / "ballast").unlink()
+    files = {found.name: found.read_text() for found in disk.iterdir()}
+    for name in files:
+        (disk / name).unlink()
+    return type(error).__name__, str(error), getattr(error, "retryable", None), files, grown
+
+print(json.dumps([pull(endpoint, url, Path(path), free) for endpoint, url, path, free in cases]))
+"""
+
+
+def where_mounting_is_allowed(*command: str) -> list[str]:
+    users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *users, "--mount", *command]
+
+
+@functools.cache
+def why_not() -> str:
+    """Return why there can't be such a disk here; nothing where there can."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            command = where_mounting_is_allowed("mount", "-t", "tmpfs", "tmpfs", folder)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            return f"a disk to fill needs Linux's unshare: {error}"
+    return done.returncode and f"a disk to fill needs the right to mount one: {done.stderr.strip()}"
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if reason := why_not():
+        pytest.skip(reason)
+    (tmp_path / "disk").mkdir()
+    return tmp_path / "disk"
+
+
+def play(disk, cases):
+    """Run the cases (endpoint, URL of the Catalog, path, bytes that are free); return what came of each."""
+    mounted = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift && exec "$0" -c "$2" "$1" "$3" "$4"'
+    arguments = (sys.executable, str(DISK), str(disk), PULL, TOKEN, json.dumps(cases))
+    command = where_mounting_is_allowed("sh", "-c", mounted, *arguments)
+    variables = {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_full_disk(disk):
+    """While rows are written, at the end, or for a large response alone: the earlier file stays, and nothing else."""
+    answers = {endpoint: paged(ROWS, Paging(), endpoint) for endpoint in ENDPOINTS}
+    with stand_in(lambda request: answers[request.path.rpartition("/")[2]](request)) as catalog:
+        with stand_in(lambda request: Answer(LARGE_BODY)) as without_paging:
+            # Parquet takes less room than its spool: with so much, there is none left for it.
+            files = [
+                (endpoint, catalog.url, str(disk / f"rows.{suffix}"), free * KIB)
+                for endpoint in ENDPOINTS
+                for suffix in SUFFIXES
+                for free in ((0, 300) if suffix != "parquet" else (0, 300, 1300))
+            ]
+            large = [
+                ("orders", without_paging.url, str(disk.parent / "rows.jsonl"), free)
+                # With the last one, it is but the end of the body that does not fit.
+                for free in (0, 1024 * KIB, (len(LARGE_BODY) - 1) // 4096 * 4096)
+            ]
+            results = play(disk, files + large)
+    for (_, _, path, free), (error, message, retryable, left, grown) in zip(files, results, strict=False):
+        assert error == "CatalogStorageError", (path, free, message)
+        assert message.startswith(f"no room for '{path}': the disk of '{disk}' is full"), message
+        assert "free some space" in message
+        assert retryable
+        assert left == {Path(path).name: "earlier"}
+        assert grown == 0, "nothing without a name is left either"
+    for (_, _, path, free), (error, message, retryable, left, grown) in zip(large, results[len(files) :], strict=True):
+        assert error == "CatalogStorageError", (path, free, message)
+        assert message == (
+            f"orders: a response does not fit into '{disk}', the folder of temporary files (No space left on device); "
+            "free some space there, or set TMPDIR to another folder"
+        )
+        assert retryable
+        assert left == {"earlier": "earlier"}
+        assert grown == 0
+        assert not Path(path).exists()
