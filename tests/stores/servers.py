@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from scripts.local_airflow import free_port, stop
+
 BUCKET = "catalog"
 AZURITE = Path(__file__).parents[2] / ".venv/azurite/node_modules/.bin/azurite-blob"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -76,7 +78,7 @@ def s3() -> Iterator[Store]:
         def unfinished() -> list:
             return client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
 
-        yield Store("s3", port, connection, read, unfinished, {"keys": keys})
+        yield Store("s3", port, connection, read, unfinished, {"keys": keys, "client": client})
 
 
 def new_s3_user(iam, name: str, action: str) -> tuple[str, str]:
@@ -145,24 +147,21 @@ def gcs() -> Iterator[Store]:
             yield Store("gs", port, connection, read)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @contextlib.contextmanager
 def running(command: list[str], port: int, **environment: str) -> Iterator[None]:
     """Run a server until the end of the block; fail when it does not come up within a minute."""
     process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         wait_for(port, process)
         yield
     finally:
-        process.terminate()
-        process.wait(10)
+        stop([process])  # Azurite doesn't always end when it is asked to
 
 
 def wait_for(port: int, process: subprocess.Popen) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -12,12 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_catalog.errors import CatalogAuthError
+from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
+from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
 from tests.lineage.real_run import real_run
+from tests.lineage.test_assets import TestTheExample  # noqa: F401 - tests of the same run
 from tests.operators.conftest import OPERATORS
+from tests.sensors.conftest import SENSORS
 from tests.stand_in import Answer, Paging, paged, stand_in
 
 pytest.importorskip("statsd", reason="statsd is not installed: make test-stores")
 pytest.importorskip("airflow.providers.openlineage", reason="OpenLineage is not installed: make test-stores")
+
+pytestmark = pytest.mark.takes(seconds=45)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +69,20 @@ def test_metrics(told):
     run, metrics, _ = told
     rows = pq.read_metadata(run.file).num_rows
     assert metrics["airflow.catalog.orders.rows"] == f"{rows}|c"
-    assert metrics["airflow.catalog.orders.requests"] == f"{-(-rows // 100)}|c"
+    pages = -(-rows // 100)
+    assert pages > 1
+    # The first page is asked for twice, and the last one where there are others in between.
+    assert metrics["airflow.catalog.orders.requests"] == f"{pages + 1 + (pages > 2)}|c"
     assert metrics["airflow.catalog.orders.retries"] == "0|c"
     assert float(metrics["airflow.catalog.orders.throttled"].removesuffix("|ms")) == 0
     assert 1 < float(metrics["airflow.catalog.orders.duration"].removesuffix("|ms")) < 60_000
     assert len(metrics) == 5
+
+
+@pytest.fixture
+def run(told):
+    """Let this run, in which more is listened to, be the one of the tests of the example's assets, too."""
+    return told[0]
 
 
 @pytest.fixture
@@ -110,13 +126,16 @@ def metrics_of(connection):
     from airflow.sdk.observability import stats
     from statsd import StatsClient
 
-    def run(endpoint, answer) -> dict[str, str]:
+    def run(endpoint, answer, task=None) -> dict[str, str]:
         with statsd_server() as (port, metrics), stand_in(answer) as catalog:
             client = StatsClient("127.0.0.1", port)
             stats.initialize(factory=lambda: SafeStatsdLogger(client), export_legacy_names=False)
             connection(catalog.url)
             try:
-                OPERATORS[endpoint](task_id="pull").execute({})
+                if task:
+                    task()
+                else:
+                    OPERATORS[endpoint](task_id="pull").execute({})
             except CatalogAuthError:
                 metrics["failed"] = "yes"
             finally:
@@ -133,7 +152,7 @@ def test_retries_and_waiting_are_told_by_endpoint(metrics_of, endpoint):
     failures = iter([Answer(status=429, headers={"Retry-After": "0.3"})])
     metrics = metrics_of(endpoint, lambda request: next(failures, None) or pages(request))
     assert metrics[f"catalog.{endpoint}.rows"] == "25|c"
-    assert metrics[f"catalog.{endpoint}.requests"] == "4|c"
+    assert metrics[f"catalog.{endpoint}.requests"] == "6|c"
     assert metrics[f"catalog.{endpoint}.retries"] == "1|c"
     assert 290 < float(metrics[f"catalog.{endpoint}.throttled"].removesuffix("|ms")) < 310
     assert 300 < float(metrics[f"catalog.{endpoint}.duration"].removesuffix("|ms")) < 10_000
@@ -144,3 +163,29 @@ def test_a_task_that_fails_tells_what_it_has_cost(metrics_of):
     assert metrics["failed"] == "yes"
     assert metrics["catalog.orders.rows"] == "0|c"
     assert metrics["catalog.orders.requests"] == "1|c"
+
+
+@pytest.mark.parametrize("endpoint", OPERATORS)
+def test_a_poke_tells_what_it_has_cost(metrics_of, endpoint):
+    pages = paged([{"id": n} for n in range(25)], Paging(most=10), endpoint)
+    metrics = metrics_of(endpoint, pages, lambda: SENSORS[endpoint](task_id="wait", min_rows=26).poke({}))
+    assert metrics == {f"catalog.{endpoint}.polls": "1|c", f"catalog.{endpoint}.requests": "2|c"}
+
+
+def test_a_poke_without_an_answer(metrics_of):
+    throttled = Answer(status=429, headers={"Retry-After": "7"})
+    metrics = metrics_of("orders", lambda request: throttled, lambda: SENSORS["orders"](task_id="wait").poke({}))
+    assert metrics.pop("catalog.orders.throttled").startswith("7000")
+    assert metrics == {
+        "catalog.orders.polls": "1|c", "catalog.orders.polls_failed": "1|c", "catalog.orders.requests": "1|c",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("endpoint", OPERATORS)
+def test_polls_of_triggers_are_told_too(metrics_of, endpoint):
+    shared_catalog.cache_clear()
+    trigger = CatalogAnalyticsTrigger("catalog_default", endpoint)
+    metrics = metrics_of(
+        endpoint, lambda request: Answer({endpoint: [{"id": 1}]}), lambda: asyncio.run(anext(trigger.run()))
+    )
+    assert metrics == {f"catalog.{endpoint}.polls": "1|c", f"catalog.{endpoint}.requests": "1|c"}
