@@ -1,0 +1,256 @@
+"""All that a Catalog, a connection or a disk may do to a task; each answer has all the canaries that fit in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_catalog.errors import (
+    CatalogAuthError,
+    CatalogError,
+    CatalogPaginationError,
+    CatalogParameterError,
+    CatalogRequestError,
+    CatalogResponseError,
+    CatalogStorageError,
+    CatalogUnavailableError,
+)
+from tests import stand_in
+from tests.leaks import runs
+from tests.leaks.canaries import STUDENT, TOKEN, rows
+from tests.stand_in import Answer, Paging, Request, paged
+
+Answers = Callable[[Request], Answer]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    :param answers: of the Catalog.
+    :param fails: what the operators fail of; ``None`` when all goes well.
+    :param kinds: what is run, of ``runs.ALL``; one of each sort unless said, in turn.
+    :param parameters: of the tasks.
+    :param extra: of the connection.
+    :param connection: its other fields, where they differ.
+    """
+
+    answers: Answers
+    fails: type[CatalogError] | None = None
+    kinds: Iterable[str] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    connection: dict[str, Any] = field(default_factory=dict)
+
+
+def endpoint_of(request: Request) -> str:
+    return request.path.rpartition("/")[2]
+
+
+def served(count: int = 25, mode: str = "link", change: Callable[[dict[str, Any]], object] = bool) -> Answers:
+    """Serve rows to who has the token; ``change`` makes of each what it likes."""
+
+    def answers(request: Request) -> Answer:
+        if request.headers["authorization"] == f'Token token="{TOKEN}"':
+            request.headers["authorization"] = f'Token token="{stand_in.TOKEN}"'
+        made = rows(endpoint_of(request), count)
+        for row in made:
+            change(row)
+        return paged(made, Paging(mode, most=10), endpoint_of(request))(request)
+
+    return answers
+
+
+def always(body: Any, status: int = 200, **headers: str) -> Answers:
+    return lambda request: Answer(body, status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def but_for_page_2(fault: Answers) -> Answers:
+    """Give good answers, and something else for the second page."""
+    good = served()
+    return lambda request: fault(request) if request.page == 2 else good(request)
+
+
+def faulty(**fault: Any) -> Answers:
+    """Serve rows in a way in which they don't arrive."""
+
+    def answers(request: Request) -> Answer:
+        return Answer({endpoint_of(request): rows(endpoint_of(request), 10)}, **fault)
+
+    return answers
+
+
+def as_bytes(change: Callable[[bytes], bytes]) -> Answers:
+    """Change the body of an answer with rows."""
+    return lambda request: Answer(change(json.dumps({endpoint_of(request): rows("x", 3)}, ensure_ascii=False).encode()))
+
+
+ROW = rows("orders", 1)[0]
+NAME, EMAIL = STUDENT["name"], STUDENT["email"]
+QUOTED = json.dumps(ROW, ensure_ascii=False)
+RUBY = f'#<User id: {STUDENT["id"]}, name: "{NAME}", email: "{EMAIL}", token: "{TOKEN}">'
+HTML = f"<!DOCTYPE html><html><body>{NAME} {EMAIL} {TOKEN}</body></html>".encode()
+
+REFUSALS = {
+    "text that echoes the token": f"bad token {TOKEN}".encode(),
+    "an encoded token": TOKEN.replace("/", "%2F").replace("+", "%2b").upper().encode(),
+    "a message beside rows": {"errors": ["account_ids is bad"], "token": TOKEN, "rows": [ROW]},
+    "a message that quotes a row": {"message": f"no such account: {QUOTED}"},
+    "messages by field": {"errors": {"account_ids": [f"is bad for {EMAIL}", f"nor {QUOTED}"]}},
+    "text that quotes a row": f"bad filter for {QUOTED}".encode(),
+    "text that quotes an object of Ruby's": f"undefined method for {RUBY}".encode(),
+    "an address in a URL": f"see https://x.example/users?email={EMAIL.replace('@', '%40')}&t={TOKEN}".encode(),
+    "more than is read": json.dumps({"rows": [ROW] * 500, "errors": ["bad"]}).encode(),
+    "broken JSON": QUOTED[:-20].encode(),
+    "a row alone": ROW,
+    "a list of rows": [ROW],
+    "HTML": HTML,
+}
+STATUSES = {
+    401: CatalogAuthError,
+    403: CatalogAuthError,
+    404: CatalogRequestError,
+    422: CatalogRequestError,
+    503: CatalogUnavailableError,
+    501: CatalogResponseError,
+}
+SCENARIOS: dict[str, Scenario] = {
+    f"{status}, {name}": Scenario(always(body, status, Retry_After="0"), fails)
+    for number, (name, body) in enumerate(REFUSALS.items())
+    # Each body with two of them: what is made of a body depends little on the status.
+    for status, fails in [*STATUSES.items()][number % 3 :: 3]
+}
+SCENARIOS |= {
+    "all is well": Scenario(served(), kinds=runs.ALL),
+    "all is well, without links": Scenario(served(mode="page-only")),
+    "all is well, without pages": Scenario(served(mode="none")),
+    "all is well, with hashes": Scenario(
+        served(), parameters={"hash_fields": ["student.id"]}, kinds=[*runs.OPERATED, *runs.SENSED]
+    ),
+    "nothing matches": Scenario(served(0), CatalogError, runs.OPERATED, {"on_empty": "fail"}),
+    "another token": Scenario(served(), CatalogAuthError, connection={"password": f"{TOKEN}x"}),
+    "throttled for ever": Scenario(
+        always(f"Rate Limit Exceeded for {TOKEN}".encode(), 429, Retry_After="0"), CatalogUnavailableError
+    ),
+    "a redirect": Scenario(
+        always(b"", 302, Location=f"https://login.example/{EMAIL}/{TOKEN}?token={TOKEN}"), CatalogResponseError
+    ),
+    "a redirect to what is no URL": Scenario(always(b"", 301, Location=f"http://[{TOKEN}"), CatalogResponseError),
+    "HTML with 200": Scenario(always(HTML), CatalogUnavailableError),
+    "text with 200": Scenario(always(f"{NAME};{EMAIL};{TOKEN}".encode()), CatalogUnavailableError),
+    # The shape
+    "rows under two keys": Scenario(always({"a": [ROW], "b": [ROW]}), CatalogResponseError),
+    "an object for the rows": Scenario(lambda r: Answer({endpoint_of(r): ROW}), CatalogResponseError),
+    "names for rows": Scenario(lambda r: Answer({endpoint_of(r): [NAME, EMAIL]}), CatalogResponseError),
+    "a row among names": Scenario(lambda r: Answer({endpoint_of(r): [ROW, NAME]}), CatalogResponseError),
+    "no rows": Scenario(always({"message": NAME}), CatalogResponseError),
+    "a list": Scenario(always([ROW]), CatalogResponseError),
+    "a text": Scenario(always(json.dumps(NAME).encode()), CatalogResponseError),
+    # The syntax
+    "half of it": Scenario(as_bytes(lambda body: body[: len(body) // 2]), CatalogUnavailableError),
+    "no UTF-8": Scenario(as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\xeb")), CatalogUnavailableError),
+    "a number beyond any": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"1e999")), CatalogResponseError),
+    "not a number": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"NaN")), CatalogUnavailableError),
+    "half a surrogate": Scenario(
+        as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\\ud800")), CatalogResponseError
+    ),
+    "nested deeply": Scenario(
+        as_bytes(lambda body: body.replace(b"12.5", b"[" * 5000 + b"]" * 5000)), CatalogResponseError
+    ),
+    # The way
+    "cut off": Scenario(faulty(cut=900), CatalogUnavailableError),
+    "dropped": Scenario(faulty(drop=True), CatalogUnavailableError),
+    "damaged gzip": Scenario(as_bytes(lambda body: b"\x1f\x8b" + body), CatalogUnavailableError),
+    "said to be gzip": Scenario(
+        lambda r: Answer(b"\x1f\x8b" + QUOTED.encode(), headers={"Content-Encoding": "gzip"}), CatalogUnavailableError
+    ),
+    "cut gzip": Scenario(faulty(headers={"Content-Encoding": "gzip"}, cut=100), CatalogUnavailableError),
+    "no answer in time": Scenario(faulty(delay=0.03), CatalogUnavailableError, extra={"timeout": 0.01}),
+    "nobody listens": Scenario(served(), CatalogUnavailableError, connection={"host": "http://127.0.0.1:9"}),
+    "TLS that is none": Scenario(served(), CatalogUnavailableError, connection={"tls": True}),
+    # The pages
+    "refused at page 2": Scenario(but_for_page_2(always(QUOTED.encode(), 401)), CatalogAuthError),
+    "HTML at page 2": Scenario(but_for_page_2(always(HTML)), CatalogUnavailableError),
+    "page 2 is page 1": Scenario(
+        lambda r: Answer(
+            {endpoint_of(r): rows("x", 10)},
+            headers={"Link": f'</api/v1/analytics/{endpoint_of(r)}?page=2{r.query.get("n", "")}&n=1>; rel="next"'},
+        ),
+        CatalogPaginationError,
+    ),
+    "data that moves": Scenario(but_for_page_2(lambda r: Answer({endpoint_of(r): [ROW]})), CatalogPaginationError),
+    "a link elsewhere": Scenario(
+        lambda r: Answer(
+            {endpoint_of(r): [ROW]}, headers={"Link": f"<http://{TOKEN.lower()}.example/{TOKEN}>; rel=next"}
+        ),
+        CatalogPaginationError,
+    ),
+    "a link with the token": Scenario(
+        lambda r: Answer({endpoint_of(r): [ROW]}, headers={"Link": f"</x?page={TOKEN}>; rel=next"}),
+        CatalogPaginationError,
+    ),
+    "a link that is no URL": Scenario(
+        lambda r: Answer({endpoint_of(r): [ROW]}, headers={"Link": f"<http://[{TOKEN}>; rel=next"}),
+        CatalogPaginationError,
+    ),
+    "headers that echo": Scenario(
+        lambda r: Answer(
+            {endpoint_of(r): [ROW]}, headers={"X-Token": TOKEN, "X-User": EMAIL, "Set-Cookie": f"t={TOKEN}"}
+        ),
+    ),
+    # What is asked for
+    "more than XCom takes": Scenario(served(), CatalogParameterError, ["xcom"], {"max_xcom_bytes": 1000}),
+    "a filter's value": Scenario(
+        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"filters": {"account_ids": ["one"]}}
+    ),
+    "no key to hash with": Scenario(
+        served(),
+        CatalogParameterError,
+        [*runs.OPERATED, *runs.SENSED],
+        {"hash_fields": ["student.email"]},
+        {"hash_key": None},
+    ),
+    "two fields for a column": Scenario(
+        served(change=lambda row: row.update(student_name=NAME)),
+        CatalogParameterError,
+        [kind for kind in runs.STORED if kind != "jsonl"],
+    ),
+    "two fields for a column, later": Scenario(
+        served(change=lambda row: row["number"] < 20 or row.update(student_name=NAME)),
+        CatalogParameterError,
+        [kind for kind in runs.STORED if kind != "jsonl"],
+    ),
+    "types that change": Scenario(
+        served(change=lambda row: row["number"] % 2 and row.update(student=EMAIL, learners=NAME, purchaser=[NAME])),
+        None,
+        runs.STORED,
+    ),
+    # The connection
+    "a token that can't be sent": Scenario(served(), CatalogParameterError, connection={"password": f'"{TOKEN}"'}),
+    "a user in the URL": Scenario(
+        served(), CatalogParameterError, connection={"host": f"https://user:{TOKEN}@catalog.example"}
+    ),
+    "extras that are wrong": Scenario(
+        served(), CatalogParameterError, extra={"page_size": TOKEN, "verify": TOKEN, "proxy": TOKEN, "paths": TOKEN}
+    ),
+    # The disk
+    "a folder that can't be": Scenario(served(), CatalogStorageError, runs.STORED, {"output_path": "/proc/1/rows.csv"}),
+    "a file for a folder": Scenario(
+        served(), CatalogParameterError, runs.STORED, {"output_path": f"{Path(__file__)}/rows.csv"}
+    ),
+}
+TYPES = ("timestamp", "date", "decimal(12,2)", "int64", "float64", "bool")
+SCENARIOS |= {
+    f"a name is no {name}": Scenario(
+        served(), CatalogParameterError, ["csv", "csv.gz", "parquet"], {"field_types": {"student_name": name}}
+    )
+    for name in TYPES
+}
+SCENARIOS |= {
+    f"a list is no {name}": Scenario(
+        served(), CatalogParameterError, ["csv", "csv.gz", "parquet"], {"field_types": {"learners": name}}
+    )
+    for name in ("timestamp", "int64")
+}

@@ -1,0 +1,160 @@
+"""
+The token, the hash key and students: in nothing that a task leaves behind, but where rows were asked for.
+
+Every operator, sensor and trigger, and the hook, meet each of the scenarios, with all logs at DEBUG: the provider's,
+Airflow's, those of urllib3 and requests, and what ``http.client`` prints when it is told to. Then all is searched:
+logs, standard output, errors with all that is chained to them, the local variables of their tracebacks (which Sentry
+sends, and which Airflow prints where ``DEV`` is set; its task logs have none), manifests, events of assets and of
+triggers, arguments of triggers, names of files.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_catalog.rows import RowTransform
+from tests.leaks import runs
+from tests.leaks.canaries import CANARIES, rows, search
+from tests.leaks.conftest import ENDPOINTS, files_in
+from tests.leaks.scenarios import SCENARIOS, Scenario, served
+
+PERSONAL = ["student", "purchaser", "learners", "custom_fields"]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_is_left_behind(play, name):
+    scenario = SCENARIOS[name]
+    played = play(scenario, number=[*SCENARIOS].index(name))
+    assert search(played.places) == []
+
+    if scenario.fails is None:
+        assert played.failed == {}
+    operated = {run for run in played.ran if run[1] in runs.OPERATED}
+    assert {endpoint for endpoint, _ in operated} == set(ENDPOINTS)
+    if scenario.fails is not None:
+        assert {
+            run: played.failed.get(run) for run in operated if not isinstance(played.failed.get(run), scenario.fails)
+        } == {}
+
+
+def test_rows_are_where_they_were_asked_for(play):
+    """Or the search would have found nothing because there was nothing."""
+    played = play(SCENARIOS["all is well"])
+    assert len(played.asked) == 4 * (1 + len(runs.SENSED))
+    for place, text in played.asked.items():
+        assert {each.canary for each in search({place: text})} == set(CANARIES) - {"token", "hash key"}
+
+
+@pytest.mark.parametrize("how", ["drop_fields", "hash_fields"])
+def test_what_is_dropped_or_hashed_is_nowhere_at_all(play, tmp_path, how):
+    played = play(Scenario(served(), kinds=[*runs.OPERATED, *runs.SENSED]), **{how: PERSONAL})
+    assert not played.failed
+    assert search(played.places) == []
+    assert search(played.asked) == []
+    files = {str(path): content(path) for path in files_in(tmp_path)}
+    assert len(files) == len(ENDPOINTS) * len(runs.STORED)
+    assert search(files) == []
+    assert all("12.5" in text for text in files.values()), "what was not dropped is there"
+
+
+def content(path) -> str:
+    """Return all that can be read of a file: its bytes as they are, and what they mean."""
+    text = path.read_bytes().decode("latin-1")
+    if path.suffix == ".gz":
+        text += gzip.decompress(path.read_bytes()).decode()
+    if path.suffix == ".parquet":
+        text += str(pq.read_table(path).to_pylist()) + str(pq.read_metadata(path).to_dict())
+    return text
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, MemoryError, UnicodeError])
+def test_a_bug_of_ours_takes_no_row_along(play, monkeypatch, error):
+    """Whatever is raised amid rows, their values are not among the local variables of its traceback."""
+
+    def broken(self, row):
+        student = row["student"]
+        raise error("a bug") from ValueError(f"of {len(student)}")
+
+    monkeypatch.setattr(RowTransform, "__call__", broken)
+    played = play(Scenario(served(), kinds=[*runs.OPERATED, *runs.SENSED]))
+    assert len(played.failed) == 4 * 8
+    assert search(played.places) == []
+
+
+class TestTheSearch:
+    """It finds what is planted, in every place and in every form."""
+
+    @pytest.mark.parametrize("canary", CANARIES)
+    def test_every_form(self, canary):
+        from tests.leaks.canaries import forms
+
+        for form, text in forms(CANARIES[canary]):
+            for place in (text, f"x{text}y", text.upper() if "base64" not in form else text):
+                assert canary in {found.canary for found in search({"place": place})}, form
+
+    @pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+    @pytest.mark.parametrize("canary", CANARIES)
+    def test_base64_of_a_longer_text(self, canary, before):
+        import base64
+
+        text = base64.b64encode(f"{before}{CANARIES[canary]}, and so on".encode()).decode()
+        assert canary in {found.canary for found in search({"place": text})}
+
+    def test_nothing_is_found_in_nothing(self):
+        assert search({"place": json.dumps({"row_count": 25, "path": "s3://x.csv", "names": ["Zoo", "Kana"]})}) == []
+
+    LEAKS = (
+        "log.debug('a row: %s', row)",
+        "logging.getLogger('urllib3').debug('%r', row['student']['email'].encode())",
+        "print(json.dumps(row))",
+        "print(base64.b64encode(json.dumps(row).encode()))",
+        "log.info('for %s', hashlib.sha256(row['student']['email'].encode()).hexdigest())",
+        "raise CatalogError(f\"no such student: {row['student']['name']}\")",
+        "raise CatalogError('no such student') from KeyError(row['student']['email'])",
+        "Path(folder, row['student']['email']).touch()",
+    )
+
+    @pytest.mark.parametrize("leak", LEAKS)
+    def test_a_leak_fails_the_test(self, play, monkeypatch, tmp_path, leak):
+        import base64
+        import hashlib
+        import logging
+        from pathlib import Path
+
+        from airflow_provider_catalog.errors import CatalogError
+
+        log = logging.getLogger("airflow_provider_catalog.rows")
+        names = {
+            "log": log, "logging": logging, "json": json, "base64": base64, "hashlib": hashlib, "Path": Path,
+            "CatalogError": CatalogError, "folder": tmp_path,
+        }  # fmt: skip
+
+        def leaking(self, row):
+            exec(leak, names, {"row": row})  # noqa: S102 - ours, above
+            return row
+
+        monkeypatch.setattr(RowTransform, "__call__", leaking)
+        with pytest.raises(AssertionError):
+            assert search(play(Scenario(served(1), kinds=["csv"])).places) == []
+
+    def test_local_variables_are_searched(self, play, monkeypatch):
+        """Without the code that clears them, they would be found."""
+        for module in ("airflow_compat", "api.client", "triggers.shared_catalog"):
+            monkeypatch.setattr(f"airflow_provider_catalog.{module}.forget_locals", lambda error: None)
+        played = play(SCENARIOS["more than XCom takes"])
+        assert {each.place.partition(": ")[2] for each in search(played.places)} == {"locals"}
+
+    def test_the_token_on_the_wire_is_searched(self, play, monkeypatch):
+        """As above: ``http.client`` does print it."""
+        monkeypatch.setattr("airflow_provider_catalog.api.connections._Connection.debuglevel", 1)
+        played = play(Scenario(served(1), kinds=["csv"]))
+        assert {(each.place, each.canary) for each in search(played.places)} == {("standard output", "token")}
+
+
+def test_the_rows_have_all_that_is_personal():
+    [row] = rows("orders", 1)
+    assert set(PERSONAL) < set(row)
