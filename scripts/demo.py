@@ -45,7 +45,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "catalog_backfill": {
         "logical_date": "2026-07-01T00:00:00Z",
-        "conf": {"folder": str(DATA), "first_day": "2026-01-01", "end_day": "2026-07-01"},
+        "conf": {"folder": str(DATA), "first_day": "2025-06-01", "end_day": "2025-08-01"},
     },
 }
 ENDPOINTS = {

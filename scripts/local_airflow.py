@@ -7,12 +7,14 @@ the machine may have.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +27,7 @@ PARTS = {
     "dag-processor": ["dag-processor"],
     "api-server": ["api-server"],
 }
+NOT_INHERITED = ("AIRFLOW", "_AIRFLOW", "COVERAGE")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL = 0.5  # seconds
 GRACE = 5.0  # seconds that Airflow has to end when it is told to
@@ -58,8 +61,7 @@ class LocalAirflow:
         say: Callable[[str], None],
         limit: float,
     ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self._home = home
         self._dag_ids = set(dag_ids)
         self._environment = environment(home, dags_folder, self.url) | variables
@@ -77,8 +79,7 @@ class LocalAirflow:
                 self.wait()
             self._check_alive()
             self._say(f"Airflow starts {', '.join(PARTS)}")
-            for name, arguments in PARTS.items():
-                self._start(name, arguments)
+            self._start_parts()
             while not self._is_up():
                 self.wait()
         except BaseException:
@@ -122,12 +123,18 @@ class LocalAirflow:
             )
         return response.json()
 
-    def _start(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+    def _start_parts(self) -> None:
+        for name, arguments in PARTS.items():
+            self._start(name, arguments)
+
+    def _start(
+        self, name: str, arguments: list[str], variables: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         with self._log(name).open("wb") as log:
             self._processes[name] = subprocess.Popen(  # noqa: S603 - our own arguments
                 [sys.executable, "-m", "airflow", *arguments],
                 cwd=self._home,
-                env=self._environment,
+                env={**self._environment, **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -158,10 +165,27 @@ class LocalAirflow:
         return self._dag_ids <= {dag["dag_id"] for dag in self.get("/api/v2/dags")["dags"]}
 
 
+def free_port() -> int:
+    """
+    Return a port of this machine that nothing listens on.
+
+    It is below those that the system gives to whoever asks for any port: Airflow takes seconds to start, and in these
+    another process could be given the same one.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 def environment(home: Path, dags_folder: Path, url: str) -> dict[str, str]:
-    """Return the environment for Airflow: this process's, less what is meant for another Airflow."""
+    """
+    Return the environment for Airflow: this process's, less what is meant for another Airflow.
+
+    Nor is coverage measured in it, where tests are: Airflow's own code would be a fifth slower.
+    """
     host, _, port = url.removeprefix("http://").partition(":")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     return inherited | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,

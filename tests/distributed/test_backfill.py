@@ -1,0 +1,103 @@
+"""A mapped backfill on two Celery workers, one of which dies: every window's file is there once, and whole."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+
+import pytest
+
+pytest.importorskip("airflow.providers.celery", reason="Celery is not installed: make test-distributed")
+
+from scripts.celery_airflow import ServiceMissingError
+from tests.distributed.play import DATES, IN_FLIGHT, LOADS, MONTHS, PAGE_SIZE, POOL_SLOTS, Load, played
+from tests.stores.servers import BUCKET
+
+IDS = {
+    "products": ("product_id", lambda row: row["product"]["id"]),
+    "enrollments": ("enrollment_id", lambda row: row["enrollment_id"]),
+    "orders": ("order_id", lambda row: row["order_id"]),
+    "users": ("student_id", lambda row: row["student"]["id"]),
+}
+"""endpoint → the column that tells rows apart, and where a row of the API has it."""
+
+
+@pytest.fixture(scope="module")
+def backfill(tmp_path_factory):
+    try:
+        with played(tmp_path_factory.mktemp("airflow")) as backfill:
+            yield backfill
+    except ServiceMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def tasks(backfill):
+    return backfill.tasks()
+
+
+def test_the_run_succeeds_with_all_loads(backfill, tasks):
+    assert backfill.run()["state"] == "success"
+    assert len(tasks) == len(LOADS) == 4 * MONTHS
+    assert {task["state"] for task in tasks.values()} == {"success"}
+    assert {task["rendered_map_index"] for task in tasks.values()} == {f"month={load.month}" for load in LOADS}
+
+
+def test_what_the_killed_worker_was_at_is_tried_again_and_nothing_else(backfill, tasks):
+    assert backfill.killed, "a worker was killed in the middle of a load"
+    assert {load: task["try_number"] for load, task in tasks.items()} == {
+        load: 2 if load in backfill.killed else 1 for load in LOADS
+    }
+
+
+def test_the_second_try_reads_from_the_first_page_on(backfill):
+    for load, pages in backfill.killed.items():
+        all_pages = -(-len(backfill.expected[load]) // PAGE_SIZE)
+        assert backfill.pages_read()[load] >= all_pages + pages
+
+
+def test_each_file_is_there_once_and_nothing_else(backfill):
+    found = backfill.store.extra["client"].list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert sorted(each["Key"] for each in found) == sorted(load.key for load in LOADS)
+    assert backfill.store.unfinished() == []
+
+
+@pytest.mark.parametrize("load", LOADS, ids="-".join)
+def test_a_file_is_whole(backfill, tasks, load: Load):
+    manifest = backfill.airflow.xcom(tasks[load])
+    content = backfill.store.read(load.key)
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+    assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["size_bytes"] == len(content)
+    assert manifest["row_count"] == len(rows)
+    column, of_row = IDS[load.endpoint]
+    assert [row[column] for row in rows] == [str(of_row(row)) for row in backfill.expected[load]]
+
+
+@pytest.mark.parametrize("endpoint", DATES)
+def test_the_sum_of_rows_is_exact(backfill, endpoint):
+    counted = backfill.airflow.xcom(backfill.airflow.tasks("catalog_backfill", backfill.run_id)["check", -1])
+    rows = sum(len(backfill.expected[load]) for load in LOADS if load.endpoint == endpoint)
+
+    assert rows > 0
+    assert counted[endpoint] == {"rows": rows, "in_two_files": 0}
+
+
+def test_the_pool_bounds_what_the_catalog_has_to_do_with_at_once(backfill, tasks):
+    assert {task["pool"] for task in tasks.values()} == {"catalog"}, "by the policy, for the DAG names none"
+    assert most_at_once(tasks.values()) == POOL_SLOTS, "the workers, and the DAG, would have run one more"
+    assert IN_FLIGHT <= max(request.in_flight for request in backfill.catalog.requests) <= POOL_SLOTS * IN_FLIGHT
+
+
+def most_at_once(tasks) -> int:
+    """Return how many tasks ran at the same time, at most; each counts with its last try."""
+    changes = sorted([(task["end_date"], -1) for task in tasks] + [(task["start_date"], 1) for task in tasks])
+    return max(itertools.accumulate(change for _, change in changes))
+
+
+@pytest.mark.parametrize("worker", ["first", "second"])
+def test_no_worker_leaves_temporary_files_not_even_the_dead_one(backfill, worker):
+    assert backfill.airflow.temporary_files(worker) == []
