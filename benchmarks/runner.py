@@ -60,9 +60,9 @@ def peers_python() -> str:
         from importlib.metadata import version
 
         airflow = f"apache-airflow=={version('apache-airflow')}"
-        subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", PEERS], check=True)
+        subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", PEERS], check=True)  # noqa: S603 - our own arguments
         command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, airflow, *PEER_PACKAGES]
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True)  # noqa: S603 - our own arguments
     return str(python)
 
 
@@ -72,7 +72,7 @@ def server(case: Case) -> Iterator[str]:
     command = [sys.executable, "-m", "benchmarks.server", "--rows", str(case.rows), "--latency", str(case.latency)]
     if not case.paginated:
         command.append("--unpaginated")
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own arguments
         try:
             yield process.stdout.readline().strip()  # type: ignore[union-attr]
         finally:
@@ -113,7 +113,7 @@ def run(case: Case, *, check: bool = True) -> dict[str, Any]:
             **case.settings,
         }
         command = [python, "-m", f"benchmarks.contenders.{case.contender}", url, str(path)]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
         found = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
         if not found or done.returncode:
             raise RuntimeError(f"{case}: {done.stdout[-2000:]} {done.stderr[-2000:]}")

@@ -6,8 +6,10 @@ poll every 60 s a server that takes 500 ms to answer, and tells:
 
 * how late the polls were: when a request arrived at the server, less when it was due,
 * for how long the triggerer's event loop was held up at most, by the clock of one more trigger, which does nothing but
-  look at it, and for how long when the provider's code was running; from the triggerer's start on, and so with imports,
-  the look-up of the connection and the creation of all triggers,
+  look at it: when the provider's code was running in it, from the triggerer's start on, and so with imports, the
+  look-up of the connection and the creation of all triggers; by anything while Airflow starts the triggers; and by
+  anything from then on, the provider's threads included (``--stacks`` tells what was running in the loop); Python's
+  garbage collection, which stops everything, is told apart,
 * how much memory the triggerer's processes have.
 
 ``--at-once`` lets all polls be due at the same moment, which is the worst case. ``--idle`` gives the sensors an
@@ -85,6 +87,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="polls of each sensor")
     parser.add_argument("--at-once", action="store_true", help="all polls due at the same moment")
     parser.add_argument("--idle", action="store_true", help="sensors that never poll")
+    parser.add_argument("--stacks", action="store_true", help="what was running when the loop was held up longest")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))  # Airflow has a log open for each trigger
@@ -102,11 +105,23 @@ def main() -> None:
         "sensors": f"{options.count:,}",
         "polls": f"{polls:,}",
         "latest poll, after it was due": f"{late:.1f} s",
-        "event loop held up at most, by anything": f"{1000 * held_up['anything']:.0f} ms",
-        "event loop held up at most, by the provider": f"{1000 * held_up['provider']:.0f} ms",
+        "event loop held up at most, by the provider": milliseconds(held_up["provider"]),
+        "... by anything while sensors poll": milliseconds(held_up["polling"]),
+        "... by anything while triggers start": milliseconds(held_up["start"]),
+        "Python's garbage collection at most": f"{1000 * held_up['collection']:.0f} ms",
         **{f"memory at most, {name}": f"{peak / 2**20:.0f} MB" for name, peak in memory.items()},
     }
-    print("\n".join(f"{name:<46} {value:>10}" for name, value in table.items()))  # noqa: T201
+    lines = [f"{name:<46} {value:>10}" for name, value in table.items()]
+    for what, stack in held_up["stacks"].items() if options.stacks else ():
+        lines += ["", f"{what}, {1000 * held_up[what]:.0f} ms:", *stack]
+    print("\n".join(lines))  # noqa: T201
+
+
+def milliseconds(held_up: float) -> str:
+    """Return for how long the loop was held up, as a text."""
+    from benchmarks.loop_clock import NOTED
+
+    return f"{1000 * held_up:.0f} ms" if held_up else f"< {1000 * NOTED:.0f} ms"
 
 
 def prepare(home: Path, url: str, count: int) -> None:
@@ -126,7 +141,7 @@ def prepare(home: Path, url: str, count: int) -> None:
         no_proxy="*",
     )
     for command in (["db", "migrate"], ["dags", "reserialize"], ["dags", "unpause", "benchmark"]):
-        subprocess.run([sys.executable, "-m", "airflow", *command], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "airflow", *command], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own arguments
     subprocess.run(
         [sys.executable, "-m", "airflow", "dags", "trigger", "benchmark"], check=True, stdout=subprocess.DEVNULL
     )
@@ -161,7 +176,7 @@ def defer(options: argparse.Namespace, first_due: float, loop_file: Path) -> Non
                 deadline=first_due + 86_400 * 7,
             )
             if n == -1:  # the first, so that it sees all others start
-                trigger = LoopClock(str(loop_file))
+                trigger = LoopClock(str(loop_file), first_due - 1)
             row = Trigger.from_object(trigger)
             session.add(row)
             session.flush()
@@ -182,7 +197,7 @@ def run_triggerer(home: Path, end: float) -> dict[str, int]:
 
     with (home / "triggerer.log").open("wb") as log:
         command = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs"]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own arguments
         try:
             supervisor = psutil.Process(process.pid)
             while time.time() < end:
