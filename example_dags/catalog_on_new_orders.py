@@ -57,7 +57,7 @@ with DAG(
         payloads = [event.extra.get("payload", {}) for event in triggering_asset_events.get(NEW_ORDERS, [])]
         return {
             "new_rows": sum(payload.get("new_rows", 0) for payload in payloads),
-            "filters": payloads[-1].get("filters") if payloads else None,
+            "filters": payloads[-1].get("filters", {}) if payloads else {},  # Airflow 3.0 takes no None here
         }
 
     # [END howto_asset_watcher_payload]

@@ -21,13 +21,16 @@ from tests.example_dags.conftest import DAG_IDS, EXAMPLES, HASH_KEY, PROJECT, lo
 
 # What dag.test() itself warns of, in 3.3, 3.1, 3.0 and 3.0.
 pytestmark = [
-    pytest.mark.filterwarnings(f"ignore:{message}")
-    for message in (
-        "Using `httpx` with `starlette.testclient` is deprecated",
-        "'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated",
-        "Using Connection.get_connection_from_secrets from `airflow.models` is deprecated",
-        "fully NULL primary key identity cannot load any object",
-    )
+    pytest.mark.takes(seconds=20),
+    *(
+        pytest.mark.filterwarnings(f"ignore:{message}")
+        for message in (
+            "Using `httpx` with `starlette.testclient` is deprecated",
+            "'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated",
+            "Using Connection.get_connection_from_secrets from `airflow.models` is deprecated",
+            "fully NULL primary key identity cannot load any object",
+        )
+    ),
 ]
 
 PARSE = """
@@ -241,20 +244,40 @@ def test_without_products_nothing_is_loaded(run_example):
 # --- catalog_backfill ---------------------------------------------------------------------------------------------
 
 
-def test_a_backfill_writes_a_file_a_month_and_misses_nothing(run_example, all_rows):
-    wanted = [row for row in all_rows("orders") if "2026-01-15" <= row["purchase_date"][:10] < "2026-03-10"]
+WINDOW_FIELDS = {"products": "created_at", **DATE_FIELDS}
 
-    run = run_example("catalog_backfill", first_day="2026-01-15", end_day="2026-03-10")
+
+def when(endpoint: str, row: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(row[WINDOW_FIELDS[endpoint]]).astimezone(UTC)
+
+
+def test_a_backfill_writes_a_file_a_month_and_misses_nothing(run_example, all_rows):
+    start, end = datetime(2025, 1, 15, tzinfo=UTC), datetime(2025, 2, 20, tzinfo=UTC)
+    wanted = {
+        endpoint: [row for row in all_rows(endpoint) if start <= when(endpoint, row) < end]
+        for endpoint in WINDOW_FIELDS
+    }
+
+    run = run_example("catalog_backfill", first_day="2025-01-15", end_day="2025-02-20")
 
     assert run.state == "success"
-    assert run.xcoms["check"] == {"rows": len(wanted), "in_two_files": 0}
-    found = {path.parent.name: csv_rows(path) for path in run.folder.rglob("*.csv")}
-    assert {folder: [row["order_id"] for row in rows] for folder, rows in found.items()} == {
-        f"month={month}": [str(row["order_id"]) for row in wanted if row["purchase_date"].startswith(month)]
-        for month in ("2026-01", "2026-02", "2026-03")
+    assert run.xcoms["check"] == {endpoint: {"rows": len(rows), "in_two_files": 0} for endpoint, rows in wanted.items()}
+    files = sorted((run.folder / "by_month").rglob("*.csv"))
+    found = {path.relative_to(run.folder / "by_month").as_posix(): csv_rows(path) for path in files}
+    assert {name: [row["account_id"] for row in rows] for name, rows in found.items()} == {
+        f"{endpoint}/month={month:%Y-%m}/{endpoint}.csv": [
+            str(row["account_id"]) for row in rows if when(endpoint, row).month == month.month
+        ]
+        for endpoint, rows in wanted.items()
+        for month in (start, end)
     }
-    revenue = sum(float(row["revenue"]) for rows in found.values() for row in rows)
-    assert revenue == pytest.approx(sum(row["revenue"] for row in wanted))
+    orders = [row for name, rows in found.items() if name.startswith("orders/") for row in rows]
+    assert [row["order_id"] for row in orders] == [
+        str(row["order_id"]) for row in sorted(wanted["orders"], key=lambda row: when("orders", row).month)
+    ]
+    assert sum(float(row["revenue"]) for row in orders) == pytest.approx(
+        sum(row["revenue"] for row in wanted["orders"])
+    )
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -273,27 +296,36 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
 def test_the_windows_of_a_backfill_touch_and_end_where_they_should(first_day, end_day, months):
     windows = load_dag("catalog_backfill").get_task("months").python_callable("s3://aws@bucket", first_day, end_day)
 
-    assert [window["output_path"] for window in windows] == [
-        f"s3://aws@bucket/orders_by_month/month={month}/orders.csv" for month in months
-    ]
-    starts = [window["filters"]["purchase_date_from"] for window in windows]
-    ends = [window["filters"]["purchase_date_to"] for window in windows]
+    assert [window["month"] for window in windows] == months
+    assert {window["folder"] for window in windows} <= {"s3://aws@bucket"}
+    starts, ends = ([window[name] for window in windows] for name in ("from", "to"))
     assert [*starts, f"{end_day}T00:00:00Z"] == [f"{first_day}T00:00:00Z", *ends]
 
 
-@pytest.mark.parametrize(("more", "in_two_files"), [(0, 0), (1, 1)])
-def test_the_check_tells_how_many_rows_are_in_two_files(all_rows, more, in_two_files):
-    there = len(all_rows("orders"))
+def manifests(all_rows, **more: int) -> dict[str, list[dict[str, int]]]:
+    """Return what the loads of all rows would return; of some endpoints more rows, or fewer."""
+    return {
+        endpoint: [{"row_count": len(all_rows(endpoint))}, {"row_count": more.get(endpoint, 0)}]
+        for endpoint in WINDOW_FIELDS
+    }
+
+
+@pytest.mark.parametrize("endpoint", WINDOW_FIELDS)
+def test_the_check_tells_how_many_rows_are_in_two_files(all_rows, endpoint):
     check = load_dag("catalog_backfill").get_task("check").python_callable
 
-    counted = check([{"row_count": there}, {"row_count": more}], "2024-01-01", "2026-07-01")
+    counted = check(manifests(all_rows, **{endpoint: 1}), "2024-01-01", "2026-07-01")
 
-    assert counted == {"rows": there + more, "in_two_files": in_two_files}
+    assert {name: count["in_two_files"] for name, count in counted.items()} == {
+        name: int(name == endpoint) for name in WINDOW_FIELDS
+    }
+    assert counted[endpoint]["rows"] == len(all_rows(endpoint)) + 1
 
 
-def test_the_check_fails_when_rows_are_missing(all_rows):
-    there = len(all_rows("orders"))
+@pytest.mark.parametrize("endpoint", WINDOW_FIELDS)
+def test_the_check_fails_when_rows_are_missing(all_rows, endpoint):
+    there = len(all_rows(endpoint))
     check = load_dag("catalog_backfill").get_task("check").python_callable
 
-    with pytest.raises(ValueError, match=f"the files have {there - 1:,} rows, the Catalog has {there:,}"):
-        check([{"row_count": there - 1}], "2024-01-01", "2026-07-01")
+    with pytest.raises(ValueError, match=f"{endpoint}: the files have {there - 1:,} rows, the Catalog has {there:,}"):
+        check(manifests(all_rows, **{endpoint: -1}), "2024-01-01", "2026-07-01")
