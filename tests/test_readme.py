@@ -14,6 +14,7 @@ from airflow_provider_catalog.api.filter_check import filter_names
 from airflow_provider_catalog.get_provider_info import get_provider_info
 from airflow_provider_catalog.hooks.catalog import EXTRAS
 from airflow_provider_catalog.operators import analytics
+from tests.compat import matrix
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -77,7 +78,16 @@ def test_the_table_of_errors():
     assert all(name in text for name in public if name not in ("CatalogError", "CatalogDataMovedError"))
 
 
+def test_the_versions_that_are_tested():
+    page = (ROOT / "docs" / "versions.md").read_text()
+    assert f"| Apache Airflow | 3.0 and later | {', '.join([*matrix.OLDER, matrix.NEWEST])} |" in page
+    assert f"| Python | 3.11 and later | {', '.join(matrix.PYTHONS)} |" in page
+
+
 def test_links_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [
+        *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+        *(ROOT / "docs").glob("*.md"),
+    ]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,17 +22,22 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 ENVIRONMENTS = PROJECT / ".venv" / "matrix"
-NEWEST = "3.3.2"  # as in requirements.lock
+NEWEST = re.search(r"^apache-airflow==(\S+)", (PROJECT / "requirements.lock").read_text(), re.MULTILINE)[1]
 OLDER = ("3.0.6", "3.1.8")
 PYTHONS = ("3.11", "3.13")
 # wtforms: Airflow 3.0 shows no connection form without it; the web interface of later versions does.
-TOOLS = ("hypothesis", "pyarrow", "pytest", "wtforms")
+TOOLS = ("hypothesis", "pyarrow", "pytest", "pytest-xdist", "wtforms")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # as in the Makefile
 OLDER_TESTS = (
     "tests/compat",
     "tests/example_dags/test_examples.py",
     "tests/hooks",
+    "tests/operators",
+    "tests/sensors",
     "tests/storage/test_destination.py",
     "tests/test_provider_info.py",
+    "tests/triggers/test_analytics.py",
+    "tests/triggers/test_watch.py",
 )
 WARNINGS = """
 default
@@ -82,7 +88,7 @@ def install(cell: Cell) -> str:
 def test(cell: Cell, python: str, arguments: list[str]) -> int:
     """Run the cell's tests, and return pytest's exit code."""
     paths = arguments or ([] if cell.airflow == NEWEST else list(OLDER_TESTS))
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SIDE_BY_SIDE]
     if cell.airflow == NEWEST:  # Python 3.13 warns of database connections that Airflow leaves to the end
         command += ["-W", "ignore:unclosed database:ResourceWarning"]
     else:

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Collection
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
 
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 EXTRA = {"timeout": 30, "page_size": 7, "max_concurrency": 2, "hash_key": "a hash key that is long"}
-ADD = ["airflow", "connections", "add"]
+ADD = ["connections", "add"]
+# Each as if it were alone on a command line; but Airflow is imported once, which takes longer than any of them.
+COMMANDS = """
+import json, sys
+from airflow.__main__ import main
+for arguments in json.loads(sys.argv.pop()):
+    sys.argv[1:] = arguments
+    try:
+        main()
+        code = 0
+    except SystemExit as error:
+        code = error.code or 0
+    print("exit code", code, flush=True)
+"""
 SHOW = """
 import sys
 from airflow_provider_catalog.hooks.catalog import CatalogHook
@@ -31,6 +46,8 @@ for conn_id in sys.argv[1:]:
     print(conn_id, found.base_url, found.timeout, found.page_size, found.max_concurrency, *secrets, sep="|")
 """
 
+pytestmark = pytest.mark.takes(seconds=20)
+
 
 @pytest.fixture(scope="module")
 def catalog():
@@ -40,7 +57,7 @@ def catalog():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Run commands with a metadata database of their own; return what they print."""
+    """Run a script with a metadata database of its own; return what it prints."""
     home = tmp_path_factory.mktemp("airflow")
     environment = {
         **os.environ,
@@ -49,20 +66,31 @@ def run(tmp_path_factory):
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     }
 
-    def run_command(*command: str, codes: Collection[int] = (0,), **variables: str) -> str:
-        program = [sys.executable, "-W", "error:::airflow_provider_catalog"]
-        program += ["-m", *command] if command[0] == "airflow" else command
+    def run_script(script: str, *arguments: str, **variables: str) -> str:
+        program = [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", script, *arguments]
         done = subprocess.run(
             program, env=environment | variables, capture_output=True, text=True, check=False, cwd=Path.cwd()
         )
-        assert done.returncode in codes, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run_command("airflow", "db", "migrate")
-    return run_command
+    return run_script
 
 
-def test_every_way_gives_the_same_settings(run, catalog):
+@pytest.fixture(scope="module")
+def airflow(run):
+    """Run ``airflow`` commands one after the other; return what each prints, and its exit code."""
+
+    def run_commands(*commands: list[str], **variables: str) -> list[tuple[str, int]]:
+        printed = run(COMMANDS, json.dumps(commands), **variables)
+        found = re.findall(r"(.*?)^exit code (\d+)$", printed, re.DOTALL | re.MULTILINE)
+        assert len(found) == len(commands), printed
+        return [(text, int(code)) for text, code in found]
+
+    return run_commands
+
+
+def test_every_way_gives_the_same_settings(run, airflow, catalog):
     port = catalog.url.rpartition(":")[2]
     fields = {"conn_type": "instructure_catalog", "host": catalog.url, "password": catalog.token}
     uri = (
@@ -70,27 +98,34 @@ def test_every_way_gives_the_same_settings(run, catalog):
         "&hash_key=a+hash+key+that+is+long"
     )
     as_json = json.dumps(fields | {"extra": EXTRA})
-    run(
-        *ADD, "by_flags", "--conn-type", fields["conn_type"], "--conn-host", catalog.url,
-        "--conn-password", catalog.token, "--conn-extra", json.dumps(EXTRA),
-    )  # fmt: skip
-    run(*ADD, "by_uri", "--conn-uri", uri)
-    run(*ADD, "by_json", "--conn-json", as_json)
+    by_flags = ["--conn-type", fields["conn_type"], "--conn-host", catalog.url, "--conn-password", catalog.token]
+    outcomes = airflow(
+        ["db", "migrate"],
+        [*ADD, "by_flags", *by_flags, "--conn-extra", json.dumps(EXTRA)],
+        [*ADD, "by_uri", "--conn-uri", uri],
+        [*ADD, "by_json", "--conn-json", as_json],
+    )
+    assert [code for _, code in outcomes] == [0, 0, 0, 0], outcomes
     variables = {"AIRFLOW_CONN_ENV_JSON": as_json, "AIRFLOW_CONN_ENV_URI": uri}
     ways = ["by_flags", "by_uri", "by_json", "env_json", "env_uri"]
-    printed = run("-c", SHOW, *ways, **variables)
+    printed = run(SHOW, *ways, **variables)
     found = dict(line.split("|", 1) for line in printed.splitlines() if line.partition("|")[0] in ways)
     assert list(found) == ways
     same = f"{catalog.url}|30.0|7|2|{catalog.token}|{EXTRA['hash_key']}"
     assert set(found.values()) == {same}
 
 
-@pytest.mark.parametrize("is_right", [True, False])
-def test_the_command_line_tests_it(run, catalog, is_right):
+def test_the_command_line_tests_it(airflow, catalog):
     """``airflow connections test``: what remains where the web interface's button is disabled, as it is by default."""
-    connection = json.loads(catalog.connection_json) | ({} if is_right else {"password": "a-wrong-token"})
-    variables = {"AIRFLOW_CONN_CATALOG_CLI": json.dumps(connection)}
-    # Airflow 3.3 exits with 1 when the test fails, earlier versions with 0.
-    printed = run("airflow", "connections", "test", "catalog_cli", codes=(0,) if is_right else (0, 1), **variables)
-    assert ("Connection success!" if is_right else "Connection failed!") in printed
-    assert is_right or "refuses the API token" in printed
+    right = json.loads(catalog.connection_json)
+    variables = {
+        "AIRFLOW_CONN_RIGHT": json.dumps(right),
+        "AIRFLOW_CONN_WRONG": json.dumps(right | {"password": "a-wrong-token"}),
+    }
+    test = ["connections", "test"]
+    (works, code), (fails, code_of_failure) = airflow([*test, "right"], [*test, "wrong"], **variables)
+    assert "Connection success!" in works
+    assert code == 0
+    assert "Connection failed!" in fails
+    assert "refuses the API token" in fails
+    assert code_of_failure == (1 if AIRFLOW >= (3, 3) else 0)

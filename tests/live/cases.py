@@ -18,3 +18,11 @@ REVOKED = 400
 RESTART = 500
 RESTART_TIMEOUT = 501
 WATCHED = 600
+LOADED = 700
+REFUSED = 701
+
+# Tasks that are ended while they wait for the Catalog; by how they are ended.
+KILLED_OPERATORS = {"timeout": 800, "cleared": 801, "failed": 802}
+KILLED_SENSORS = {"timeout": 810, "failed": 811, "deferred": 812}
+KILLS_FOLDER = "LIVE_KILLS_FOLDER"
+"""The variable that names the folder for their files."""

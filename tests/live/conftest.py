@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from scripts.local_airflow import LocalAirflow, members
-from tests.live import cases
-from tests.stand_in import TOKEN, Answer, Paging, Request, StandIn, paged, stand_in
+from tests import stand_in as stand_ins
+from tests.leaks.canaries import HASH_KEY, LOCAL_PART, STUDENT, TOKEN
+from tests.live import cases, killed
+from tests.stand_in import Answer, Paging, Request, StandIn, paged, stand_in
 
 DAGS = Path(__file__).parent / "dags"
-TIME_LIMIT = 200.0
-"""Seconds after which the whole of it has failed; it takes about half as long."""
+TIME_LIMIT = 400.0
+"""Seconds after which the whole of it has failed; on a quiet machine it takes a quarter of that."""
 
 
 class LiveAirflow(LocalAirflow):
-    """Airflow with a triggerer, which may be killed."""
+    """
+    Airflow with a triggerer, which may be killed.
+
+    :param commands: the arguments of all processes that were seen.
+    :param while_deferred: the database at a moment when triggers were in it.
+    """
+
+    while_deferred: dict[str, str]
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.commands: set[str] = set()
 
     def start_triggerer(self) -> None:
         self._start("triggerer", ["triggerer", "--skip-serve-logs"])
@@ -37,9 +52,27 @@ class LiveAirflow(LocalAirflow):
     def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self.wait()
+            started = members({process.pid for process in self._processes.values()})
+            with suppress(psutil.Error):
+                self.commands.update(" ".join(process.cmdline()) for process in started)
+
+    def database(self) -> dict[str, str]:
+        """Return all that is in the database, table by table."""
+        with closing(sqlite3.connect(f"file:{self._home}/airflow.db?mode=ro", uri=True)) as database:
+            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            # The names are the database's own.
+            return {name: as_text(database.execute(f'SELECT * FROM "{name}"')) for name in tables}  # noqa: S608
+
+    def files(self) -> dict[str, str]:
+        """Return the content of all files that it has made, but for the database."""
+        paths = [path for path in self._home.rglob("*") if path.is_file() and ".db" not in path.name]
+        return {str(path.relative_to(self._home)): path.read_text(errors="replace") for path in paths}
 
     def start_run(self, dag_id: str) -> str:
         return self.post(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"]
+
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        return self._ask("PATCH", path, json=body)
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         return self.get(f"/api/v2/dags/{dag_id}/dagRuns", order_by="run_after")["dag_runs"]
@@ -57,6 +90,15 @@ class LiveAirflow(LocalAirflow):
         value = self.get(path)["value"]
         return json.loads(value) if isinstance(value, str) else value
 
+    def remembered(self, asset: str) -> list[Any]:
+        """Return the values in the asset's state store."""
+        [found] = self.get("/api/v2/assets", name_pattern=asset)["assets"]
+        entries = self.get(f"/api/v2/assets/{found['id']}/state-store")["asset_state_store"]
+        return [entry["value"] for entry in entries]
+
+    def folder(self, name: str) -> Path:
+        return self._home / name
+
     def logs(self) -> str:
         """Return all that any part of it has logged, the tasks included."""
         return "\n".join(path.read_text(errors="replace") for path in sorted(self._home.rglob("*.log")))
@@ -65,6 +107,14 @@ class LiveAirflow(LocalAirflow):
         folder = self._home / "logs" / f"dag_id={task['dag_id']}" / f"run_id={task['dag_run_id']}"
         logs = folder.glob(f"task_id={task['task_id']}/**/*.log*")
         return "\n".join(path.read_text(errors="replace") for path in sorted(logs))
+
+
+def as_text(rows: Iterable[tuple[Any, ...]]) -> str:
+    """Return a line for each row, of what can be read in its columns."""
+    cells = (
+        (cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in row) for row in rows
+    )
+    return "\n".join("\t".join(cell.replace("\n", " ") for cell in row) for row in cells)
 
 
 class Catalog:
@@ -79,39 +129,58 @@ class Catalog:
     def __init__(self) -> None:
         self.rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.requests: Counter[int | None] = Counter()
+        self.goes_on: set[int | None] = set()
 
     def add(self, account: int, count: int) -> None:
         start = len(self.rows[account])
         self.rows[account].extend(row(n) for n in range(start, start + count))
 
     def answer(self, request: Request) -> Answer:
-        account = request.filters.get("account_ids", [None])[0]
+        account = killed.account_of(request)
         self.requests[account] += 1
         if account == cases.REVOKED and self.requests[account] > 1:
             return Answer(b"HTTP Token: Access denied.", 401)
+        if account == cases.REFUSED:
+            return Answer({"errors": [f"{TOKEN} may not see: {json.dumps(row(1))}"], "rows": [row(1)]}, 422)
+        if request.headers["authorization"] == f'Token token="{TOKEN}"':
+            request.headers["authorization"] = f'Token token="{stand_ins.TOKEN}"'
+        if account in killed.ACCOUNTS:
+            return killed.answer(request, self.requests[account], account in self.goes_on)
         return paged(self.rows[account], Paging(), request.path.rpartition("/")[2])(request)
 
 
 def row(number: int) -> dict[str, Any]:
-    return {"id": number, "student": {"name": f"Student {number}", "email": f"s{number}@example.edu"}}
+    return {"id": number, "student": {"name": STUDENT["name"], "email": email(number)}}
+
+
+def email(number: int) -> str:
+    return f"{LOCAL_PART}.{number}@schule.example"
 
 
 @contextmanager
 def running_airflow(home: Path, catalog: Catalog):
     connection = {"conn_type": "instructure_catalog", "host": catalog.server.url, "password": TOKEN}
-    good = {**connection, "extra": json.dumps({"hash_key": "a-hash-key-of-the-tests"})}
+    good = {**connection, "extra": json.dumps({"hash_key": HASH_KEY})}
     variables = {
-        "AIRFLOW_CONN_CATALOG_BAD_TOKEN": json.dumps({**connection, "password": "a-bad-token-of-the-tests"}),
-        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW_CONN_CATALOG_BAD_TOKEN": json.dumps({**connection, "password": f"{TOKEN}-that-is-bad"}),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "hash_key",
+        "LIVE_FILES": str(home / "output"),
+        "AIRFLOW_CONN_CATALOG_PATIENT": json.dumps({**connection, "extra": json.dumps({"timeout": 600})}),
+        "AIRFLOW__CORE__PARALLELISM": "12",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",  # a watcher starts runs nobody asks for
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5",
+        cases.KILLS_FOLDER: str(home / "kills"),
         "PYTHONPATH": str(DAGS.parents[2]),
     }
+    for how in cases.KILLED_OPERATORS:
+        (home / "kills" / how).mkdir(parents=True)
+        (home / "kills" / how / "rows.csv").write_text("earlier")
     with LiveAirflow(
         home=home,
         dags_folder=DAGS,
-        dag_ids=("live_sensors", "live_restart", "live_watcher"),
+        dag_ids=("live_sensors", "live_restart", "live_watcher", "live_leaks", "live_kills"),
         variables=variables,
         say=lambda line: None,
         limit=TIME_LIMIT,
@@ -122,7 +191,7 @@ def running_airflow(home: Path, catalog: Catalog):
         yield airflow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(tmp_path_factory):
     """Play all cases at the same time; return the Airflow in which they have ended, and the Catalog."""
     catalog = Catalog()
@@ -137,19 +206,26 @@ def play(airflow: LiveAirflow, catalog: Catalog) -> None:
     def polled(account: int, times: int) -> bool:
         return catalog.requests[account] >= times
 
+    catalog.add(cases.LOADED, 30)
+    airflow.leaks_run = airflow.start_run("live_leaks")
+    airflow.kills_run = airflow.start_run("live_kills")
     airflow.restart_run = airflow.start_run("live_restart")
     airflow.until(lambda: polled(cases.WATCHED, 2))
     catalog.add(cases.WATCHED, 3)
     # The first poll of a deferrable sensor is made by a worker, the second one by the triggerer.
     airflow.until(lambda: polled(cases.RESTART, 2) and polled(cases.RESTART_TIMEOUT, 2))
     airflow.until(lambda: len(airflow.runs("live_watcher")) == 1)
+    killed.end_all(airflow, catalog)
     airflow.sensors_run = airflow.start_run("live_sensors")
-    time.sleep(6)  # what was reported is remembered some seconds later
+    if cases.AIRFLOW_REMEMBERS:
+        airflow.until(lambda: airflow.remembered("new_orders") == [{"row_count": 3}])
+    airflow.until(lambda: killed.all_have_hung_up(catalog))
 
+    airflow.while_deferred = airflow.database()
     airflow.kill_triggerer()
     before = catalog.requests[cases.RESTART]
     catalog.add(cases.WATCHED, 2)
-    time.sleep(6)
+    time.sleep(4.5)  # an interval, and a little more
     airflow.polls_while_killed = catalog.requests[cases.RESTART] - before
     catalog.add(cases.RESTART, 1)
     airflow.start_triggerer()
@@ -163,6 +239,8 @@ def play(airflow: LiveAirflow, catalog: Catalog) -> None:
 
     airflow.until(lambda: has_ended("live_sensors", airflow.sensors_run))
     airflow.until(lambda: has_ended("live_restart", airflow.restart_run))
+    airflow.until(lambda: has_ended("live_leaks", airflow.leaks_run))
+    airflow.until(lambda: has_ended("live_kills", airflow.kills_run))
     if cases.AIRFLOW_REMEMBERS:
         airflow.until(lambda: len(airflow.runs("live_watcher")) >= 2)
     airflow.until(lambda: all(has_ended("live_watcher", run["dag_run_id"]) for run in airflow.runs("live_watcher")))
