@@ -117,9 +117,8 @@ class AnalyticsTask:
         """
         try:
             content = msgspec.json.encode(row)
-            brackets = content.count(b"{") + content.count(
-                b"["
-            )  # which few rows have as many of as they may have levels
+            # Few rows have as many brackets as they may have levels; only those are walked through.
+            brackets = content.count(b"{") + content.count(b"[")
             is_too_deep = brackets > MAX_XCOM_DEPTH and _is_deeper(row, MAX_XCOM_DEPTH)
         except RecursionError:
             is_too_deep = True

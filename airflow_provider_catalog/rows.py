@@ -228,8 +228,7 @@ def _tree(paths: Iterable[Path]) -> Tree:
     for *parents, last in paths:
         node = root
         for name in parents:
-            # Never None: a path that is part of another was refused.
-            node = node.setdefault(name, {})  # type: ignore[assignment]
+            node = node.setdefault(name, {})  # type: ignore[assignment] # no leaf: paths within others were refused
         node[last] = None
     return root
 

@@ -165,25 +165,10 @@ class CatalogClient:
         *,
         usage: Usage | None = None,
     ) -> tuple[Page, int]:
-        count = partial(self._count_once, endpoint, filters, full_page, limit, abandoned, usage=usage)
-        try:
-            return again_when_data_moved(count, endpoint.name)
-        finally:
-            abandoned.set()
-
-    def _count_once(
-        self,
-        endpoint: Endpoint,
-        filters: Mapping[str, Any],
-        full_page: int,
-        limit: float,
-        abandoned: Abandonment,
-        *,
-        usage: Usage | None = None,
-    ) -> tuple[Page, int]:
         """Count until the limit; a first page without links that looks shorter than a full page is taken for all."""
         fetch = not_in_main_thread(partial(self._fetch, endpoint, self._question(filters), abandoned, usage=usage))
-        with self._naming(endpoint):
+
+        def count_once() -> tuple[Page, int]:
             first = fetch(self._url(endpoint, None))
             count = first.content.count
             if count >= limit or (not first.links and _is_short(count, full_page)):
@@ -198,6 +183,12 @@ class CatalogClient:
                     if count >= limit:
                         break
             return first, count
+
+        try:
+            with self._naming(endpoint):
+                return again_when_data_moved(count_once, endpoint.name)
+        finally:
+            abandoned.set()
 
     def ask(self, method: str, path: str, *, timeout: float) -> None:
         """

@@ -33,13 +33,13 @@ class _Connection:
     """With another one of its class, which people set to debug their own requests, ``http.client`` prints the token."""
 
     def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
+        super().connect()  # type: ignore[misc] # of the class it is mixed into
         self._note()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # it was connected for an earlier request
             self._note()
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        super().request(*args, **kwargs)  # type: ignore[misc] # of the class it is mixed into
 
     def _note(self) -> None:
         if abandonment := Abandonment.of_this_thread():
@@ -52,7 +52,7 @@ class _Pool:
     def _put_conn(self, conn: Any) -> None:
         if abandonment := Abandonment.of_this_thread():
             abandonment.forget()
-        super()._put_conn(conn)  # type: ignore[misc]
+        super()._put_conn(conn)  # type: ignore[misc] # of the class it is mixed into
 
 
 def _note_sockets_of(manager: Any) -> None:

@@ -81,7 +81,7 @@ class Repetitions:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._seen: dict[bytes, tuple[str, int]] = {}
-        self._times: Counter[bytes] = Counter()
+        self._repeated: Counter[bytes] = Counter()
         self._before: Page | None = None
         self._rows_recur = False
 
@@ -95,22 +95,29 @@ class Repetitions:
         fingerprint = page.content.fingerprint
         if not page.content.count:
             return
-        self._times[fingerprint] += 1
-        url, links = self._seen.setdefault(fingerprint, (page.url, _links_hash(page)))
+        if fingerprint in self._seen:
+            self._check_repeated(page)
+        else:
+            self._seen[fingerprint] = page.url, _links_hash(page)
+        if self._before and not self._rows_recur and _overlap(self._before, page):
+            for each in (self._before, page):
+                self._ask_again(each.url, each.content.fingerprint, _links_hash(each))
+            self._rows_recur = True
+        self._before = page
+
+    def _check_repeated(self, page: Page) -> None:
+        fingerprint = page.content.fingerprint
+        self._repeated[fingerprint] += 1
         # Rows that nothing tells apart may well fill two pages; a sequence of different ones doesn't recur.
-        is_twin = self._times[fingerprint] > 1 and page.content.count > 1 and not has_equal_rows(page)
-        if self._times[fingerprint] > _MAX_EQUAL_PAGES or is_twin:
+        is_twin = page.content.count > 1 and not has_equal_rows(page)
+        if is_twin or self._repeated[fingerprint] >= _MAX_EQUAL_PAGES:
+            url, links = self._seen[fingerprint]
             self._ask_again(url, fingerprint, links)
             self._ask_again(page.url, fingerprint, _links_hash(page))
             raise CatalogPaginationError(
                 f"page {shown_page(page.url)} has the same rows as page {shown_page(url)}: the pages go in circles",
                 retryable=False,
             )
-        if self._before and not self._rows_recur and _overlap(self._before, page):
-            for each in (self._before, page):
-                self._ask_again(each.url, each.content.fingerprint, _links_hash(each))
-            self._rows_recur = True
-        self._before = page
 
     def _ask_again(self, url: str, fingerprint: bytes, links: int) -> None:
         again = self._fetch(url)

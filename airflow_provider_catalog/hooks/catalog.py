@@ -48,7 +48,7 @@ class CatalogHook(BaseHook):
 
         Where ``wtforms`` is not installed, Airflow 3.1 puts a stand-in in its place, and Airflow 3.0 shows no fields.
         """
-        from wtforms import IntegerField, PasswordField  # type: ignore[import-untyped]
+        from wtforms import IntegerField, PasswordField  # type: ignore[import-untyped] # has none
 
         kinds = {"integer": IntegerField, "number": IntegerField, "password": PasswordField}
         widgets = {}

@@ -194,10 +194,11 @@ def _page_limit(each: list[EndpointFacts]) -> Finding:
 
 def _date_formats(facts: Facts) -> Iterator[Finding]:
     setting = "give dates as text in a layout that is read: text is sent as it is"
+    verdicts: dict[str, Verdict] = {"read": "confirmed", "unknown": "unknown"}
     read = [layout for layout, effect in facts.date_formats.items() if effect == "read"]
     for layout in list(DATE_FORMATS)[:2]:
         effect = facts.date_formats.get(layout, "unknown")
-        verdict: Verdict = {"read": "confirmed", "unknown": "unknown"}.get(effect, "refuted")  # type: ignore[assignment]
+        verdict = verdicts.get(effect, "refuted")
         seen = "no rows to filter" if effect == "unknown" else f"{effect}; read are: {', '.join(read) or 'none'}"
         name = "date-with-time" if "T" in layout else "date-without-time"
         yield Finding(name, f"a date filter reads {layout}", verdict, seen, setting, act=verdict == "refuted")

@@ -54,8 +54,7 @@ def running(options: Options) -> Iterator[SandboxCatalog]:
             )
         )
         host, port = listener.getsockname()[:2]
-        # 0.0.0.0 is an address to listen on, not one to connect to.
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 # one can't connect to these
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         with _in_thread(server, listener):
             yield SandboxCatalog(
@@ -111,7 +110,7 @@ class Connections:
         transports = self._transports
         base: Any = AutoHTTPProtocol  # one of two classes, whichever can be imported
 
-        class NotedProtocol(base):  # type: ignore[misc]
+        class NotedProtocol(base):  # type: ignore[misc] # known only here
             def connection_made(self, transport: asyncio.Transport) -> None:
                 self.peer = tuple(transport.get_extra_info("peername")[:2])
                 transports[self.peer] = transport

@@ -67,7 +67,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
         started_at: float | None = None,
         deadline: float | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's
         self.catalog_conn_id = catalog_conn_id
         self.endpoint = endpoint
         self.filters = dict(filters or {})
@@ -103,7 +103,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there are enough rows, the deadline has passed or an error will last; then fire."""
-        yield TriggerEvent(await self._payload())  # type: ignore[no-untyped-call]
+        yield TriggerEvent(await self._payload())  # type: ignore[no-untyped-call] # Airflow's
 
     async def _payload(self) -> dict[str, Any]:
         end = None if self.deadline is None else self.deadline + LAST_POLL - time.time()

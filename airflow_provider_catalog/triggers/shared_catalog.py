@@ -174,8 +174,8 @@ class SharedCatalog:
     def _look_up(self) -> CatalogClient:
         # Imported here and not at the top, for the first import takes a while; and all of it, in this one thread rather
         # than by the hundred threads of the first polls.
-        from airflow_provider_catalog import metrics  # noqa: F401
-        from airflow_provider_catalog.api import poll  # noqa: F401
+        from airflow_provider_catalog import metrics  # noqa: F401 # for the first poll
+        from airflow_provider_catalog.api import poll  # noqa: F401 # for the first poll
         from airflow_provider_catalog.api.client import CatalogClient
         from airflow_provider_catalog.hooks.catalog import CatalogHook
 

@@ -67,7 +67,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         poke_interval: float = 60.0,
         report_existing: bool = False,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's
         self.catalog_conn_id = catalog_conn_id
         self.endpoint = endpoint
         self.filters = check_filters(get_endpoint(endpoint), filters)
@@ -127,7 +127,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
             "new_rows": new_rows,
             "row_count": result.row_count,
         }
-        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        return TriggerEvent(payload)  # type: ignore[no-untyped-call] # Airflow's
 
     async def _guarded(self, step: Awaitable[T]) -> T | None:
         """Do a step; when it fails, say so and go on: Airflow would start a watcher that ends again at once."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,12 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.certificates import HOST, make_certificate
 
-HOST = "catalog.test"
-"""A name that no real DNS knows (RFC 6761)."""
 FAULTS = ("refused", "tls", "dns")
 DOWN = 0.03
 """Seconds for which connections are refused, when that is not to last."""
@@ -98,7 +94,7 @@ class Front:
             if self._fault != "refused":
                 good = not (self._fault == "tls" and self._fails())
                 client.settimeout(10)
-                client = certificates()[good].wrap_socket(client, server_side=True)
+                client = _certificates()[good][1].wrap_socket(client, server_side=True)
             with client, socket.create_connection(("127.0.0.1", self._target)) as server:
                 self._open.add(client)
                 if self._tripped and self._lasting:
@@ -160,43 +156,15 @@ def front(target: int, fault: str, page: int | None, *, lasting: bool) -> Iterat
             running.stop()
 
 
-@cache
-def certificates() -> dict[bool, ssl.SSLContext]:
-    """Return a server's TLS with a certificate that :func:`ca_bundle` trusts, and with one that nobody does."""
-    return {good: _certificate(good)[0] for good in (True, False)}
-
-
 def ca_bundle() -> Path:
     """Return the path of a CA bundle."""
-    return _certificate(good=True)[1]
+    return _certificates()[True][0]
 
 
 @cache
-def _certificate(good: bool) -> tuple[ssl.SSLContext, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "front")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder = Path(_folder().name)
-    bundle, private = folder / f"{good}.pem", folder / f"{good}.key"
-    bundle.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(bundle, private)
-    return context, bundle
+def _certificates() -> dict[bool, tuple[Path, ssl.SSLContext]]:
+    """Return a certificate that :func:`ca_bundle` trusts, and one that nobody does, each with a server's TLS."""
+    return {good: make_certificate(Path(tempfile.mkdtemp(dir=_folder().name))) for good in (True, False)}
 
 
 @cache
