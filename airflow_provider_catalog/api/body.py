@@ -116,7 +116,7 @@ def read_rows(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
             key, raw = _find_rows(_root_decoder.decode(content), endpoint)
             large_body.refuse_two_lists(content, key)
             rows = _rows_decoder.decode(raw)
-            return Rows(len(rows), _digest(raw).digest(), rows)
+            return Rows(len(rows), hashlib.sha256(raw).digest(), rows)
     except NotJsonError:
         _refuse_half_pair([content], endpoint)
         raise
@@ -124,7 +124,7 @@ def read_rows(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
 
 def _read_large(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
     # Twice: what is wrong with a body must be known before the first of its rows is handed over.
-    count, digest, places = 0, _digest(), []
+    count, digest, places = 0, hashlib.sha256(), []
     try:
         with _decoding(endpoint):
             for piece in large_body.pieces(body, endpoint.root_key):
@@ -155,10 +155,6 @@ def _refuse_half_pair(blocks: Iterable[bytes], endpoint: Endpoint) -> None:
             message = f"{endpoint.name}: a text in the answer has half of a surrogate pair, which is no character"
             raise CatalogResponseError(message, endpoint=endpoint.name, status=200)
         end = block[-32:]
-
-
-def _digest(content: bytes | msgspec.Raw = b"") -> hashlib.blake2b:
-    return hashlib.blake2b(content, digest_size=16)
 
 
 def _find_rows(root: dict[str, msgspec.Raw], endpoint: Endpoint) -> tuple[str, msgspec.Raw]:

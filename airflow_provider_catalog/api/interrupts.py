@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -21,8 +22,9 @@ _LONGEST_WAIT = 0.2
 
 def result_of(future: Future[T]) -> T:
     """Return the result of a future, or raise its error."""
-    while not wait([future], _LONGEST_WAIT).done:
-        pass
+    while not future.done():
+        with suppress(TimeoutError):
+            future.exception(_LONGEST_WAIT)
     return future.result()
 
 

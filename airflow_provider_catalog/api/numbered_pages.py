@@ -51,12 +51,16 @@ class NumberedPages:
 
     def urls(self) -> Iterator[str]:
         """Yield the URLs of all but the last, in order."""
-        return (with_page(self.next_url, number) for number in range(self.next, self.last))
+        return (self.url(number) for number in range(self.next, self.last))
+
+    def url(self, number: int) -> str:
+        """Return the URL of a page."""
+        return with_page(self.next_url, number)
 
     @property
     def last_url(self) -> str:
         """The URL of the last page."""
-        return with_page(self.next_url, self.last)
+        return self.url(self.last)
 
     def check(self, page: Page) -> None:
         """

@@ -6,7 +6,10 @@ before and a later one after it. No row has a key that is known, so places are c
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -75,13 +78,19 @@ class Repetitions:
     """
     Notices rows that come on a second page, and asks for both pages again to learn why.
 
+    Of each page, twelve bytes are kept: there may be a hundred thousand.
+
     :param fetch: gets one page.
+    :param url_of: returns the URL of the first page (0), the second one (1), ...
     """
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Fetch, url_of: Callable[[int], str]) -> None:
         self._fetch = fetch
-        self._seen: dict[bytes, tuple[str, int]] = {}
-        self._repeated: Counter[bytes] = Counter()
+        self._url_of = url_of
+        self._page_count = 0
+        self._seen = array("Q")  # the pages' fingerprints, or what fits of them, in ascending order,
+        self._places = array("I")  # and which page each of them is of
+        self._repeated: Counter[int] = Counter()
         self._before: Page | None = None
         self._rows_recur = False
 
@@ -92,43 +101,40 @@ class Repetitions:
         :raises CatalogDataMovedError: when one of the two pages has other rows now, or leads elsewhere.
         :raises CatalogPaginationError: when a page lastingly has the rows of another one.
         """
-        fingerprint = page.content.fingerprint
+        place, self._page_count = self._page_count, self._page_count + 1
         if not page.content.count:
             return
-        if fingerprint in self._seen:
-            self._check_repeated(page)
+        fingerprint = int.from_bytes(page.content.fingerprint[:8])
+        index = bisect_left(self._seen, fingerprint)
+        if index < len(self._seen) and self._seen[index] == fingerprint:
+            self._repeated[fingerprint] += 1
+            self._check_repeated(page, self._url_of(self._places[index]), self._repeated[fingerprint])
         else:
-            self._seen[fingerprint] = page.url, _links_hash(page)
+            self._seen.insert(index, fingerprint)
+            self._places.insert(index, place)
         if self._before and not self._rows_recur and _overlap(self._before, page):
             for each in (self._before, page):
-                self._ask_again(each.url, each.content.fingerprint, _links_hash(each))
+                self._ask_again(each.url, each)
             self._rows_recur = True
         self._before = page
 
-    def _check_repeated(self, page: Page) -> None:
-        fingerprint = page.content.fingerprint
-        self._repeated[fingerprint] += 1
+    def _check_repeated(self, page: Page, url: str, times: int) -> None:
         # Rows that nothing tells apart may well fill two pages; a sequence of different ones doesn't recur.
         is_twin = page.content.count > 1 and not has_equal_rows(page)
-        if is_twin or self._repeated[fingerprint] >= _MAX_EQUAL_PAGES:
-            url, links = self._seen[fingerprint]
-            self._ask_again(url, fingerprint, links)
-            self._ask_again(page.url, fingerprint, _links_hash(page))
+        if is_twin or times >= _MAX_EQUAL_PAGES:
+            self._ask_again(url, page)
+            self._ask_again(page.url, page)
             raise CatalogPaginationError(
                 f"page {shown_page(page.url)} has the same rows as page {shown_page(url)}: the pages go in circles",
                 retryable=False,
             )
 
-    def _ask_again(self, url: str, fingerprint: bytes, links: int) -> None:
+    def _ask_again(self, url: str, page: Page) -> None:
         again = self._fetch(url)
-        if (again.content.fingerprint, _links_hash(again)) != (fingerprint, links):
+        if again.content.fingerprint != page.content.fingerprint or (url == page.url and again.links != page.links):
             raise CatalogDataMovedError(
                 f"the data moved while it was read: a row came twice, and page {shown_page(url)} is another one now"
             )
-
-
-def _links_hash(page: Page) -> int:
-    return hash(frozenset(page.links.items()))  # of thousands of pages, so not the links themselves
 
 
 def _overlap(before: Page, page: Page) -> bool:

@@ -50,9 +50,18 @@ def read_pages(fetch: Fetch, first: Page, *, max_concurrency: int) -> Pages:
     else:
         yield first
         return
-    repetitions = Repetitions(fetch)
+    linked_urls: list[str] = []
+
+    def url_of(place: int) -> str:
+        if numbered:
+            return numbered.url(numbered.next + place - 1) if place else first.url
+        return linked_urls[place]
+
+    repetitions = Repetitions(fetch, url_of)
     with closing(pages):
         for page in pages:
+            if not numbered:
+                linked_urls.append(page.url)
             repetitions.check(page)
             yield page
 

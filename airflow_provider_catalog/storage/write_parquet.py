@@ -53,8 +53,9 @@ def write_parquet(file: IO[bytes], spool: ColumnSpool, endpoint: str) -> list[st
         "endpoint": endpoint,
     }
     schema = pa.schema([pa.field(column.name, _arrow_type(column.type_name)) for column in columns], metadata=metadata)
-    # The system's pool gives back what is freed; Arrow's own one keeps up to 50 MB of it.
-    writer = pq.ParquetWriter(file, schema, compression="zstd", memory_pool=pa.system_memory_pool())
+    # The system's pool gives back what is freed when it is told to; Arrow's own one keeps up to 50 MB of it.
+    pool = pa.system_memory_pool()
+    writer = pq.ParquetWriter(file, schema, compression="zstd", memory_pool=pool)
     try:
         group: list[pa.RecordBatch] = []
         convert_block = _BlockConverter(spool, columns)
@@ -63,6 +64,7 @@ def write_parquet(file: IO[bytes], spool: ColumnSpool, endpoint: str) -> list[st
             if _is_full(group):
                 writer.write_table(pa.Table.from_batches(group, schema))
                 group = []
+                pool.release_unused()
         if group:
             writer.write_table(pa.Table.from_batches(group, schema))
         writer.close()
