@@ -7,7 +7,6 @@ a large one piece by piece, see :mod:`airflow_provider_catalog.api.large_body`.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import weakref
 from collections.abc import Iterable, Iterator
@@ -60,12 +59,13 @@ class Rows:
     The rows of one response.
 
     :param count: how many there are.
-    :param fingerprint: equal for two responses with the same rows in the same order.
+    :param fingerprint: equal for two responses with the same rows in the same order, and only for these; within this
+        process, since it is Python's own hash, which takes a tenth of the time that decoding takes.
     :param rows: the rows, each a fresh dict; may be iterated again.
     """
 
     count: int
-    fingerprint: bytes
+    fingerprint: int
     rows: Iterable[Row] = field(repr=False)
 
 
@@ -116,7 +116,7 @@ def read_rows(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
             key, raw = _find_rows(_root_decoder.decode(content), endpoint)
             large_body.refuse_two_lists(content, key)
             rows = _rows_decoder.decode(raw)
-            return Rows(len(rows), hashlib.sha256(raw).digest(), rows)
+            return Rows(len(rows), hash(bytes(raw)), rows)
     except NotJsonError:
         _refuse_half_pair([content], endpoint)
         raise
@@ -124,12 +124,12 @@ def read_rows(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
 
 def _read_large(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
     # Twice: what is wrong with a body must be known before the first of its rows is handed over.
-    count, digest, places = 0, hashlib.sha256(), []
+    count, fingerprint, places = 0, 0, []
     try:
         with _decoding(endpoint):
             for piece in large_body.pieces(body, endpoint.root_key):
                 piece.content.decode()  # raises unless it is UTF-8
-                digest.update(piece.content)
+                fingerprint = hash((fingerprint, piece.content))
                 count += piece.row_count
                 places.append((piece.start, len(piece.content)))
     except NotJsonError:
@@ -140,7 +140,7 @@ def _read_large(body: SpooledTemporaryFile[bytes], endpoint: Endpoint) -> Rows:
     except BaseException:
         body.close()
         raise
-    return Rows(count, digest.digest(), _LargeRows(body, places, endpoint))
+    return Rows(count, fingerprint, _LargeRows(body, places, endpoint))
 
 
 def _refuse_half_pair(blocks: Iterable[bytes], endpoint: Endpoint) -> None:

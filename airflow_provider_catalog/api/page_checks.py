@@ -88,7 +88,7 @@ class Repetitions:
         self._fetch = fetch
         self._url_of = url_of
         self._page_count = 0
-        self._seen = array("Q")  # the pages' fingerprints, or what fits of them, in ascending order,
+        self._seen = array("q")  # the pages' fingerprints, in ascending order,
         self._places = array("I")  # and which page each of them is of
         self._repeated: Counter[int] = Counter()
         self._before: Page | None = None
@@ -104,7 +104,7 @@ class Repetitions:
         place, self._page_count = self._page_count, self._page_count + 1
         if not page.content.count:
             return
-        fingerprint = int.from_bytes(page.content.fingerprint[:8])
+        fingerprint = page.content.fingerprint
         index = bisect_left(self._seen, fingerprint)
         if index < len(self._seen) and self._seen[index] == fingerprint:
             self._repeated[fingerprint] += 1

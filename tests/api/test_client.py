@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -323,6 +324,23 @@ def test_https_goes_through_the_proxy_of_the_connection(connect, no_backoff, mon
         thread.join()
     assert all(request.startswith(b"CONNECT catalog.example:443") for request in seen)
     assert all(TOKEN.encode() not in request for request in seen)
+
+
+def test_a_request_is_sent_in_one_piece(connect, certificate):
+    """Head and body: two pieces would be two packets, and two of the records that TLS is read by."""
+    body, (bundle, context) = b'{"orders": []}', certificate
+    with context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as server:
+        client = connect(f"https://127.0.0.1:{server.getsockname()[1]}", verify=str(bundle))
+        with ThreadPoolExecutor(1) as thread:
+            rows = thread.submit(read, client, "orders", {"account_ids": [1, 2]})
+            connection, _ = server.accept()
+            with connection:
+                received = connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            assert rows.result(10) == []
+    head, _, sent = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /api/v1/analytics/orders?per_page=100 HTTP/1.1\r\n")
+    assert sent == b'{"account_ids":[1,2]}'
 
 
 def test_repr_shows_no_secret(connect):
