@@ -59,8 +59,8 @@ class Rows:
     The rows of one response.
 
     :param count: how many there are.
-    :param fingerprint: equal for two responses with the same rows in the same order, and only for these; within this
-        process, since it is Python's own hash, which takes a tenth of the time that decoding takes.
+    :param fingerprint: equal for two responses with the same rows in the same order, and for others once in 2⁶⁴; within
+        this process only, since it is Python's own hash, which takes a tenth of the time that decoding takes.
     :param rows: the rows, each a fresh dict; may be iterated again.
     """
 
