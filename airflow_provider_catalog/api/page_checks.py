@@ -87,21 +87,20 @@ class Repetitions:
     def __init__(self, fetch: Fetch, url_of: Callable[[int], str]) -> None:
         self._fetch = fetch
         self._url_of = url_of
-        self._page_count = 0
         self._seen = array("q")  # the pages' fingerprints, in ascending order,
         self._places = array("I")  # and which page each of them is of
         self._repeated: Counter[int] = Counter()
         self._before: Page | None = None
         self._rows_recur = False
 
-    def check(self, page: Page) -> None:
+    def check(self, page: Page, place: int) -> None:
         """
         Look at the next page.
 
+        :param place: how many pages came before it.
         :raises CatalogDataMovedError: when one of the two pages has other rows now, or leads elsewhere.
         :raises CatalogPaginationError: when a page lastingly has the rows of another one.
         """
-        place, self._page_count = self._page_count, self._page_count + 1
         if not page.content.count:
             return
         fingerprint = page.content.fingerprint

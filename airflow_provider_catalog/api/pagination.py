@@ -59,10 +59,10 @@ def read_pages(fetch: Fetch, first: Page, *, max_concurrency: int) -> Pages:
 
     repetitions = Repetitions(fetch, url_of)
     with closing(pages):
-        for page in pages:
+        for place, page in enumerate(pages):
             if not numbered:
                 linked_urls.append(page.url)
-            repetitions.check(page)
+            repetitions.check(page, place)
             yield page
 
 

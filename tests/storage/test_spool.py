@@ -49,6 +49,15 @@ def leave(tmp_path):
         os.close(descriptor)
 
 
+def write_out(folder):
+    """Write ``new`` into the folder's file ``out``, by way of a spool."""
+    spool = Spool(folder)
+    spool.file.write(b"new")
+    spool.file.flush()
+    spool.move_to(folder / "out")
+    spool.close()
+
+
 def test_nobody_else_can_read_it(tmp_path, named):
     spool = Spool(tmp_path)
     assert stat.S_IMODE(os.fstat(spool.file.fileno()).st_mode) == 0o600
@@ -58,12 +67,8 @@ def test_nobody_else_can_read_it(tmp_path, named):
 
 
 def test_it_is_moved_to_its_place(tmp_path, named):
-    spool = Spool(tmp_path)
-    spool.file.write(b"new")
-    spool.file.flush()
     (tmp_path / "out").write_text("earlier")
-    spool.move_to(tmp_path / "out")
-    spool.close()
+    write_out(tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "new")]
 
 
@@ -151,11 +156,7 @@ def test_a_file_system_that_gives_names_to_no_file(tmp_path, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    spool = Spool(tmp_path)
-    spool.file.write(b"new")
-    spool.file.flush()
-    spool.move_to(tmp_path / "out")
-    spool.close()
+    write_out(tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "new")]
 
 
@@ -167,11 +168,7 @@ def test_a_file_system_without_locks(tmp_path, leave, named, monkeypatch):
 
     path = leave()
     monkeypatch.setattr(fcntl, "flock", refuse)
-    spool = Spool(tmp_path)
-    spool.file.write(b"new")
-    spool.file.flush()
-    spool.move_to(tmp_path / "out")
-    spool.close()
+    write_out(tmp_path)
     assert path.exists()
     assert (tmp_path / "out").read_text() == "new"
 
