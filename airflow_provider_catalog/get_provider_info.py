@@ -12,7 +12,7 @@ HOOK_MODULE = "airflow_provider_catalog.hooks.catalog"
 OPERATORS_MODULE = "airflow_provider_catalog.operators.analytics"
 SENSORS_MODULE = "airflow_provider_catalog.sensors.analytics"
 TRIGGERS_MODULE = "airflow_provider_catalog.triggers.analytics"
-LINK = "airflow_provider_catalog.links.CatalogAnalyticsLink"
+LINK = "airflow_provider_catalog.links.analytics.CatalogAnalyticsLink"
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["schema", "login"],

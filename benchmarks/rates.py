@@ -8,9 +8,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
-from airflow_provider_catalog.api.settings import CatalogSettings
+from airflow_provider_catalog.client.client import CatalogClient
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.settings import CatalogSettings
 from airflow_provider_catalog.sandbox import sandbox
 
 PAGE_ROWS = 10

@@ -53,6 +53,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture
 def no_backoff(monkeypatch):
     """Retry at once: how long the policy waits is tested where the policy is."""
-    from airflow_provider_catalog.api import retry
+    from airflow_provider_catalog.client import retry
 
     monkeypatch.setattr(retry, "_backoff", lambda state: 0.0)

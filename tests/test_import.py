@@ -33,7 +33,7 @@ def test_the_provider_info_and_the_sandbox_import_nothing_of_airflow():
     script = """
 import sys
 import airflow_provider_catalog.get_provider_info, airflow_provider_catalog.sandbox.app
-import airflow_provider_catalog.api.client
+import airflow_provider_catalog.client.client
 print(*sys.modules)
 """
     assert "airflow" not in {name.partition(".")[0] for name in new_modules(script)}

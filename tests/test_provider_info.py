@@ -17,11 +17,11 @@ import pytest
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
 from airflow_provider_catalog import get_provider_info as metadata
-from airflow_provider_catalog.api.settings import MAX_CONCURRENCY, MAX_PAGE_SIZE, CatalogSettings
+from airflow_provider_catalog.client.settings import MAX_CONCURRENCY, MAX_PAGE_SIZE, CatalogSettings
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.get_provider_info import CONNECTION_FIELDS, get_provider_info
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
-from airflow_provider_catalog.links import CatalogAnalyticsLink
+from airflow_provider_catalog.links.analytics import CatalogAnalyticsLink
 from airflow_provider_catalog.operators.analytics import CatalogProductsAnalyticsOperator, CatalogUsersAnalyticsOperator
 from airflow_provider_catalog.sandbox import sandbox
 

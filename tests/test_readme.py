@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_catalog import errors
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
-from airflow_provider_catalog.api.filter_check import filter_names
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.filter_check import filter_names
 from airflow_provider_catalog.get_provider_info import get_provider_info
 from airflow_provider_catalog.hooks.catalog import EXTRAS
 from airflow_provider_catalog.operators import analytics

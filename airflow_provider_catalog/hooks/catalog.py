@@ -8,10 +8,9 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_catalog.airflow_compat import BaseHook, is_hidden_extra
-from airflow_provider_catalog.api.endpoints import EndpointName, get_endpoint
-from airflow_provider_catalog.api.filter_check import check_filters
-from airflow_provider_catalog.api.settings import CatalogSettings, catalog_origin, check_reading_parameters
+from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
+from airflow_provider_catalog.client.filter_check import check_filters
+from airflow_provider_catalog.client.settings import CatalogSettings, catalog_origin, check_reading_parameters
 from airflow_provider_catalog.errors import CatalogParameterError, forget_locals
 from airflow_provider_catalog.get_provider_info import (
     CONNECTION_FIELDS,
@@ -19,9 +18,10 @@ from airflow_provider_catalog.get_provider_info import (
     HOOK_NAME,
     UI_FIELD_BEHAVIOUR,
 )
+from airflow_provider_catalog.version_compat import BaseHook, is_hidden_extra
 
 if TYPE_CHECKING:
-    from airflow_provider_catalog.api.client import CatalogClient
+    from airflow_provider_catalog.client.client import CatalogClient
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class CatalogHook(BaseHook):
     @cached_property
     def _client(self) -> CatalogClient:
         # Imported here: requests is not needed to parse a DAG.
-        from airflow_provider_catalog.api.client import CatalogClient
+        from airflow_provider_catalog.client.client import CatalogClient
 
         return CatalogClient(self.settings)
 
@@ -170,7 +170,7 @@ class CatalogHook(BaseHook):
 
         :return: whether all is well, and a sentence that says so, or what failed and what to do.
         """
-        from airflow_provider_catalog.api.connection_check import check_connection
+        from airflow_provider_catalog.client.connection_check import check_connection
 
         try:
             client = self.get_conn()

@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_catalog.airflow_compat import AirflowSkipException, fail_at_once
-from airflow_provider_catalog.analytics_task import AnalyticsTask, Filters
-from airflow_provider_catalog.api.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
-from airflow_provider_catalog.api.retry import again_when_data_moved
-from airflow_provider_catalog.api.settings import check_reading_parameters
-from airflow_provider_catalog.assets import add_to_events
+from airflow_provider_catalog.assets.events import add_to_events
+from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
+from airflow_provider_catalog.client.retry import again_when_data_moved
+from airflow_provider_catalog.client.settings import check_reading_parameters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.get_provider_info import API_DOCS
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.lineage import WrittenFile, operator_lineage
-from airflow_provider_catalog.manifest import build_manifest
-from airflow_provider_catalog.metrics import reported
-from airflow_provider_catalog.storage.convert import check_field_types
-from airflow_provider_catalog.storage.destination import Destination, check_format
-from airflow_provider_catalog.storage.output import OutputFile
+from airflow_provider_catalog.output.convert import check_field_types
+from airflow_provider_catalog.output.destination import Destination, check_format
+from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters
+from airflow_provider_catalog.utils.manifest import build_manifest
+from airflow_provider_catalog.utils.metrics import reported
+from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
+from airflow_provider_catalog.version_compat import AirflowSkipException, fail_at_once
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_catalog.api.page import Page
+    from airflow_provider_catalog.client.page import Page
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import sys
 from contextlib import closing, redirect_stdout
 from typing import NoReturn
 
-from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
-from airflow_provider_catalog.api.settings import CatalogSettings, catalog_origin
+from airflow_provider_catalog.client.client import CatalogClient
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.settings import CatalogSettings, catalog_origin
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.probe.asking import Asker, NotReachedError
 from airflow_provider_catalog.probe.catalog_questions import ask_catalog

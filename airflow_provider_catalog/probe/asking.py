@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 import msgspec
 import requests
 
-from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.responses import transport_errors
-from airflow_provider_catalog.api.retry import RETRIED_STATUSES, TlsError, TransientError, retry_after_seconds
+from airflow_provider_catalog.client.client import CatalogClient
+from airflow_provider_catalog.client.responses import transport_errors
+from airflow_provider_catalog.client.retry import RETRIED_STATUSES, TlsError, TransientError, retry_after_seconds
 
 TRIES = 5
 """How often a question is asked that gets no proper answer; each time counts as a request."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
-from airflow_provider_catalog.api.settings import MAX_PAGE_SIZE, CatalogSettings
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.settings import MAX_PAGE_SIZE, CatalogSettings
 from airflow_provider_catalog.probe.asking import Answer, Asker
 from airflow_provider_catalog.probe.catalog_questions import DATE_FORMATS, FORMS
 from airflow_provider_catalog.probe.facts import EndpointFacts, Facts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_catalog.api.connection_check import COURSES
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.connection_check import COURSES
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.probe.asking import Asker, Encoding, OutOfRequestsError
 from airflow_provider_catalog.probe.endpoint_questions import NOBODY, QUESTIONS, date_stem, get_method
 from airflow_provider_catalog.probe.facts import EndpointFacts, Facts, effect

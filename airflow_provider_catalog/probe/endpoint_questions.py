@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_catalog.api.filter_check import filter_names
-from airflow_provider_catalog.api.page import page_name, paging_links
-from airflow_provider_catalog.api.settings import MAX_PAGE_SIZE
+from airflow_provider_catalog.client.filter_check import filter_names
+from airflow_provider_catalog.client.page import page_name, paging_links
+from airflow_provider_catalog.client.settings import MAX_PAGE_SIZE
 from airflow_provider_catalog.errors import CatalogPaginationError
 from airflow_provider_catalog.probe.asking import Answer, Asker, Encoding
 from airflow_provider_catalog.probe.facts import Bound, EndpointFacts, effect

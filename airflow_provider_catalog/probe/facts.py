@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_catalog.api.endpoints import Endpoint
+from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.probe.asking import Answer, Encoding
 
 SAMPLE = 200

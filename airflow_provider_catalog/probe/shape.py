@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
 
 EXPECTED: dict[str, tuple[str, ...]] = {
     "products": tuple(column.path for column in ENDPOINTS["products"].columns),

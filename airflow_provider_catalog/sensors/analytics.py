@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Generic
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_catalog import errors
-from airflow_provider_catalog.airflow_compat import AirflowSensorTimeout, conf, fail_at_once
-from airflow_provider_catalog.analytics_task import AnalyticsTask, Filters
-from airflow_provider_catalog.api.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
+from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.metrics import reported_poll
+from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters
+from airflow_provider_catalog.utils.metrics import reported_poll
+from airflow_provider_catalog.version_compat import AirflowSensorTimeout, conf, fail_at_once
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_catalog.api.client import CatalogClient
-    from airflow_provider_catalog.api.poll import Poll
+    from airflow_provider_catalog.client.client import CatalogClient
+    from airflow_provider_catalog.client.poll import Poll
 
 
 class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filters]):
@@ -88,7 +88,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
 
     @cached_property
     def _client(self) -> CatalogClient:
-        from airflow_provider_catalog.api.client import CatalogClient
+        from airflow_provider_catalog.client.client import CatalogClient
 
         return CatalogClient(self.hook.settings, max_tries=1)  # the next poke is the next try
 
@@ -141,7 +141,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
 
         :raises CatalogError: for what will last.
         """
-        from airflow_provider_catalog.api.poll import poll
+        from airflow_provider_catalog.client.poll import poll
 
         with fail_at_once():
             filters = self._checked_filters()

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_catalog.api.endpoints import EndpointName
+from airflow_provider_catalog.client.endpoints import EndpointName
 from airflow_provider_catalog.errors import CatalogError
 from airflow_provider_catalog.triggers.pace import Pace
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog

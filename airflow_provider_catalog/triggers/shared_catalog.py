@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_catalog.api.abandonment import Abandonment
-from airflow_provider_catalog.api.endpoints import get_endpoint
-from airflow_provider_catalog.api.retry import MAX_BACKOFF, Gate
+from airflow_provider_catalog.client.abandonment import Abandonment
+from airflow_provider_catalog.client.endpoints import get_endpoint
+from airflow_provider_catalog.client.retry import MAX_BACKOFF, Gate
 from airflow_provider_catalog.errors import CatalogError, forget_locals
 
 if TYPE_CHECKING:
-    from airflow_provider_catalog.api.client import CatalogClient
-    from airflow_provider_catalog.api.poll import Poll
+    from airflow_provider_catalog.client.client import CatalogClient
+    from airflow_provider_catalog.client.poll import Poll
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class SharedCatalog:
         exact: bool = False,
     ) -> tuple[Poll, float | None]:
         """
-        Poll once, see :func:`~airflow_provider_catalog.api.poll.poll`, and say in the log what was found; to cancel it
+        Poll once, see :func:`~airflow_provider_catalog.client.poll.poll`, and log what was found; to cancel it
         ends its requests.
 
         :param next_poll: tells when the next poll is, from the time of this one; ``None`` when this was the last. It is
@@ -174,10 +174,10 @@ class SharedCatalog:
     def _look_up(self) -> CatalogClient:
         # Imported here and not at the top, for the first import takes a while; and all of it, in this one thread rather
         # than by the hundred threads of the first polls.
-        from airflow_provider_catalog import metrics  # noqa: F401 # for the first poll
-        from airflow_provider_catalog.api import poll  # noqa: F401 # for the first poll
-        from airflow_provider_catalog.api.client import CatalogClient
+        from airflow_provider_catalog.client import poll  # noqa: F401 # for the first poll
+        from airflow_provider_catalog.client.client import CatalogClient
         from airflow_provider_catalog.hooks.catalog import CatalogHook
+        from airflow_provider_catalog.utils import metrics  # noqa: F401 # for the first poll
 
         client = self._client
         try:
@@ -203,8 +203,8 @@ class SharedCatalog:
 
 def _look(client: CatalogClient, endpoint: str, filters: Mapping[str, Any], **how: Any) -> Poll:
     # What looked up the connection has imported them already.
-    from airflow_provider_catalog.api.poll import poll
-    from airflow_provider_catalog.metrics import reported_poll
+    from airflow_provider_catalog.client.poll import poll
+    from airflow_provider_catalog.utils.metrics import reported_poll
 
     return reported_poll(endpoint, client, partial(poll, client, get_endpoint(endpoint), filters, **how))
 

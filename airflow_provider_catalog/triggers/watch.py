@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_catalog.api.endpoints import EndpointName, get_endpoint
-from airflow_provider_catalog.api.filter_check import check_filters
+from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
+from airflow_provider_catalog.client.filter_check import check_filters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.triggers.pace import Pace
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog

@@ -7,7 +7,7 @@ import os
 
 import airflow.sdk.execution_time.supervisor  # noqa: F401 - in a real task they are there; nobody's imports are measured
 
-import airflow_provider_catalog.api.client  # noqa: F401
+import airflow_provider_catalog.client.client  # noqa: F401
 from airflow_provider_catalog.operators.analytics import CatalogEnrollmentsAnalyticsOperator
 from benchmarks.contenders.measured import run
 

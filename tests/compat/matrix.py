@@ -34,7 +34,7 @@ OLDER_TESTS = (
     "tests/hooks",
     "tests/operators",
     "tests/sensors",
-    "tests/storage/test_destination.py",
+    "tests/output/test_destination.py",
     "tests/test_provider_info.py",
     "tests/triggers/test_analytics.py",
     "tests/triggers/test_watch.py",

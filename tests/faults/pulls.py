@@ -17,7 +17,7 @@ from unittest import mock
 
 import requests
 
-from airflow_provider_catalog.api import retry
+from airflow_provider_catalog.client import retry
 from airflow_provider_catalog.errors import CatalogError
 from airflow_provider_catalog.operators import analytics
 from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import pytest
 from airflow import __version__ as airflow_version
 
-from airflow_provider_catalog.airflow_compat import BaseHook
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogPaginationError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
-from tests.api.test_pagination import made_up_rows
+from airflow_provider_catalog.version_compat import BaseHook
+from tests.client.test_pagination import made_up_rows
 from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_catalog.api import retry
+from airflow_provider_catalog.client import retry
 from airflow_provider_catalog.errors import CatalogError
-from airflow_provider_catalog.storage import write_parquet  # noqa: F401 - part of what all need
+from airflow_provider_catalog.output import write_parquet  # noqa: F401 - part of what all need
 from tests.operators.conftest import OPERATORS
 
 

@@ -107,7 +107,7 @@ def main() -> int:
         cases = s3_cases(stack, temporary) if options.s3 else local_cases(home, temporary)
         cases = cases[: options.cases]
         urls = {catalog: stack.enter_context(sandbox(*catalog)) for catalog in {case.catalog for case in cases}}
-        import_all("airflow_provider_catalog.api.client", "airflow.sdk.execution_time.supervisor")
+        import_all("airflow_provider_catalog.client.client", "airflow.sdk.execution_time.supervisor")
         import_all("pyarrow.compute", "pyarrow.json", "pyarrow.parquet")
         killer = Killer(temporary, home / "log", options.seed)
         for case in cases:

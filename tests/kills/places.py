@@ -41,7 +41,7 @@ def folder(path: Path, temporary: Path, name: str = "local") -> Place:
 
 @contextmanager
 def s3(temporary: Path) -> Iterator[Place]:
-    from airflow_provider_catalog.storage import output
+    from airflow_provider_catalog.output import output
     from tests.stores import servers
 
     # So that 12 MB go up in parts; 5 MiB are the least that S3 takes.

@@ -12,8 +12,8 @@ import pytest
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_catalog.api import body
-from airflow_provider_catalog.storage import spool
+from airflow_provider_catalog.client import body
+from airflow_provider_catalog.output import spool
 from tests.leaks.canaries import HASH_KEY, TOKEN, search
 from tests.leaks.scenarios import served
 from tests.operators.conftest import OPERATORS

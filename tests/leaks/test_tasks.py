@@ -16,7 +16,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_catalog.rows import RowTransform
+from airflow_provider_catalog.output.transform import RowTransform
 from tests.leaks import runs
 from tests.leaks.canaries import CANARIES, rows, search
 from tests.leaks.conftest import ENDPOINTS, files_in
@@ -127,7 +127,7 @@ class TestTheSearch:
 
         from airflow_provider_catalog.errors import CatalogError
 
-        log = logging.getLogger("airflow_provider_catalog.rows")
+        log = logging.getLogger("airflow_provider_catalog.output.transform")
         names = {
             "log": log, "logging": logging, "json": json, "base64": base64, "hashlib": hashlib, "Path": Path,
             "CatalogError": CatalogError, "folder": tmp_path,
@@ -150,7 +150,7 @@ class TestTheSearch:
 
     def test_the_token_on_the_wire_is_searched(self, play, monkeypatch):
         """As above: ``http.client`` does print it."""
-        monkeypatch.setattr("airflow_provider_catalog.api.connections._Connection.debuglevel", 1)
+        monkeypatch.setattr("airflow_provider_catalog.client.connections._Connection.debuglevel", 1)
         played = play(Scenario(served(1), kinds=["csv"]))
         assert {(each.place, each.canary) for each in search(played.places)} == {("standard output", "token")}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_catalog.lineage import dataset_name
-from airflow_provider_catalog.storage.destination import Destination
+from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.utils.openlineage import dataset_name
 
 
 @pytest.mark.parametrize(

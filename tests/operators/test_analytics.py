@@ -17,7 +17,7 @@ from airflow.sdk import DAG, BaseOperator, ObjectStoragePath, task
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import (
     CatalogAuthError,
     CatalogError,

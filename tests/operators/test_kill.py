@@ -49,7 +49,7 @@ def test_execution_timeout(operator, endpoint, connection, tmp_path, where):
 
 def test_while_it_writes(operator, endpoint, serve, tmp_path, monkeypatch):
     """Whatever the task does at that moment, it does not go on to publish."""
-    from airflow_provider_catalog.storage import output
+    from airflow_provider_catalog.output import output
 
     path = tmp_path / "rows.parquet"
     path.write_text("earlier")
@@ -81,7 +81,7 @@ def test_it_needs_no_connection_and_changes_nothing_when_the_task_does_not_run(o
 
 
 def test_a_second_signal_does_not_disturb_the_tidying_up(operator, endpoint, connection, monkeypatch, tmp_path):
-    from airflow_provider_catalog.storage.spool import Spool
+    from airflow_provider_catalog.output.spool import Spool
 
     close = Spool.close
     pull = operator(output_path=tmp_path / "rows.jsonl")

@@ -236,7 +236,7 @@ def test_a_running_sandbox_needs_nothing_of_airflow() -> None:
     code = (
         "import sys\nfrom airflow_provider_catalog.sandbox import sandbox\n"
         "with sandbox(products=0, users=0, enrollments=0):\n"
-        "    print([n for n in sys.modules if n == 'airflow' or n.startswith('airflow_provider_catalog.api')])"
+        "    print([n for n in sys.modules if n == 'airflow' or n.startswith('airflow_provider_catalog.client')])"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

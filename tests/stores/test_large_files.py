@@ -18,10 +18,10 @@ pytestmark = pytest.mark.takes(seconds=40)
 
 WRITE = """
 import random, resource, sys
-from airflow_provider_catalog.api.endpoints import ENDPOINTS
-from airflow_provider_catalog.rows import RowTransform
-from airflow_provider_catalog.storage.destination import Destination
-from airflow_provider_catalog.storage.output import OutputFile
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.output.transform import RowTransform
+from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.output import OutputFile
 
 url, size_mb = sys.argv[1], int(sys.argv[2])
 destination = Destination.parse(url)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
-from airflow_provider_catalog.storage import output
+from airflow_provider_catalog.output import output
 from tests.operators.conftest import OPERATORS
 from tests.stand_in import Answer, stand_in
 from tests.stores.cutting_proxy import cutting_proxy

@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from airflow_provider_catalog.errors import CatalogStorageError
-from airflow_provider_catalog.storage import output
+from airflow_provider_catalog.output import output
 from tests.leaks.canaries import rows, search
 from tests.operators.conftest import OPERATORS
 

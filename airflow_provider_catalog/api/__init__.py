@@ -1,1 +1,0 @@
-"""The Catalog Analytics API; nothing in this package imports Airflow."""

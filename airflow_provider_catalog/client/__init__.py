@@ -1,0 +1,1 @@
+"""A client of the Catalog Analytics API; nothing in it imports Airflow."""

@@ -1,0 +1,120 @@
+"""The four analytics endpoints in one table: all that differs between them stands here.
+
+The contract's own marks are kept: *confirmed* is in Instructure's public documentation, *inferred* is not, and
+the code survives it turning out otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from airflow_provider_catalog.client.filters import (
+    EnrollmentsFilters,
+    OrdersFilters,
+    ProductsFilters,
+    UsersFilters,
+)
+
+EndpointName = Literal["products", "enrollments", "orders", "users"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """
+    A documented field of an endpoint's rows.
+
+    :param path: where the field stands in a row, dotted (``"product.id"``).
+    :param type: its Arrow type name, as ``field_types`` takes it.
+    """
+
+    path: str
+    type: str
+
+
+# decimal(38, 9) holds every amount in every currency exactly; it is also BigQuery's NUMERIC.
+MONEY = "decimal(38,9)"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """
+    One endpoint of the Analytics API.
+
+    :param name: its name, which is also the last segment of its path.
+    :param path: the path of its POST route.
+    :param root_key: the key of the response under which the rows stand.
+    :param filters: the ``TypedDict`` of the filters it takes (confirmed for all four).
+    :param columns: the fields that are documented for its rows; none where no example has been published.
+    """
+
+    name: EndpointName
+    path: str
+    root_key: str
+    filters: type
+    columns: tuple[Column, ...] = ()
+
+
+ENDPOINTS: dict[str, Endpoint] = {
+    endpoint.name: endpoint
+    for endpoint in (
+        Endpoint(
+            name="products",
+            path="/api/v1/analytics/products",  # confirmed
+            root_key="products",  # confirmed
+            filters=ProductsFilters,
+            columns=(  # confirmed, from the documented example; nullability is not documented
+                Column("account_id", "int64"),
+                Column("account_name", "string"),
+                Column("product.name", "string"),
+                Column("product.id", "int64"),
+                Column("product.url", "string"),
+                Column("product.sku", "string"),
+                Column("product_status", "string"),
+                Column("created_at", "timestamp"),
+                Column("canvas_course_id", "int64"),
+                Column("enrollment_count", "int64"),
+                Column("dropped_count", "int64"),
+                Column("completion_count", "int64"),
+                Column("currency", "string"),
+                Column("list_price", MONEY),
+                Column("promo_codes", "list<string>"),
+                Column("discount", MONEY),
+                Column("revenue", MONEY),
+                Column("credits", "float64"),
+                Column("certificate_offered", "bool"),
+            ),
+        ),
+        Endpoint(
+            name="enrollments",
+            path="/api/v1/analytics/enrollments",  # path confirmed, method inferred from its siblings
+            root_key="enrollments",  # inferred
+            filters=EnrollmentsFilters,
+        ),
+        Endpoint(
+            name="orders",
+            path="/api/v1/analytics/orders",  # inferred
+            root_key="orders",  # inferred
+            filters=OrdersFilters,
+        ),
+        Endpoint(
+            name="users",
+            path="/api/v1/analytics/users",  # confirmed
+            root_key="users",  # inferred
+            filters=UsersFilters,
+        ),
+    )
+}
+
+
+def get_endpoint(name: str) -> Endpoint:
+    """
+    Return the endpoint of that name.
+
+    :param name: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
+    :raises ValueError: when there is no such endpoint.
+    """
+    try:
+        return ENDPOINTS[name]
+    except (KeyError, TypeError):
+        raise ValueError(f"endpoint {name!r} is not one of {', '.join(get_args(EndpointName))}") from None

@@ -1,0 +1,1 @@
+"""What several of the operators, sensors and transfers share."""

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_catalog.errors import CatalogParameterError
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, ""),
+        ("", ""),
+        ("plain", "plain"),
+        (" a ", " a "),
+        ("a,b", '"a,b"'),
+        ('say "x"', '"say ""x"""'),
+        ("a\nb", '"a\nb"'),
+        ("a\rb", '"a\rb"'),
+        ("é\0", "é\0"),
+        ("x" * 200_000, "x" * 200_000),
+        (True, "true"),
+        (False, "false"),
+        (7, "7"),
+        (1234567890123456789, "1234567890123456789"),
+        (10**60, "1" + "0" * 60),
+        (7.0, "7.0"),
+        (0.1, "0.1"),
+        ([], "[]"),
+        (["a", 1, None], '"[""a"",1,null]"'),
+        ([{"a": "é"}], '"[{""a"":""é""}]"'),
+    ],
+)
+def test_cells(save, value, cell):
+    path, _ = save([{"a": value, "b": 1}], name="out.csv")
+    assert path.read_bytes().decode() == f"a,b\r\n{cell},1\r\n"
+
+
+def test_kinds_may_mix_in_a_column(save):
+    values = [True, 1, "x", None, 2.5, ["y"], 10**20]
+    path, _ = save([{"a": value, "b": 0} for value in values], name="out.csv")
+    cells = ["true", "1", "x", "", "2.5", '"[""y""]"', "100000000000000000000"]
+    assert path.read_bytes().decode() == "a,b\r\n" + "".join(f"{cell},0\r\n" for cell in cells)
+
+
+def test_documented_columns_stand_as_they_were_sent(save):
+    path, _ = save(
+        [{"list_price": 10, "created_at": "2025/06/10 13:42:06 +0000"}, {"list_price": "100.0"}],
+        name="out.csv",
+        endpoint="products",
+        fields=["list_price", "created_at"],
+    )
+    assert path.read_bytes() == b"list_price,created_at\r\n10,2025/06/10 13:42:06 +0000\r\n100.0,\r\n"
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "cell"),
+    [
+        ("timestamp", "2023-06-05T14:46:59.944581+02:00", "2023-06-05T12:46:59.944581Z"),
+        ("timestamp", "2025/06/10 13:42:06 +0000", "2025-06-10T13:42:06Z"),
+        ("date", "2025/06/10 13:42:06 +0000", "2025-06-10"),
+        ("decimal(12,2)", 10, "10.00"),
+        ("decimal(38,9)", 0, "0.000000000"),
+        ("int64", "7", "7"),
+        ("float64", 7, "7.0"),
+        ("bool", "true", "true"),
+        ("string", 7, "7"),
+        ("string", None, ""),
+    ],
+)
+def test_field_types_convert(save, type_name, value, cell):
+    path, _ = save([{"a": {"b": value}, "c": 1}], name="out.csv", field_types={"a_b": type_name})
+    assert path.read_bytes().decode() == f"a_b,c\r\n{cell},1\r\n"
+
+
+def test_a_value_that_does_not_fit_is_told_with_its_row(save):
+    rows = [{"a": str(number)} for number in range(6000)] + [{"a": "secret"}]
+    with pytest.raises(CatalogParameterError, match=r"^row 6001: the value of column 'a'") as caught:
+        save(rows, name="out.csv", field_types={"a": "int64"})
+    assert "secret" not in str(caught.value)
+
+
+def test_only_nulls_in_a_single_column_still_count_as_rows(save):
+    path, info = save([{"a": None}, {"a": None}], name="out.csv")
+    assert path.read_bytes() == b'a\r\n""\r\n""\r\n'
+    assert info.row_count == 2
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [[{"a": 1}] * 3, [{"a": 1, "b": 2}] * 3],  # another column
+        [[{"a": 1}] * 3, [{"b": 2}] * 3],
+        [[{"a": None}] * 3, [{"a": {"b": 2}}] * 3],  # a null that turns out to be an object
+        [[{"a": {"b": 1}}] * 3, [{"a": None}] * 3],
+        [[{"a": None, "a_b": 1}] * 3, [{"a": {"c": 2}, "a_b": 1}] * 3],
+        [[{"a": 1e16}] * 3, [{"a": True}] * 3],  # another kind in a column
+        [[{"a": 1.5}] * 3, [{"a": [1]}] * 3],
+        [[{"a": "x"}] * 3],
+        [[{}] * 3, [{"a": 1}]],
+    ],
+)
+def test_the_same_file_whatever_was_written_before_all_columns_were_known(save, monkeypatch, pages, suffix):
+    files = []
+    for rows_at_once in (1, 4, 1000):
+        monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", rows_at_once)
+        path, info = save(*pages, name=f"{rows_at_once}{suffix}", endpoint="orders")
+        files.append((path.read_bytes(), info.columns, info.row_count))
+    assert files[0] == files[1] == files[2]
+
+
+def test_a_value_that_does_not_fit_is_told_however_late_it_comes(save, monkeypatch):
+    monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", 2)
+    with pytest.raises(CatalogParameterError, match=r"row 7: .*'a'"):
+        save([{"a": "1"}] * 6, [{"a": "x"}], [{"a": "1"}] * 6, name="out.csv", field_types={"a": "int64"})

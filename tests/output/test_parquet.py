@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_catalog import __version__
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output import write_parquet as parquet_module
+
+TIME = datetime(2023, 6, 5, 12, 46, 59, 944581, tzinfo=UTC)
+PRODUCT = {
+    "account_id": 3,
+    "account_name": "Sub-Account 1",
+    "product": {"name": "Course 1", "id": 5, "url": "https://catalog.example.edu/1", "sku": "sku"},
+    "product_status": "OPEN",
+    "created_at": "2023-06-05T14:46:59.944581+02:00",
+    "canvas_course_id": 11,
+    "enrollment_count": 7,
+    "dropped_count": 3,
+    "completion_count": 2,
+    "currency": "USD",
+    "list_price": 10,
+    "promo_codes": ["PROMO1", "PROMO2"],
+    "discount": 10,
+    "revenue": 60,
+    "credits": 5,
+    "certificate_offered": True,
+}
+PRODUCT_SCHEMA = {
+    "account_id": "int64",
+    "account_name": "string",
+    "product_name": "string",
+    "product_id": "int64",
+    "product_url": "string",
+    "product_sku": "string",
+    "product_status": "string",
+    "created_at": "timestamp[us, tz=UTC]",
+    "canvas_course_id": "int64",
+    "enrollment_count": "int64",
+    "dropped_count": "int64",
+    "completion_count": "int64",
+    "currency": "string",
+    "list_price": "decimal128(38, 9)",
+    "promo_codes": "list<element: string>",
+    "discount": "decimal128(38, 9)",
+    "revenue": "decimal128(38, 9)",
+    "credits": "double",
+    "certificate_offered": "bool",
+}
+
+
+def types_of(path):
+    return {field.name: str(field.type) for field in pq.read_schema(path)}
+
+
+def column(path, name):
+    return pq.read_table(path).column(name).to_pylist()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [PRODUCT],
+        [PRODUCT] * 12_000,
+        [{}],
+        [dict.fromkeys(PRODUCT)],
+        [PRODUCT | {"list_price": "100.0", "revenue": 0.1, "discount": 99999999999999999999, "account_id": "3"}],
+        [PRODUCT | {"created_at": "2025-06-10", "canvas_course_id": 11.0, "credits": 5.5}],
+        [PRODUCT | {"promo_codes": [], "certificate_offered": "false", "account_name": 5}],
+        [PRODUCT | {"promo_codes": [None, 5], "credits": "2.5", "created_at": "2025-06-10T00:00:00"}, PRODUCT],
+    ],
+)
+def test_documented_columns_have_fixed_types_whatever_the_rows(save, rows):
+    path, _ = save(rows, endpoint="products")
+    assert types_of(path) == PRODUCT_SCHEMA
+    assert pq.read_table(path).num_rows == len(rows)
+
+
+def test_documented_values(save):
+    rows = [PRODUCT, PRODUCT | {"list_price": "100.0", "revenue": 0.1, "promo_codes": None, "created_at": None}]
+    first, second = pq.read_table(save(rows, endpoint="products")[0]).to_pylist()
+    assert first == {
+        **{name: PRODUCT[name] for name in PRODUCT if name != "product"},
+        **{f"product_{name}": value for name, value in PRODUCT["product"].items()},
+        "created_at": TIME,
+    }
+    assert (second["list_price"], second["revenue"]) == (Decimal(100), Decimal("0.1"))
+    assert (second["promo_codes"], second["created_at"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account_id", "five"),
+        ("account_id", True),
+        ("account_id", 7.5),
+        ("account_id", 2**63),
+        ("created_at", "soon-ish"),
+        ("created_at", 1700000000),
+        ("list_price", "ten dollars"),
+        ("list_price", False),
+        ("revenue", 10**30),
+        ("credits", 2**53 + 1),
+        ("certificate_offered", 1),
+        ("promo_codes", "PROMO1"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_and_text_is_the_remedy(save, tmp_path, name, value):
+    rows = [PRODUCT] * 5_600 + [PRODUCT | {name: value}]
+    with pytest.raises(CatalogParameterError, match=f"^row 5601: the value of column '{name}'") as caught:
+        save(rows, endpoint="products")
+    assert f"field_types={{'{name}': 'string'}}" in str(caught.value)
+    assert caught.value.__context__ is None
+    assert list(tmp_path.iterdir()) == []
+    path, _ = save(rows, endpoint="products", field_types={name: "string"})
+    assert types_of(path) == PRODUCT_SCHEMA | {name: "string"}
+
+
+def test_a_hashed_column_is_text(save):
+    path, _ = save(
+        [PRODUCT] * 2,
+        endpoint="products",
+        hash_fields=["account_id", "product.*", "promo_codes", "created_at"],
+        hash_key="key",
+    )
+    hashed = {"account_id": "string", "product_id": "string", "created_at": "string"}
+    assert types_of(path) == PRODUCT_SCHEMA | hashed
+    assert len(column(path, "account_id")[0]) == 64
+    assert [len(code) for code in column(path, "promo_codes")[0]] == [64, 64]
+
+
+@pytest.mark.parametrize(
+    ("values", "type_name", "expected"),
+    [
+        ([True, None], "bool", None),
+        ([1, None, -(2**63)], "int64", None),
+        ([1234567890123456789, 1], "int64", None),
+        ([2**63, -1], "decimal128(19, 0)", None),
+        ([10**37], "decimal128(38, 0)", None),
+        ([10**38, 1], "string", ["1" + "0" * 38, "1"]),
+        ([1, 2.5], "double", None),
+        ([2**53 + 1, 2.5], "string", ["9007199254740993", "2.5"]),
+        (["a", None, ""], "string", None),
+        (["2024-04-11"], "string", None),
+        ([None, None], "string", None),
+        (["a", 1, True, None, [2]], "string", ["a", "1", "true", None, "[2]"]),
+        ([[1], [], None, [None]], "list<element: int64>", None),
+        ([[1], [2.5]], "list<element: double>", None),
+        ([["a"], []], "list<element: string>", None),
+        ([[2**63]], "list<element: decimal128(19, 0)>", None),
+        ([[True]], "list<element: bool>", None),
+        ([[], [None]], "list<element: string>", None),
+        ([["a", 1]], "string", ['["a",1]']),
+        ([[{"b": None}], [[1]]], "string", ['[{"b":null}]', "[[1]]"]),
+    ],
+)
+def test_other_columns_take_the_narrowest_type_that_is_exact(save, values, type_name, expected):
+    path, _ = save([{"a": value} for value in values])
+    assert types_of(path) == {"a": type_name}
+    assert column(path, "a") == (expected or values)
+
+
+def test_the_type_is_that_of_all_rows_not_of_the_first(save):
+    path, _ = save([{"a": 1}] * 11_000 + [{"a": "x"}])
+    assert types_of(path) == {"a": "string"}
+    assert column(path, "a") == ["1"] * 11_000 + ["x"]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "values", "arrow_type", "expected"),
+    [
+        ("timestamp", ["2023-06-05T14:46:59.944581+02:00", None], "timestamp[us, tz=UTC]", [TIME, None]),
+        ("date", ["2025/06/10 13:42:06 +0000"], "date32[day]", [date(2025, 6, 10)]),
+        ("decimal(12,2)", [0.125, "0.135", 1], "decimal128(12, 2)", [Decimal(x) for x in ("0.12", "0.14", "1.00")]),
+        ("int64", ["7", 7.0, 7], "int64", [7, 7, 7]),
+        ("float64", ["7.5", 7], "double", [7.5, 7.0]),
+        ("string", [7, "x", True], "string", ["7", "x", "true"]),
+        ("bool", ["true", False], "bool", [True, False]),
+    ],
+)
+def test_field_types_override(save, type_name, values, arrow_type, expected):
+    path, _ = save([{"a": {"b": value}} for value in values], field_types={"a_b": type_name})
+    assert types_of(path) == {"a_b": arrow_type}
+    assert column(path, "a_b") == expected
+
+
+def test_an_empty_file_opens_everywhere(save):
+    import pandas as pd
+
+    for endpoint in ENDPOINTS:
+        path, _ = save(endpoint=endpoint, name=f"{endpoint}.parquet")
+        assert pq.read_table(path).num_rows == 0
+        assert len(pd.read_parquet(path)) == 0
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_metadata_and_compression(save, endpoint):
+    path, _ = save([{"a": 1}], endpoint=endpoint)
+    file = pq.ParquetFile(path)
+    metadata = file.schema_arrow.metadata
+    assert metadata[b"provider"] == b"airflow-provider-catalog"
+    assert metadata[b"provider_version"] == __version__.encode()
+    assert metadata[b"endpoint"] == endpoint.encode()
+    assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+@pytest.mark.parametrize(("name", "limit"), [("ROW_GROUP_ROWS", 10_000), ("ROW_GROUP_BYTES", 10_000 * 8)])
+def test_row_groups_are_bounded_in_rows_and_bytes(save, monkeypatch, name, limit):
+    monkeypatch.setattr(parquet_module, name, limit)
+    path, _ = save([{"a": number} for number in range(25_000)])
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [10_000, 10_000, 5_000]
+    assert column(path, "a") == list(range(25_000))
+
+
+def test_pyarrows_own_conversions_agree_with_the_others(save):
+    """What one value that takes more care changes is the way of conversion, never its result."""
+    prices = [0.1, 2, "3.5", 1e22, 1e-7, -0.0, "1e3"]
+    rows = [{"list_price": price, "created_at": "2024-04-11T15:33:45.5Z"} for price in prices]
+    careful = [*rows, {"list_price": 1 / 3, "created_at": "2024-04-11"}]
+    fields = ["list_price", "created_at"]
+    fast = pq.read_table(save(rows, endpoint="products", fields=fields)[0])
+    slow = pq.read_table(save(careful, endpoint="products", fields=fields, name="slow.parquet")[0])
+    assert isinstance(fast, pa.Table)
+    assert slow.slice(0, len(rows)).to_pylist() == fast.to_pylist()
+
+
+def test_pandas_is_not_imported_where_it_is_installed(tmp_path):
+    """pyarrow.array would, which takes a second and 60 MB."""
+    import subprocess
+    import sys
+
+    pytest.importorskip("pandas")
+    script = """
+import sys
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.output.transform import RowTransform
+from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.output import OutputFile
+row = {"product": {"id": 1, "name": "x"}, "created_at": "2023-06-05T14:46:59+02:00", "revenue": 1.5, "tags": ["a"]}
+with OutputFile(Destination.parse(sys.argv[1]), ENDPOINTS["products"], RowTransform()) as output:
+    output.write([row, {**row, "other": True, "list_price": "10.0"}])
+    print(output.publish().row_count, "pandas" in sys.modules)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "out.parquet")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "2 False\n"
+
+
+def test_a_column_that_comes_and_goes_between_blocks(save, monkeypatch):
+    monkeypatch.setattr("airflow_provider_catalog.output.columns.BATCH_ROWS", 4)
+    pages = [[{"a": n}] * 3 if n % 3 else [{"b": [str(n)], "c": f"{n}.5"}] * 3 for n in range(12)]
+    rows = [row for page in pages for row in page]
+    path, _ = save(*pages)
+    expected = [{name: row.get(name) for name in ("b", "c", "a")} for row in rows]
+    assert pq.read_table(path).to_pylist() == expected

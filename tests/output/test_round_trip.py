@@ -1,0 +1,216 @@
+"""Any JSON rows into each format and back; what comes back is held against ``flat_rules``."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import tempfile
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
+from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.output.transform import RowTransform
+from tests.output import flat_rules as rules
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(["=1+1", "-5", "", "null", "1", "\0"])
+# Some of them meet in one column: "a_b" and "b" within "a".
+keys = st.sampled_from(["a", "b", "a_b", "_", "", "é", "a.b", "../c", "d\n", 'e"', "\0", "=f"]) | texts
+floats = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-9, 9), st.integers(-(10**45), 10**45), st.integers(), floats, texts
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3)),
+    max_leaves=6,
+)
+pages_of_rows = st.lists(st.lists(st.dictionaries(keys, values, max_size=4), max_size=4), max_size=3)
+
+
+@contextmanager
+def saved(pages, suffix, endpoint="users", **options):
+    """Save pages of rows, and give what is told of the file, and its bytes; what was packed is unpacked."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"out{suffix}")
+        before = json.dumps(pages)
+        with OutputFile(Destination.parse(path), ENDPOINTS[endpoint], RowTransform(), **options) as output:
+            for page in pages:
+                output.write(page)
+            info = output.publish()
+        assert json.dumps(pages) == before, "the writer changed what it was given"
+        content = path.read_bytes()
+        yield info, gzip.decompress(content) if suffix.endswith(".gz") else content
+
+
+def as_columns(pages, suffix, **options):
+    """
+    Save pages as a table, and return what is told of it and its bytes.
+
+    ``None`` where it was refused, which may be only because two fields want to be one column, or no column is left.
+    """
+    rows = [row for page in pages for row in page]
+    try:
+        with saved(pages, suffix, **options) as (info, content):
+            assert not rules.shared_columns(rows, filled=True)
+            assert info.row_count == len(rows)
+            return info, content
+    except CatalogParameterError as error:
+        if "would both be the column" in str(error):
+            assert rules.shared_columns(rows, filled=False)
+        else:
+            assert rows, str(error)
+            assert not rules.columns(rows), str(error)
+        return None
+
+
+def check_names(found, rows):
+    """Columns that hold anything are there in order; others only where a field was null."""
+    expected = rules.columns(rows)
+    assert [name for name in found if name in expected] == expected
+    assert set(found) - set(expected) <= rules.null_columns(rows)
+    assert len(set(found)) == len(found)
+
+
+@given(pages_of_rows)
+def test_jsonl(pages):
+    rows = [row for page in pages for row in page]
+    with saved(pages, ".jsonl") as (info, content):
+        lines = content.decode().split("\n")
+        assert lines.pop() == ""
+        assert len(lines) == len(rows)
+        assert all(rules.same(json.loads(line), row) for line, row in zip(lines, rows, strict=True))
+    assert info.columns == list(dict.fromkeys(key for row in rows for key in row))
+
+
+@example(pages=[[{"a": 1e-05, "b": [1e-05, " "], "c": [{"d e": None}]}]], suffix=".csv")
+@given(pages=pages_of_rows, suffix=st.sampled_from([".csv", ".csv.gz"]))
+def test_csv(pages, suffix):
+    if saved_csv := as_columns(pages, suffix):
+        info, content = saved_csv
+        header, *lines = csv.reader(io.StringIO(content.decode(), newline=""))
+        assert header == info.columns
+        check_csv(header, lines, [row for page in pages for row in page])
+
+
+def check_csv(header, lines, rows):
+    check_names(header, rows)
+    assert len(lines) == len(rows)
+    for line, expected in zip(lines, rules.table(rows), strict=True):
+        cells = dict(zip(header, line, strict=True))
+        for name, cell in cells.items():
+            value = expected.get(name, "")
+            assert cell == value if isinstance(value, str) else rules.is_json_of(cell, value)
+
+
+@given(pages=pages_of_rows, suffix=st.sampled_from([".csv", ".csv.gz"]))
+def test_csv_without_formulas(pages, suffix):
+    escaped, plain = (as_columns(pages, suffix, csv_escape_formulas=choice) for choice in (True, False))
+    if not (escaped and plain):
+        return
+    found, expected = (list(csv.reader(io.StringIO(each[1].decode(), newline=""))) for each in (escaped, plain))
+    assert found[0] == escaped[0].columns
+    assert len(found) == len(expected)
+    for line, original in zip(found, expected, strict=True):
+        for cell, text in zip(line, original, strict=True):
+            assert cell in (text, f"'{text}")
+            if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")):
+                float(cell)  # nothing but a number
+
+
+@given(pages_of_rows)
+def test_parquet(pages):
+    if saved_parquet := as_columns(pages, ".parquet"):
+        info, content = saved_parquet
+        table = pq.read_table(io.BytesIO(content))
+        rows = [row for page in pages for row in page]
+        assert table.column_names == info.columns
+        check_names(table.column_names, rows)
+        flat = rules.table(rows)
+        for index, name in enumerate(table.column_names):
+            sent = [row.get(name) for row in flat]
+            type_name = str(table.schema.field(index).type)
+            assert type_name == rules.parquet_type(sent), name
+            found = table.column(index).to_pylist()
+            assert all(rules.holds(one, value, type_name) for one, value in zip(found, sent, strict=True)), name
+
+
+moments = st.datetimes(
+    datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.sampled_from([UTC, timezone(timedelta(hours=5.5))])
+)
+PRINTED = {
+    "iso": lambda moment: moment.isoformat(),
+    "z": lambda moment: moment.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+    "rails": lambda moment: moment.strftime("%Y/%m/%d %H:%M:%S %z"),
+}
+amounts = st.decimals(-(10**20), 10**20, places=4).map(lambda amount: amount + 0)
+INTEGERS = ["account_id", "product.id", "canvas_course_id", "enrollment_count", "dropped_count", "completion_count"]
+MONEY = ["list_price", "discount", "revenue"]
+TEXTS = ["account_name", "product.name", "product.url", "product.sku", "product_status", "currency"]
+# A value as it may be sent, and what it is.
+integer = st.integers(-(2**63), 2**63 - 1).flatmap(lambda n: st.sampled_from([(n, n), (str(n), n)]))
+money = amounts.map(lambda amount: (f"{amount:f}", amount)) | st.integers(-(10**28), 10**28).map(
+    lambda n: (n, Decimal(n))
+)
+PRODUCTS = {
+    **dict.fromkeys(INTEGERS, integer),
+    **dict.fromkeys(MONEY, money),
+    **dict.fromkeys(TEXTS, texts.map(lambda text: (text, text))),
+    "created_at": st.tuples(moments, st.sampled_from(list(PRINTED))).map(
+        lambda pair: (PRINTED[pair[1]](pair[0]), pair[0].replace(microsecond=0) if pair[1] == "rails" else pair[0])
+    ),
+    "promo_codes": st.lists(texts | st.none(), max_size=3).map(lambda codes: (codes, codes)),
+    "credits": floats.map(lambda number: (number, number)),
+    "certificate_offered": st.booleans().flatmap(
+        lambda flag: st.sampled_from([(flag, flag), (str(flag).lower(), flag)])
+    ),
+}
+absent = st.just((None, None))
+products = st.fixed_dictionaries({name: kind | absent for name, kind in PRODUCTS.items()})
+
+
+@given(st.lists(products, max_size=5))
+def test_documented_columns_of_parquet(sent_and_meant):
+    rows = [nested({name: sent for name, (sent, _) in row.items()}) for row in sent_and_meant]
+    with saved([rows], ".parquet", "products") as (_, content):
+        table = pq.read_table(io.BytesIO(content))
+    for path in PRODUCTS:
+        meant = [row[path][1] for row in sent_and_meant]
+        assert table.column(path.replace(".", "_")).to_pylist() == meant, path
+
+
+def nested(flat):
+    product = {name.removeprefix("product."): value for name, value in flat.items() if name.startswith("product.")}
+    return {"product": product} | {name: value for name, value in flat.items() if not name.startswith("product.")}
+
+
+@given(st.sampled_from(list(PRODUCTS)), values.filter(lambda value: not isinstance(value, dict)))
+def test_a_value_is_what_was_sent_or_refused_never_another(name, value):
+    """Whatever turns up in a documented column."""
+    try:
+        with saved([[nested({name: value})]], ".parquet", "products") as (_, content):
+            [found] = pq.read_table(io.BytesIO(content)).column(name.replace(".", "_")).to_pylist()
+    except CatalogParameterError as error:
+        assert f"'{name.replace('.', '_')}' does not fit its type" in str(error)
+        assert name not in TEXTS, "text takes everything"
+        return
+    if value is None or (value == "" and name not in TEXTS):
+        assert found is None
+    elif name in TEXTS:
+        assert found == value if isinstance(value, str) else rules.is_json_of(found, value)
+    elif name in MONEY:
+        assert abs(found - Decimal(str(value))) <= Decimal("5e-10"), "rounded to nine places"
+    elif name == "promo_codes":
+        assert [rules.holds(one, item, "string") for one, item in zip(found, value, strict=True)] == [True] * len(found)
+    else:
+        assert isinstance(value, str) or found == value
