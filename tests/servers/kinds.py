@@ -68,8 +68,8 @@ def kind(name: str, count: int, outcome: str = ALL, except_loop: str = "", **how
 
 def all_kinds() -> list[Kind]:
     groups = (
-        ends, beyond_the_end, uneven_pages, wrong_last, links, failures, promises, null_and_errors, bodies, unusual_pages,
-        servers_that_mind_look_ahead,
+        ends, beyond_the_end, uneven_pages, wrong_last, links, failures, promises, null_and_errors, bodies,
+        unusual_pages, servers_that_mind_look_ahead,
     )  # fmt: skip
     return [each for group in groups for each in group()]
 
@@ -92,21 +92,22 @@ def beyond_the_end() -> Iterator[Kind]:
     answers |= {"time-out": STALLS, "drop": Answer(drop=True), "last-page-again": "last", "html": Answer(b"<p>no", 200)}
     refused = ("400", "404", "410", "416", "422")
     for (says, beyond), count in product(answers.items(), (0, 1, 10, 11, 25, 30, 85)):
-        for way in ("from-1", "from-0", "next-only"):
-            yield kind(f"{way}-{count}-beyond-{says}", count, beyond=beyond, **WAYS[way])
         is_told = says in refused or says == "last-page-again"
-        for way, how in WITHOUT_LINKS.items():
-            after_full = count > 0 and count % 10 == 0
+        for way in ("from-1", "from-0", "next-only", *WITHOUT_LINKS):
+            # A single page has no link: it is like one of a server without links.
+            needed = way in WITHOUT_LINKS or count <= 10
+            after_full = needed and count > 0 and count % 10 == 0
             yield kind(f"{way}-{count}-beyond-{says}", count, ALL if is_told or not after_full else EITHER,
                        except_loop="rule 4: a failure after a full page may be one in the middle", beyond=beyond,
-                       **how)  # fmt: skip
+                       **(WAYS | WITHOUT_LINKS)[way])  # fmt: skip
         # A full last page that leads to a failure is like a failure in the middle.
         no_error = count % 10 or (count == 0 and is_told)
         for name, relations in {"": ("next", "prev", "first", "last"), "-no-last": ("next",)}.items():
             yield kind(f"{count}-next-after-full{name}-beyond-{says}", count, ALL if no_error else EITHER,
                        except_loop="rule 1: an empty page has a next", beyond=beyond, more="full",
                        relations=relations)  # fmt: skip
-        yield kind(f"{count}-forget-per-page-beyond-{says}", count, beyond=beyond, query={})
+        if count > 10:
+            yield kind(f"{count}-forget-per-page-beyond-{says}", count, beyond=beyond, query={})
     for before, way in product(
         (Answer(b"no", 404), Answer(b"no", 400), Answer(b"no", 500), None, "first"), (10, 25, 30)
     ):
@@ -369,7 +370,8 @@ def unusual_pages() -> Iterator[Kind]:
             yield kind(said, count, relations=relations, more=more, **how)
     yield kind("links-say-the-default-size", 85, EITHER, size=100, query={"per_page": "20"})
     for name, value in {"next": None, "links": [], "links.next": None, "meta.next": False, "next-page": 2,
-                        "links.self": "/?page=1", "meta": [], "pagination": "none", "next_page": None}.items():  # fmt: skip
+                        "links.self": "/?page=1", "meta": [], "pagination": "none",
+                        "next_page": None}.items():  # fmt: skip
         yield kind(f"header-links-and-body-{name}", 47, values={name: value})
     for place in ("next_page", "meta.next_page", "pagination.next_page"):
         values = {place: lambda pages, index: index + 2 if index < 4 else None}
