@@ -29,6 +29,7 @@ def settings(pages: Pages) -> dict[str, float]:
     needed = [each for answers in pages.answers.values() if isinstance(answers, list) for each in answers]
     if pages.links == "none" or pages.more or len(pages.rows) <= pages.size:
         needed.append(pages.beyond)
+    needed.append(getattr(pages, "early", None))  # what a server answers that minds being asked ahead
     return {"timeout": 1 if any(isinstance(each, Answer) and each.stall is not None for each in needed) else 3600}
 
 
