@@ -71,7 +71,7 @@ lock: $(READY)  ## resolve the dependencies anew
 
 docs: $(VENV)/docs/.ready  ## the site, in .venv/site; a warning, a dead link or a page that no other leads to is an error
 	rm -rf $(SITE)
-	$(VENV)/docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --fresh-env -c docs . $(SITE)
+	AIRFLOW_HOME=$(abspath $(VENV)/docs/airflow) $(VENV)/docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --fresh-env -c docs . $(SITE)
 
 build: $(READY)  ## wheel and sdist, in dist/
 	rm -rf dist
