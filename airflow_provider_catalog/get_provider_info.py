@@ -12,6 +12,7 @@ HOOK_MODULE = "airflow_provider_catalog.hooks.catalog"
 OPERATORS_MODULE = "airflow_provider_catalog.operators.analytics"
 SENSORS_MODULE = "airflow_provider_catalog.sensors.analytics"
 TRIGGERS_MODULE = "airflow_provider_catalog.triggers.analytics"
+HOW_TO_GUIDES = [f"/docs/{page}.md" for page in ("first-steps", "connection", "storage", "sensors", "student-data")]
 LINK = "airflow_provider_catalog.links.analytics.CatalogAnalyticsLink"
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
@@ -61,6 +62,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": HOOK_NAME,
                 "external-doc-url": API_DOCS,
+                "how-to-guide": HOW_TO_GUIDES,
+                "logo": "/integration-logos/catalog.svg",  # in docs/
                 "tags": ["service"],
             }
         ],

@@ -10,6 +10,7 @@ A warning that is raised in the provider or in an example DAG, such as of a depr
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -58,12 +59,16 @@ class Cell:
     def folder(self) -> Path:
         return ENVIRONMENTS / f"airflow-{self.airflow}-python-{self.python}"
 
+    def __str__(self) -> str:
+        return f"{self.airflow}/{self.python}"
+
 
 def cells(which: str) -> list[Cell]:
-    """Return the cells: all of them, or the oldest Airflow on this Python, as ``.ci/run`` has tested the newest."""
+    """Return ``all`` cells, the one named ``3.0.6/3.13``, or of the ``oldest`` Airflow the one on this Python."""
     if which == "oldest":
         return [Cell(OLDER[0], ".".join(platform.python_version_tuple()[:2]))]
-    return [Cell(airflow, python) for airflow in (NEWEST, *OLDER) for python in PYTHONS]
+    every = [Cell(airflow, python) for airflow in (NEWEST, *OLDER) for python in PYTHONS]
+    return [cell for cell in every if which in ("all", str(cell))]
 
 
 def uv(*arguments: str) -> None:
@@ -101,8 +106,12 @@ def test(cell: Cell, python: str, arguments: list[str]) -> int:
 def main() -> int:
     """Run all cells, however many fail, and end with a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("all", "oldest"), nargs="?", default="all")
+    names = [str(cell) for cell in cells("all")]
+    parser.add_argument("which", choices=("all", "oldest", "list", *names), nargs="?", default="all")
     options, arguments = parser.parse_known_args()
+    if options.which == "list":  # as JSON, for CI
+        print(json.dumps(names))  # noqa: T201
+        return 0
     results: list[tuple[Cell, str, float]] = []
     for cell in cells(options.which):
         started = time.monotonic()

@@ -191,7 +191,7 @@ def test_field_types_override(save, type_name, values, arrow_type, expected):
 
 
 def test_an_empty_file_opens_everywhere(save):
-    import pandas as pd
+    pd = pytest.importorskip("pandas")
 
     for endpoint in ENDPOINTS:
         path, _ = save(endpoint=endpoint, name=f"{endpoint}.parquet")
