@@ -8,6 +8,8 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import BaseHook
+
 from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.client.filter_check import check_filters
 from airflow_provider_catalog.client.settings import CatalogSettings, catalog_origin, check_reading_parameters
@@ -18,7 +20,7 @@ from airflow_provider_catalog.get_provider_info import (
     HOOK_NAME,
     UI_FIELD_BEHAVIOUR,
 )
-from airflow_provider_catalog.version_compat import BaseHook, is_hidden_extra
+from airflow_provider_catalog.version_compat import is_hidden_extra, mask_secret
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient
@@ -84,8 +86,6 @@ class CatalogHook(BaseHook):
             raise
 
     def _read_settings(self) -> CatalogSettings:
-        from airflow.sdk.log import mask_secret
-
         connection = self.get_connection(self.catalog_conn_id)
         extra = connection.extra_dejson
         if not isinstance(extra, dict):
