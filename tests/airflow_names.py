@@ -27,6 +27,10 @@ except ImportError:  # Airflow 2.11, 3.0 and 3.1
         TaskDeferred,
     )
 try:
+    from airflow.sdk.io import attach
+except ImportError:  # Airflow 2.11
+    from airflow.io.store import attach
+try:
     from airflow.sdk.execution_time.timeout import timeout
 except ImportError:  # Airflow 2.11, 3.0 and 3.1
     from airflow.utils.timeout import timeout
@@ -40,5 +44,6 @@ __all__ = [
     "AirflowTaskTimeout",
     "TaskDeferralError",
     "TaskDeferred",
+    "attach",
     "timeout",
 ]

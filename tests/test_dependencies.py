@@ -14,7 +14,7 @@ import airflow_provider_catalog
 
 PACKAGE = Path(airflow_provider_catalog.__file__).parent
 WITHOUT = {
-    "wtforms": "only Airflow 3.0 and 3.1 ask for the form's widgets, and they bring it or a stand-in",
+    "wtforms": "only Airflow before 3.2 asks for the form's widgets, and brings it or a stand-in",
     "uvloop": "the sandbox is quicker with it, and does without",
 }
 

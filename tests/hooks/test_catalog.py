@@ -118,10 +118,7 @@ class TestConnection:
         shown = repr(hook) + repr(hook.settings) + repr(hook.get_conn()) + repr(vars(hook))
         assert TOKEN not in shown
         assert "secret" not in shown
-        try:
-            from airflow.sdk.log import redact
-        except ImportError:  # Airflow 3.0
-            from airflow.sdk.execution_time.secrets_masker import redact
+        from airflow.providers.common.compat.sdk import redact
 
         assert secret not in redact(f"the key is {secret}")
         assert TOKEN not in redact(f"the token is {TOKEN}")
