@@ -93,7 +93,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
         yield TriggerEvent(await self._payload())  # type: ignore[no-untyped-call] # Airflow's
 
     async def _payload(self) -> dict[str, Any]:
-        end = None if self.deadline is None else self.deadline + LAST_POLL - time.time()
+        end = None if self.deadline is None else max(0.0, self.deadline - time.time()) + LAST_POLL
         try:
             async with asyncio.timeout(end) as limit:
                 is_done = await self._wait()

@@ -78,7 +78,7 @@ class TestDeadline:
 
     def test_one_that_has_passed_while_no_triggerer_ran(self, serve):
         with serve([], "orders"):
-            payload = payload_of(started_at=time.time() - 100, deadline=time.time() - 1)
+            payload = payload_of(started_at=time.time() - 7200, deadline=time.time() - 3600)
         assert payload == {"status": "timeout", "last_poll": "0 of 1 rows"}
 
     def test_with_backoff(self, serve):
