@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from airflow_provider_catalog.client.abandonment import Abandonment
-from airflow_provider_catalog.client.body import Row
 from airflow_provider_catalog.client.client import CatalogClient
+from airflow_provider_catalog.client.decoding import Row
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.usage import Usage
 from airflow_provider_catalog.errors import CatalogError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,24 +37,6 @@ class Poll:
         """Whether there are as many rows as are wanted."""
         return self.row_count is not None and self.row_count >= self.min_rows
 
-    def report(self, next_poll: float | None = None) -> None:
-        """
-        Say in one line of the log what was found: at INFO, or at WARNING when the server gave no proper answer.
-
-        :param next_poll: seconds until the next poll; ``None`` when this was the last.
-        """
-        end = (
-            ""
-            if self.is_done
-            else "; that was the last poll"
-            if next_poll is None
-            else f"; next poll in {next_poll:.0f} s"
-        )
-        if self.row_count is None:
-            log.warning("Catalog %s: not yet, %d rows wanted: %s%s", self.endpoint, self.min_rows, self.problem, end)
-        else:
-            log.info("Catalog %s: %d rows match so far, %d wanted%s", self.endpoint, self.row_count, self.min_rows, end)
-
 
 def poll(
     client: CatalogClient,
@@ -68,7 +46,6 @@ def poll(
     *,
     min_rows: int,
     exact: bool = True,
-    abandoned: Abandonment | None = None,
 ) -> Poll:
     """
     Look once how many rows match.
@@ -82,15 +59,14 @@ def poll(
     :param usage: counts the requests.
     :param min_rows: how many rows are wanted.
     :param exact: whether ``row_count`` has to be exact when there are more rows than are wanted.
-    :param abandoned: set when nobody wants the answer any more; then, the requests under way end.
     :return: with the rows of the first page, or as many as a page holds when the server sends all rows at once.
     :raises CatalogError: for what will last, such as a token or a filter that is refused.
     """
     try:
-        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, abandoned=abandoned, usage=usage)
+        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, usage=usage)
     except CatalogError as error:
         if not error.retryable:
             raise
         return Poll(endpoint.name, min_rows, None, problem=str(error))
-    rows = islice(first.content.rows, client.settings.page_size)
+    rows = islice(first.rows, client.settings.page_size)
     return Poll(endpoint.name, min_rows, count, rows)

@@ -1,4 +1,4 @@
-"""A bounded pool of daemon threads, for work that neither an event loop nor the end of the process may wait for."""
+"""A pool of daemon threads: neither its user nor the end of the process waits for what it does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -14,40 +15,62 @@ T = TypeVar("T")
 
 class Workers:
     """
-    Runs functions in up to ``size`` daemon threads, in the order in which they were submitted.
+    Run functions in up to ``size`` threads; a context manager.
 
-    ``concurrent.futures.ThreadPoolExecutor`` has the same interface, but a process waits for its threads when it ends.
+    ``concurrent.futures.ThreadPoolExecutor`` waits for its threads when the process ends: up to a request's timeout,
+    for a page that nobody needs any more.
 
-    :param size: threads, at most; they are started when they are needed.
+    :param size: how many threads there are at most; each is started when it is first needed.
+    :param name: prefix of the threads' names.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, name: str = "catalog") -> None:
         self._size = size
-        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
+        self._name = name
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._started = 0
+        self._threads = 0
+        self._free = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Return a future of what the function returns; one that is cancelled before its turn is not run."""
+        """Return the future of the function's result; jobs begin in the order in which they are submitted."""
         future: Future[T] = Future()
-        self._tasks.put((future, lambda: function(*args, **kwargs)))
+        self._jobs.put((future, lambda: function(*args, **kwargs)))
         with self._lock:
-            if not self._idle.acquire(blocking=False) and self._started < self._size:
-                self._started += 1
-                threading.Thread(target=self._work, name=f"catalog_{self._started}", daemon=True).start()
+            self._free -= 1
+            if self._free < 0 and self._threads < self._size:
+                self._threads += 1
+                self._free += 1
+                threading.Thread(target=self._work, name=f"{self._name}_{self._threads}", daemon=True).start()
         return future
 
+    def stop(self) -> None:
+        """Drop the jobs that have not begun, and let each thread end after the one that it is busy with."""
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job:
+                job[0].cancel()
+        for _ in range(self._threads):
+            self._jobs.put(None)
+
     def _work(self) -> None:
-        while True:
-            future, function = self._tasks.get()
+        while job := self._jobs.get():
+            future, call = job
             if future.set_running_or_notify_cancel():
                 try:
-                    result = function()
+                    result = call()
                 except BaseException as error:
                     future.set_exception(error)
                 else:
                     future.set_result(result)
-                    del result
-            del future, function  # not kept until the next task comes
-            self._idle.release()
+            del job, future, call  # a thread that waits must not keep a page in memory
+            with self._lock:
+                self._free += 1

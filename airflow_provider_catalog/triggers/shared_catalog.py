@@ -42,7 +42,7 @@ class SharedCatalog:
     def __init__(self, catalog_conn_id: str) -> None:
         self._catalog_conn_id = catalog_conn_id
         # For each connection: a Catalog that does not answer must not keep the polls of another one waiting.
-        self._workers = Workers(MAX_THREADS)
+        self._workers = Workers(MAX_THREADS, "triggers")
         self._gate = Gate()
         self._looking_up = threading.Lock()
         self._client: CatalogClient | None = None

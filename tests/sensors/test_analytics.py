@@ -25,6 +25,7 @@ from tests.airflow_names import (
 from tests.sensors.conftest import SENSORS, mode_of, run_sensor, students
 from tests.stand_in import Answer, Paging, paged, stand_in
 
+KEY = "a long hash s3cret"
 MODES = ["poke", "reschedule", "deferrable"]
 every_mode = pytest.mark.parametrize("mode", MODES)
 
@@ -70,10 +71,10 @@ class TestDone:
 
     @every_mode
     def test_drop_and_hash(self, sensor, serve, mode):
-        with serve(students(1), "orders", hash_key="k3y"):
+        with serve(students(1), "orders", hash_key=KEY):
             waiting = sensor(drop_fields=["key"], hash_fields=["student.email"], **mode_of(mode))
             [row] = run_sensor(waiting)["rows"]
-        assert row == {"student": {"id": 0, "email": hmac.new(b"k3y", b"s0@example.edu", "sha256").hexdigest()}}
+        assert row == {"student": {"id": 0, "email": hmac.new(KEY.encode(), b"s0@example.edu", "sha256").hexdigest()}}
 
     def test_no_key_is_told_before_any_request(self, sensor, serve):
         with serve([], "orders") as catalog:
