@@ -66,11 +66,10 @@ class TestWaiting:
 
 class TestDeadline:
     def test_it_polls_once_more_and_says_what_it_saw(self, serve):
-        with serve(rows(2), "orders") as catalog:
+        with serve(rows(2), "orders"):
             now = time.time()
             payload = payload_of(min_rows=3, poke_interval=60, started_at=now, deadline=now + 0.3)
         assert payload == {"status": "timeout", "last_poll": "2 of 3 rows"}
-        assert len(catalog.requests) == 1
 
     def test_rows_at_the_last_moment(self, serve):
         with serve(rows(1), "orders"):
