@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.providers.common.compat.sdk import Context
 
 FIGURES = (
     "endpoint", "path", "format", "row_count", "size_bytes", "sha256", "pages", "started_at", "finished_at",
@@ -26,8 +26,9 @@ def add_to_events(outlets: Iterable[Any], context: Context, manifest: Mapping[st
     :param manifest: of the file that was written.
     :param uri: the file's, without a connection.
     """
-    from airflow.sdk import Asset, AssetAlias
-    from airflow.sdk.definitions.asset import AssetRef
+    from airflow.providers.common.compat.sdk import Asset, AssetAlias
+
+    from airflow_provider_catalog.version_compat import AssetRef
 
     figures = {name: manifest[name] for name in FIGURES}
     for outlet in outlets:

@@ -8,6 +8,8 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import BaseHook
+
 from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.client.filter_check import check_filters
 from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
@@ -19,7 +21,7 @@ from airflow_provider_catalog.get_provider_info import (
     HOOK_NAME,
     UI_FIELD_BEHAVIOUR,
 )
-from airflow_provider_catalog.version_compat import BaseHook, is_hidden_extra
+from airflow_provider_catalog.version_compat import is_hidden_extra, mask_secret
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient
@@ -47,23 +49,26 @@ class CatalogHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """
-        Return the connection form's own fields, for Airflow 3.0 and 3.1; later versions read them from the metadata.
+        Return the connection form's own fields, for Airflow before 3.2; later versions read them from the metadata.
 
         Where ``wtforms`` is not installed, Airflow 3.1 puts a stand-in in its place, and Airflow 3.0 shows no fields.
         """
         from wtforms import IntegerField, PasswordField  # type: ignore[import-untyped] # has none
+        from wtforms.validators import Optional  # type: ignore[import-untyped]
 
         kinds = {"integer": IntegerField, "number": IntegerField, "password": PasswordField}
         widgets = {}
         for name, field in CONNECTION_FIELDS.items():
             schema = field["schema"]
             kind = kinds[schema.get("format") or schema["type"][0]]
-            widgets[name] = kind(field["label"], description=field["description"], default=schema.get("default"))
+            widgets[name] = kind(
+                field["label"], [Optional()], description=field["description"], default=schema.get("default")
+            )
         return widgets
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the form shows the fields that every connection has, for Airflow 3.0 and 3.1."""
+        """Return how the form shows the fields that every connection has, for Airflow before 3.2."""
         return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
     def __init__(self, catalog_conn_id: str = default_conn_name) -> None:
@@ -87,8 +92,6 @@ class CatalogHook(BaseHook):
             raise
 
     def _read_settings(self) -> CatalogSettings:
-        from airflow.sdk.log import mask_secret
-
         connection = self.get_connection(self.catalog_conn_id)
         extra = connection.extra_dejson
         if not isinstance(extra, dict):

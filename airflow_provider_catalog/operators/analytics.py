@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from airflow.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
@@ -26,14 +26,14 @@ from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination, check_format
 from airflow_provider_catalog.output.output import OutputFile
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters
+from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.manifest import build_manifest
 from airflow_provider_catalog.utils.metrics import reported
 from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
-from airflow_provider_catalog.version_compat import AirflowSkipException, fail_at_once
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.sdk import Context, ObjectStoragePath
 
     from airflow_provider_catalog.client.reading import Reading
 

@@ -15,7 +15,7 @@ from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.store_check import check_store, store_message
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -123,7 +123,7 @@ class Destination:
         :raises CatalogParameterError: when nothing that is installed knows the URL's scheme, or the connection is
             missing or lacks something.
         """
-        from airflow.sdk import ObjectStoragePath
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         try:
             path = ObjectStoragePath(self.path)

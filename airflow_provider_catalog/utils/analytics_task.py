@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
-from airflow.sdk import BaseOperatorLink
+from airflow.providers.common.compat.sdk import BaseOperatorLink
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS, Endpoint, EndpointName
 from airflow_provider_catalog.client.filter_check import check_filter_names, check_filters

@@ -7,14 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
+from tests.airflow_names import AIRFLOW
 
-AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 EXTRA = {"timeout": 30, "page_size": 7, "max_concurrency": 2, "hash_key": "a hash key that is long"}
 ADD = ["connections", "add"]
 # Each as if it were alone on a command line; but Airflow is imported once, which takes longer than any of them.

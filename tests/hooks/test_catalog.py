@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import pytest
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogPaginationError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
-from airflow_provider_catalog.version_compat import BaseHook
 from tests.client.test_pagination import made_up_rows
 from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
@@ -157,10 +157,7 @@ class TestConnection:
         assert TOKEN not in shown
         assert secret not in shown
         assert "proxy-secret" not in shown
-        try:
-            from airflow.sdk.log import redact
-        except ImportError:  # Airflow 3.0
-            from airflow.sdk.execution_time.secrets_masker import redact
+        from airflow.providers.common.compat.sdk import redact
 
         assert secret not in redact(f"the key is {secret}")
         assert TOKEN not in redact(f"the token is {TOKEN}")

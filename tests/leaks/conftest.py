@@ -57,8 +57,6 @@ def play(monkeypatch, caplog, capfd, tmp_path, no_backoff) -> Callable[..., Play
     monkeypatch.setattr("airflow_provider_catalog.triggers.pace.SHORTEST_INTERVAL", 0.01)
     monkeypatch.setattr("airflow_provider_catalog.triggers.watch.HAND_OVER", 0.0)
 
-    monkeypatch.setattr("airflow_provider_catalog.triggers.shared_catalog.MAX_BACKOFF", 0.01)
-
     def run(scenario: Scenario, number: int = 0, **parameters: Any) -> Played:
         played = Played()
         shared_catalog.cache_clear()

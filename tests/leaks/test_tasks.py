@@ -143,7 +143,7 @@ class TestTheSearch:
 
     def test_local_variables_are_searched(self, play, monkeypatch):
         """Without the code that clears them, they would be found."""
-        for module in ("airflow_compat", "api.client", "triggers.shared_catalog"):
+        for module in ("utils.failures", "client.client", "triggers.shared_catalog"):
             monkeypatch.setattr(f"airflow_provider_catalog.{module}.forget_locals", lambda error: None)
         played = play(SCENARIOS["more than XCom takes"])
         assert {each.place.partition(": ")[2] for each in search(played.places)} == {"locals"}
