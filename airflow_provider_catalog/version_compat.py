@@ -37,7 +37,6 @@ __all__ = [
     "Stats",
     "conf",
     "fail_at_once",
-    "is_hidden_extra",
 ]
 
 
@@ -59,15 +58,3 @@ def fail_at_once() -> Iterator[None]:
         failure = type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__})(*error.args)
         failure.__dict__.update(error.__dict__)
         raise failure from error.__cause__
-
-
-def is_hidden_extra(name: str) -> bool:
-    """
-    Tell whether Airflow is configured to show an extra of a connection as ``***``.
-
-    :param name: of the extra; one that Airflow doesn't hide of its own accord.
-    """
-    if not conf.getboolean("core", "hide_sensitive_var_conn_fields", fallback=True):
-        return False
-    hidden = conf.get("core", "sensitive_var_conn_names", fallback="")
-    return any(part.strip() and part.strip() in name for part in hidden.split(","))

@@ -131,7 +131,7 @@ class TestForm:
             "timeout": "Request timeout (s)",
             "page_size": "Page size",
             "max_concurrency": "Concurrent requests",
-            "hash_key": "Hash key",
+            "hash_secret": "Hash secret",
         }
         assert set(labels) < set(EXTRAS)
 
@@ -168,7 +168,7 @@ class TestForm:
             assert param["description"] == field["description"]
             assert param["value"] == field["schema"].get("default")
         assert widgets["timeout"].param_type == "integer"
-        assert widgets["hash_key"].param_format == "password"
+        assert widgets["hash_secret"].param_format == "password"
 
         behaviour = CatalogHook.get_ui_field_behaviour()
         jsonschema.validate(behaviour, read_schema("customized_form_field_behaviours.schema.json"))

@@ -18,7 +18,7 @@ from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "example_dags"
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-HASH_KEY = "a key for tests"
+HASH_KEY = "a long hash secret for tests"
 
 # Where dag.test() looks for the DAG's file.
 BUNDLES = [
@@ -70,7 +70,7 @@ def catalog() -> Iterator[SandboxCatalog]:
         sandbox(products=30, users=80, enrollments=1500) as running,
         pytest.MonkeyPatch.context() as environment,
     ):
-        connection = json.loads(running.connection_json) | {"extra": {"hash_key": HASH_KEY}}
+        connection = json.loads(running.connection_json) | {"extra": {"hash_secret": HASH_KEY}}
         environment.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
         environment.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(BUNDLES))
         yield running

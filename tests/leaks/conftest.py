@@ -80,7 +80,7 @@ def connection(scenario: Scenario, url: str) -> str:
     fields = {"conn_type": "instructure_catalog", "host": url, "password": TOKEN, **scenario.connection}
     if fields.pop("tls", False):
         fields["host"] = url.replace("http:", "https:")
-    return json.dumps({**fields, "extra": {"hash_key": HASH_KEY, **scenario.extra}})
+    return json.dumps({**fields, "extra": {"hash_secret": HASH_KEY, **scenario.extra}})
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -210,7 +210,7 @@ SCENARIOS |= {
         CatalogParameterError,
         [*runs.OPERATED, *runs.SENSED],
         {"hash_fields": ["student.email"]},
-        {"hash_key": None},
+        {"hash_secret": None},
     ),
     "two fields for a column": Scenario(
         served(change=lambda row: row.update(student_name=NAME)),

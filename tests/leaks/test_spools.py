@@ -68,7 +68,7 @@ def test_rights_and_names(tmp_path, monkeypatch, lax_umask, endpoint, suffix, st
 
     with stand_in(answers) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
-        connection["extra"] = {"hash_key": HASH_KEY}
+        connection["extra"] = {"hash_secret": HASH_KEY}
         monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
         path = f"memory://store@bucket/rows.{suffix}" if store else str(folder / f"rows.{suffix}")
         attach("memory", conn_id="store", fs=MemoryFileSystem())

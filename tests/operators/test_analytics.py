@@ -120,17 +120,17 @@ class TestRows:
     @pytest.mark.parametrize("to_file", [False, True])
     def test_hash_fields(self, operator, endpoint, serve, tmp_path, to_file):
         path = tmp_path / "rows.jsonl"
-        with serve(ROWS, endpoint, hash_key="k3y"):
+        with serve(ROWS, endpoint, hash_secret="a long hash s3cret"):
             result = operator(hash_fields=["student.email", "key"], output_path=path if to_file else None).execute({})
         rows = [json.loads(line) for line in path.read_text().splitlines()] if to_file else result
-        expected = hmac.new(b"k3y", b"s4@example.edu", "sha256").hexdigest()
+        expected = hmac.new(b"a long hash s3cret", b"s4@example.edu", "sha256").hexdigest()
         assert rows[4]["student"]["email"] == expected
-        assert rows[4]["key"] == hmac.new(b"k3y", b"4", "sha256").hexdigest()
+        assert rows[4]["key"] == hmac.new(b"a long hash s3cret", b"4", "sha256").hexdigest()
         assert "example.edu" not in json.dumps(rows)
 
     def test_hash_fields_without_a_key_fail_before_the_first_request(self, operator, endpoint, serve, tmp_path):
         for path in (None, tmp_path / "rows.csv"):
-            with serve(ROWS, endpoint) as catalog, pytest.raises(CatalogParameterError, match="hash_key") as caught:
+            with serve(ROWS, endpoint) as catalog, pytest.raises(CatalogParameterError, match="hash_secret") as caught:
                 operator(hash_fields=["student.email"], output_path=path).execute({})
             assert isinstance(caught.value, AirflowFailException)
             assert not catalog.requests
@@ -138,7 +138,7 @@ class TestRows:
     @pytest.mark.parametrize("to_file", [False, True])
     def test_what_matches_nothing_is_one_warning(self, operator, endpoint, serve, tmp_path, caplog, to_file):
         parameters = {"fields": ["key", "typo"], "drop_fields": ["oops"], "hash_fields": ["key", "ouch"]}
-        with serve(ROWS, endpoint, hash_key="k"):
+        with serve(ROWS, endpoint, hash_secret="k" * 16):
             operator(output_path=tmp_path / "rows.csv" if to_file else None, **parameters).execute({})
         ours = [record for record in caplog.records if record.name.startswith("airflow_provider_catalog")]
         [warning] = [record.getMessage() for record in ours if record.levelno == logging.WARNING]
