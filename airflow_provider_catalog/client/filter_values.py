@@ -61,7 +61,7 @@ def _optional(parse: Callable[[Any], Any], allowed: str) -> PlainValidator:
             return parse(value)
         except _NOT_ALLOWED as error:
             reason = f" ({error})" if isinstance(error, _RefusedError) else ""
-            if value in NOTHING:
+            if isinstance(value, str) and value.strip() in NOTHING:
                 reason = " (write {{ params.x or '' }} in the template, for a filter that may not be set)"
             raise ValueError(f"{shown(value)}{reason}; allowed: {allowed}") from None
 

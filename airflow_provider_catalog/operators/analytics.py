@@ -156,6 +156,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
 
     def _take_rendered(self) -> None:
         """Read what templates and XComs gave, and check it as what is known when the DAG is parsed."""
+        super()._take_rendered()
         self.output_path = rendered_text("output_path", self.output_path)
         self.output_format = rendered_text("output_format", self.output_format)
         self.field_types = rendered_value("field_types", self.field_types)

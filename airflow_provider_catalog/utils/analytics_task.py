@@ -114,12 +114,19 @@ class AnalyticsTask:
         """Check the rendered filters, and return them as they are sent."""
         return check_filters(self._spec, self.filters)
 
+    def _take_rendered(self) -> None:
+        """Read the paths that templates and XComs gave."""
+        self.fields = rendered_list("fields", self.fields)
+        self.drop_fields = rendered_list("drop_fields", self.drop_fields)
+        self.hash_fields = rendered_list("hash_fields", self.hash_fields)
+
     def _transform(self) -> RowTransform:
+        self._take_rendered()
         secret = self.hook.settings.hash_secret
         transform = RowTransform(
-            fields=rendered_list("fields", self.fields),
-            drop_fields=rendered_list("drop_fields", self.drop_fields),
-            hash_fields=rendered_list("hash_fields", self.hash_fields),
+            fields=self.fields,
+            drop_fields=self.drop_fields,
+            hash_fields=self.hash_fields,
             hash_secret=secret.get_secret_value() if secret else None,
         )
         transform.check_hash_secret()

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import hmac
 import json
-import logging
 from pathlib import Path
 
 import pyarrow as pa
@@ -135,13 +134,23 @@ class TestRows:
             assert isinstance(caught.value, AirflowFailException)
             assert not catalog.requests
 
+    @pytest.mark.parametrize("parameters", [{"drop_fields": ["student.emial"]}, {"fields": ["student_email"]}])
     @pytest.mark.parametrize("to_file", [False, True])
-    def test_what_matches_nothing_is_one_warning(self, operator, endpoint, serve, tmp_path, caplog, to_file):
+    def test_a_misspelt_field_is_an_error_and_publishes_nothing(
+        self, operator, endpoint, serve, tmp_path, to_file, parameters
+    ):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("earlier")
+        with serve(ROWS, endpoint), pytest.raises(CatalogParameterError, match=r"did you mean 'student\.email'"):
+            operator(output_path=path if to_file else None, **parameters).execute({})
+        assert path.read_text() == "earlier"
+
+    @pytest.mark.parametrize("to_file", [False, True])
+    def test_what_matches_nothing_is_one_warning(self, operator, endpoint, serve, tmp_path, task_log, to_file):
         parameters = {"fields": ["key", "typo"], "drop_fields": ["oops"], "hash_fields": ["key", "ouch"]}
         with serve(ROWS, endpoint, hash_secret="k" * 16):
             operator(output_path=tmp_path / "rows.csv" if to_file else None, **parameters).execute({})
-        ours = [record for record in caplog.records if record.name.startswith("airflow_provider_catalog")]
-        [warning] = [record.getMessage() for record in ours if record.levelno == logging.WARNING]
+        [warning] = [line for line in task_log().splitlines() if "matched nothing" in line]
         assert all(name in warning for name in ("fields 'typo'", "drop_fields 'oops'", "hash_fields 'ouch'"))
         assert "'key'" not in warning
 
@@ -214,13 +223,13 @@ class TestFiles:
             operator(output_path=tmp_path / f"rows.{suffix}", drop_fields=["*"]).execute({})
         assert not list(tmp_path.iterdir())
 
-    def test_field_types(self, operator, endpoint, serve, tmp_path, caplog):
+    def test_field_types(self, operator, endpoint, serve, tmp_path, task_log):
         with serve(ROWS, endpoint):
             operator(
                 output_path=tmp_path / "rows.parquet", field_types={"price": "decimal(12,2)", "student_x": "int64"}
             ).execute({})
         assert pq.read_schema(tmp_path / "rows.parquet").field("price").type == pa.decimal128(12, 2)
-        assert "field_types 'student_x'" in caplog.text
+        assert "field_types that are no columns: student_x" in task_log()
 
     @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
     @pytest.mark.parametrize("on_empty", ["write", "skip", "fail"])
@@ -374,6 +383,9 @@ class TestErrors:
             ({"filters": [1]}, "filters is"),
             ({"filters": 5}, "filters is 5"),
             ({"catalog_conn_id": None}, "catalog_conn_id is None"),
+            ({"output_path": "rows.csv"}, "write an absolute path such as"),
+            ({"output_path": "data/{{ ds }}/rows.csv"}, "write an absolute path such as"),
+            ({"output_path": Path("rows.csv")}, "write an absolute path such as"),
             ({"fields": "product"}, "fields must be a list"),
             ({"drop_fields": ["a..b"]}, "drop_fields"),
             ({"hash_fields": [1]}, "hash_fields"),
@@ -449,7 +461,7 @@ class TestAirflow:
     def test_the_operators_say_what_they_show(self, endpoint):
         cls = OPERATORS[endpoint]
         assert issubclass(cls, BaseOperator)
-        assert set(cls.template_fields) == {"catalog_conn_id", "filters", "output_path"}
+        assert {"catalog_conn_id", "filters", "output_path", "fields", "page_size"} < set(cls.template_fields)
         assert cls.template_fields_renderers == {"filters": "json"}
         assert cls.__doc__
         assert cls.endpoint == endpoint
