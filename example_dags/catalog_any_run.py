@@ -30,7 +30,7 @@ TIME_ZONE = "Europe/Berlin"
 @task
 def whole_day(dag_run: Any = None, partition_date: datetime | None = None) -> dict[str, str]:
     """
-    Return a day and its first instant and the next day's: the day of the run's partition, or the last one before the run.
+    Return the day of the run's partition, or the last one before the run, and the instants when it begins and ends.
 
     :param dag_run: filled in by Airflow, as below.
     :param partition_date: of a run that a partition timetable has started.

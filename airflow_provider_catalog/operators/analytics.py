@@ -59,25 +59,29 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. (templated)
     :param filters: the endpoint's filters, a dict of name and value; all rows where ``None``. An unknown name fails
         when the DAG is parsed, a value that is not allowed before the first request. (templated at any depth)
-    :param output_path: where to write the rows: a local path, a URL that ``ObjectStoragePath`` takes
+    :param output_path: where to write the rows: an absolute local path, a URL that ``ObjectStoragePath`` takes
         (``s3://conn@bucket/key``, ``gs://``, ``abfs://``, ``file://``), or an ``ObjectStoragePath``. A file that is
-        there is replaced in one step. XCom where ``None``. (templated)
+        there is replaced in one step. Mapped tasks need one each, such as with ``{{ ti.map_index }}`` in it. XCom where
+        ``None``. (templated)
     :param output_format: ``"jsonl"``, ``"csv"`` or ``"parquet"``; told from the suffix of ``output_path`` where
-        ``None``. A suffix ``.gz`` compresses the first two.
+        ``None``. A suffix ``.gz`` compresses the first two. (templated)
     :param fields: the only fields to keep, dotted (``"product.id"``), in the order of the columns; all where ``None``.
-    :param drop_fields: fields to leave out, dotted; ``*`` matches one level.
+        An error when no row has any of them. (templated)
+    :param drop_fields: fields to leave out, dotted; ``*`` matches one level. A path that no row has is a WARNING, and
+        an error when rows have one that is spelt much like it; a path into a text is one, too. (templated)
     :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
         connection's ``hash_secret``. Equal values have equal hashes, whichever endpoint they come from.
+        A path that no row has is treated as in ``drop_fields``. (templated)
     :param field_types: flattened column → Arrow type name (``"timestamp"``, ``"date"``, ``"decimal(12,2)"``,
-        ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet.
+        ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet. (templated)
     :param csv_escape_formulas: whether, in CSV, a ``'`` is put before every text and column name that a spreadsheet
         would run as a formula: that begins with ``=``, ``+``, ``-``, ``@``, a tab, a line break or NUL. Numbers stay
         numbers. For files that people open; it changes the data for all others.
     :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list), ``"skip"`` the
-        task, or ``"fail"`` it; the latter two leave an earlier file as it is.
-    :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``.
-    :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``.
-    :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails.
+        task, or ``"fail"`` it; the latter two leave an earlier file as it is. (templated)
+    :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``. (templated)
+    :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``. (templated)
+    :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails. (templated)
     :raises CatalogParameterError: for a parameter that is wrong; ``CatalogFilterError`` for a filter.
     :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
     :raises CatalogRequestError: when the request is refused.

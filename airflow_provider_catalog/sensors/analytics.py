@@ -150,11 +150,9 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
             result = reported_poll(self.endpoint, self._client, look)
             if result.is_done:
                 result.report()
-                rows = [transform(row) for row in result.rows]
-                for row in rows:
-                    self._xcom_size(row)
-                self._check_matched(transform)
-                return PokeReturnValue(True, {"row_count": result.row_count, "rows": rows})
+                return PokeReturnValue(
+                    True, {"row_count": result.row_count, "rows": self._first_rows(transform, result.rows)}
+                )
         if self.deferrable:
             self._defer(filters, result)
         self._last_poll = result

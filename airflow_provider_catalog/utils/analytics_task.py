@@ -132,6 +132,14 @@ class AnalyticsTask:
         transform.check_hash_secret()
         return transform
 
+    def _first_rows(self, transform: RowTransform, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows for a sensor's XCom. They are variables of this frame alone, which an error clears."""
+        kept = [transform(row) for row in rows]
+        for row in kept:
+            self._xcom_size(row)
+        self._check_matched(transform)
+        return kept
+
     def _check_matched(self, transform: RowTransform, known_columns: Iterable[str] = ()) -> None:
         """
         Check, after the last row and before anything is published, that the transform has found what it was to find.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import DAG
+from airflow.sdk.execution_time import macros
 
-from tests.example_dags.conftest import load_dag
+from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
+from tests.example_dags.conftest import PROJECT, load_dag
 from tests.example_dags.test_examples import pytestmark  # noqa: F401 - what dag.test() warns of
 
+PAGE = (PROJECT / "docs" / "dates.md").read_text()
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
@@ -45,6 +50,21 @@ def test_a_run_without_a_logical_date(run_example):
     }
     assert run.xcoms["whole_day"]["day"] in yesterday
     assert run.xcoms["orders"]["path"].endswith(f"/day={run.xcoms['whole_day']['day']}/orders.parquet")
+
+
+@pytest.mark.parametrize("ends", [None, datetime(2026, 6, 30, tzinfo=UTC)])
+def test_the_window_that_the_page_shows_for_every_run(ends):
+    [code] = [each for each in re.findall(r"```python\n(filters = .*?)```", PAGE, re.DOTALL) if "run_after" in each]
+    names: dict = {}
+    exec(code, names)  # noqa: S102 - our own page
+    pull = CatalogOrdersAnalyticsOperator(task_id="pull", filters=names["filters"])
+    run = SimpleNamespace(data_interval_end=ends, run_after=datetime(2026, 6, 30, tzinfo=UTC))
+    with DAG("dag", schedule=None) as dag:
+        pull.render_template_fields({"dag_run": run, "macros": macros}, dag.get_template_env())
+    assert pull.filters == {
+        "purchase_date_from": "2026-06-28T00:00:00+00:00",
+        "purchase_date_to": "2026-06-30T00:00:00+00:00",
+    }
 
 
 @pytest.mark.parametrize(

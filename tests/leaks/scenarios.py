@@ -20,7 +20,7 @@ from airflow_provider_catalog.errors import (
 )
 from tests import stand_in
 from tests.leaks import runs
-from tests.leaks.canaries import STUDENT, TOKEN, rows
+from tests.leaks.canaries import HASH_KEY, STUDENT, TOKEN, rows
 from tests.stand_in import Answer, Paging, Request, paged
 
 Answers = Callable[[Request], Answer]
@@ -211,6 +211,29 @@ SCENARIOS |= {
         [*runs.OPERATED, *runs.SENSED],
         {"hash_fields": ["student.email"]},
         {"hash_secret": None},
+    ),
+    "a misspelt path": Scenario(
+        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"drop_fields": ["student.nam"]}
+    ),
+    "fields that no row has": Scenario(
+        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"fields": ["student_name"]}
+    ),
+    "a path into JSON text": Scenario(
+        served(change=lambda row: row["number"] < 20 or row.update(custom_fields=json.dumps(row["custom_fields"]))),
+        CatalogParameterError,
+        runs.OPERATED,
+        {"drop_fields": ["custom_fields.address"]},
+    ),
+    "a key that Airflow keeps for itself": Scenario(
+        served(change=lambda row: row.update(__id__=NAME)), CatalogParameterError, ["xcom", *runs.SENSED]
+    ),
+    "two hash secrets": Scenario(served(), CatalogParameterError, extra={"hash_key": f"{HASH_KEY}-2"}),
+    "a hash secret under its old name": Scenario(
+        served(),
+        None,
+        [*runs.OPERATED, *runs.SENSED],
+        {"hash_fields": ["student.id"]},
+        {"hash_secret": None, "hash_key": HASH_KEY},
     ),
     "two fields for a column": Scenario(
         served(change=lambda row: row.update(student_name=NAME)),
