@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -15,7 +16,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
-from airflow_provider_catalog.client.retry import again_when_data_moved
+from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved, retry_on_drift
 from airflow_provider_catalog.client.settings import check_reading_parameters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.get_provider_info import API_DOCS
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_catalog.client.page import Page
+    from airflow_provider_catalog.client.reading import Reading
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
@@ -53,8 +54,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
     Without ``output_path`` the rows are the task's XCom: a list of dicts exactly as the API sent them, less what
     ``fields``, ``drop_fields`` and ``hash_fields`` say. With it, the rows are written to a file, whole or not at all,
     and the XCom is a manifest of under 4 KB: ``endpoint``, ``path``, ``format``, ``row_count``, ``size_bytes``,
-    ``sha256``, ``columns``, ``filters`` as sent, ``pages``, ``started_at`` and ``finished_at``. Where the task has
-    outlets, their events carry these figures, less ``columns`` and ``filters``.
+    ``sha256``, ``columns``, ``filters`` as sent, ``pages``, ``moved``, ``started_at``, ``finished_at``. Where the task
+    has outlets, their events carry these figures, less ``columns`` and ``filters``.
 
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. (templated)
     :param filters: the endpoint's filters, a dict of name and value; all rows where ``None``. An unknown name fails
@@ -82,18 +83,22 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
     :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``. (templated)
     :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``. (templated)
     :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails. (templated)
+    :param on_data_moved: what to do when rows entered or left while they were read, three times over: ``"fail"``, or
+        ``"accept"`` it with a WARNING and ``"moved": true`` in the manifest. (templated)
     :raises CatalogParameterError: for a parameter that is wrong; ``CatalogFilterError`` for a filter.
     :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
     :raises CatalogRequestError: when the request is refused.
     :raises CatalogUnavailableError: when tries are used up.
     :raises CatalogResponseError: for an answer without rows.
-    :raises CatalogPaginationError: when pages go in circles, lead to another host, or keep moving while being read.
+    :raises CatalogPaginationError: when links go in circles, or the server says that there is more than it gives.
+    :raises CatalogDataMovedError: when rows kept entering or leaving while they were read.
     :raises CatalogStorageError: when the file can't be written.
     """
 
     template_fields: Sequence[str] = (
         "catalog_conn_id", "filters", "output_path", "output_format", "fields", "drop_fields", "hash_fields",
         "field_types", "on_empty", "page_size", "max_concurrency", "max_xcom_bytes",
+        "on_data_moved",
     )  # fmt: skip
     ui_color = "#f9e6d8"
 
@@ -113,6 +118,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         page_size: int | Templated | None = None,
         max_concurrency: int | Templated | None = None,
         max_xcom_bytes: int | Templated = MAX_XCOM_BYTES,
+        on_data_moved: OnDataMoved | Templated = "fail",
         **kwargs: Any,
     ) -> None:
         if not any(name in kwargs for name in ("doc", "doc_md", "doc_rst", "doc_json", "doc_yaml")):
@@ -133,6 +139,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.page_size: Any = page_size
         self.max_concurrency: Any = max_concurrency
         self.max_xcom_bytes: Any = max_xcom_bytes
+        self.on_data_moved: Any = on_data_moved
         self._origin: str | None = None
         self._written: WrittenFile | None = None
         self._check_parameters()
@@ -149,6 +156,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             check_field_types(self.field_types)
         sizes = (self.page_size, self.max_concurrency)
         check_reading_parameters(*(size if is_known(size) else None for size in sizes))
+        if is_known(self.on_data_moved):
+            check_on_data_moved(self.on_data_moved)
         if is_known(self.on_empty) and self.on_empty not in ("write", "skip", "fail"):
             raise CatalogParameterError(f'on_empty is {self.on_empty!r}; allowed: "write", "skip", "fail"')
         limit = self.max_xcom_bytes
@@ -165,6 +174,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.output_format = rendered_text("output_format", self.output_format)
         self.field_types = rendered_value("field_types", self.field_types)
         self.on_empty = rendered_text("on_empty", self.on_empty) or "write"
+        self.on_data_moved = rendered_text("on_data_moved", self.on_data_moved) or "fail"
         self.page_size = rendered_value("page_size", self.page_size)
         self.max_concurrency = rendered_value("max_concurrency", self.max_concurrency)
         self.max_xcom_bytes = rendered_value("max_xcom_bytes", self.max_xcom_bytes) or MAX_XCOM_BYTES
@@ -200,11 +210,11 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             self._refuse_shared(context, "output_path")
             filters = self._checked_filters()
             if self.output_path is None:
-                return self._read(filters, lambda: self._collect(filters))
+                return self._read(filters, partial(self._collect, filters))
             destination = Destination.parse(self.output_path, self.output_format)
             self._check_format(destination.format)
             destination.check()
-            manifest = self._read(filters, lambda: self._write(filters, destination))
+            manifest = self._read(filters, partial(self._write, filters, destination))
             add_to_events(self.outlets, context, manifest, destination.uri)
             return manifest
 
@@ -212,22 +222,22 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         """Return what OpenLineage is told: the Catalog's endpoint, and the file with its columns, rows and bytes."""
         return operator_lineage(self._origin, self.endpoint, self._written)
 
-    def _read(self, filters: dict[str, Any], read: Callable[[], T]) -> T:
+    def _read(self, filters: dict[str, Any], read: Callable[[bool], T]) -> T:
         # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
         self._origin = self.hook.settings.base_url
         # Names only: values may come from rows, such as the ids of students.
         self.log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
         with reported(self.endpoint, self.hook.get_conn()):
-            return again_when_data_moved(read, self.endpoint)
+            return retry_on_drift(read, self.endpoint, self.on_data_moved)
 
-    def _collect(self, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    def _collect(self, filters: dict[str, Any], accept_moved: bool) -> list[dict[str, Any]]:
         """Return the rows for XCom; stops reading as soon as they are too large for it."""
         transform = self._transform()
         rows: list[dict[str, Any]] = []
         size = 1  # the brackets around the rows, less the comma that the last one lacks
-        with closing(self._read_pages(filters)) as pages:
-            for page in pages:
-                for row in map(transform, page.content.rows):
+        with self._reading(filters, accept_moved) as reading:
+            for page in reading.pages():
+                for row in map(transform, page.rows):
                     rows.append(row)
                     size += self._xcom_size(row) + 1
                     if size > self.max_xcom_bytes:
@@ -242,11 +252,10 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.log.info("Catalog %s: %d rows to XCom, %d bytes as JSON", self.endpoint, len(rows), size)
         return rows
 
-    def _write(self, filters: dict[str, Any], destination: Destination) -> dict[str, Any]:
+    def _write(self, filters: dict[str, Any], destination: Destination, accept_moved: bool) -> dict[str, Any]:
         """Write the rows, and return the manifest of the file."""
         started_at = datetime.now(UTC)
         transform = self._transform()
-        page_count = row_count = 0
         output = OutputFile(
             destination,
             endpoint=self._spec,
@@ -254,12 +263,10 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             field_types=self.field_types,
             csv_escape_formulas=self.csv_escape_formulas,
         )
-        with closing(self._read_pages(filters)) as pages, output:
-            for page in pages:
-                output.write(map(transform, page.content.rows))
-                page_count += 1
-                row_count += page.content.count
-            self._check_empty(row_count)
+        with self._reading(filters, accept_moved) as reading, output:
+            for page in reading.pages():
+                output.write(map(transform, page.rows))
+            self._check_empty(reading.row_count)
             self._check_matched(transform)
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
@@ -272,17 +279,22 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             file_format=destination.format,
             info=info,
             filters=filters,
-            pages=page_count,
+            pages=reading.page_count,
+            moved=reading.moved,
             started_at=started_at,
         )
         self.log.info(
-            "Catalog %s: %d rows, %d bytes to %s", self.endpoint, row_count, info.size_bytes, destination.path
+            "Catalog %s: %d rows, %d bytes to %s", self.endpoint, info.row_count, info.size_bytes, destination.path
         )
         return manifest
 
-    def _read_pages(self, filters: dict[str, Any]) -> Generator[Page, None, None]:
-        return self.hook.get_conn().read_pages(
-            self._spec, filters, page_size=self.page_size, max_concurrency=self.max_concurrency
+    def _reading(self, filters: dict[str, Any], accept_moved: bool) -> AbstractContextManager[Reading]:
+        return self.hook.get_conn().reading(
+            self._spec,
+            filters,
+            page_size=self.page_size,
+            max_concurrency=self.max_concurrency,
+            accept_moved=accept_moved,
         )
 
     def _check_empty(self, row_count: int) -> None:
