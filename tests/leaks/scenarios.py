@@ -132,7 +132,7 @@ SCENARIOS |= {
     "nothing matches": Scenario(served(0), CatalogError, runs.OPERATED, {"on_empty": "fail"}),
     "another token": Scenario(served(), CatalogAuthError, connection={"password": f"{TOKEN}x"}),
     "throttled for ever": Scenario(
-        always(f"Rate Limit Exceeded for {TOKEN}".encode(), 429, Retry_After="0"), CatalogUnavailableError
+        always(f"Rate Limit Exceeded for {TOKEN}".encode(), 429, Retry_After="100000"), CatalogUnavailableError
     ),
     "a redirect": Scenario(
         always(b"", 302, Location=f"https://login.example/{EMAIL}/{TOKEN}?token={TOKEN}"), CatalogResponseError
