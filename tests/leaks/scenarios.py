@@ -151,9 +151,9 @@ SCENARIOS |= {
     # The syntax
     "half of it": Scenario(as_bytes(lambda body: body[: len(body) // 2]), CatalogUnavailableError),
     "no UTF-8": Scenario(as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\xeb")), CatalogUnavailableError),
-    "a number beyond any": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"1e999")), CatalogError),
-    "not a number": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"NaN")), CatalogError),
-    "half a surrogate": Scenario(as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\\ud800")), CatalogError),
+    "a number beyond any": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"1e999"))),
+    "not a number": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"NaN"))),
+    "half a surrogate": Scenario(as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\\ud800"))),
     "nested deeply": Scenario(
         as_bytes(lambda body: body.replace(b"12.5", b"[" * 5000 + b"]" * 5000)), CatalogResponseError
     ),
