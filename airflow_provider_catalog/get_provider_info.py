@@ -43,9 +43,9 @@ CONNECTION_FIELDS: dict[str, Any] = {
         "description": "Requests that one task makes at the same time: 1 to 32.",
         "schema": {"type": ["integer", "null"], "default": 4, "minimum": 1, "maximum": 32},
     },
-    "hash_key": {
-        "label": "Hash key",
-        "description": "Needed for hash_fields only: a long secret text. Keep it, for another key gives other hashes.",
+    "hash_secret": {
+        "label": "Hash secret",
+        "description": "For hash_fields: a random text of 16 characters or more. Keep it: another one, other hashes.",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
 }

@@ -114,7 +114,7 @@ class TestForm:
             assert param["description"] == field["description"]
             assert param["value"] == field["schema"].get("default")
         assert widgets["timeout"].param_type == "integer"
-        assert widgets["hash_key"].param_format == "password"
+        assert widgets["hash_secret"].param_format == "password"
 
         behaviour = CatalogHook.get_ui_field_behaviour()
         jsonschema.validate(behaviour, read_schema("customized_form_field_behaviours.schema.json"))
@@ -146,12 +146,12 @@ class TestTaskPage:
         assert CatalogProductsAnalyticsOperator(task_id="pull", doc="Ours.").doc_md is None
 
     @pytest.mark.parametrize("filters", [{"student_ids": [4711, 4712]}, None])
-    def test_the_log_of_a_pull_is_short_and_private(self, monkeypatch, caplog, filters):
+    def test_the_log_of_a_pull_is_short_and_private(self, monkeypatch, task_log, filters):
         with sandbox(products=5, users=20, enrollments=40) as catalog:
             monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", catalog.connection_json)
-            with caplog.at_level("INFO", logger="airflow_provider_catalog"):
-                rows = CatalogUsersAnalyticsOperator(task_id="pull", filters=filters).execute({})
-        asking, done = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider")]
-        assert asking == f"Catalog users: asking {catalog.url}, filters: {'student_ids' if filters else 'none'}"
-        assert done.startswith(f"Catalog users: {len(rows)} rows to XCom, ")
-        assert "4711" not in caplog.text
+            rows = CatalogUsersAnalyticsOperator(task_id="pull", filters=filters).execute({})
+        log = task_log()
+        asking, done = [line for line in log.splitlines() if "Catalog users: " in line]
+        assert f"Catalog users: asking {catalog.url}, filters: {'student_ids' if filters else 'none'}" in asking
+        assert f"Catalog users: {len(rows)} rows to XCom, " in done
+        assert "4711" not in log

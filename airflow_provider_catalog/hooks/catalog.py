@@ -21,7 +21,7 @@ from airflow_provider_catalog.get_provider_info import (
     HOOK_NAME,
     UI_FIELD_BEHAVIOUR,
 )
-from airflow_provider_catalog.version_compat import is_hidden_extra, mask_secret
+from airflow_provider_catalog.version_compat import mask_secret
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXTRAS = (
-    "timeout", "page_size", "max_concurrency", "hash_key", "request_encoding", "paths", "verify", "proxy", "pagination",
+    "timeout", "page_size", "max_concurrency", "hash_secret", "request_encoding", "paths", "verify", "proxy",
+    "pagination",
 )  # fmt: skip
-"""The keys of the connection's extra that the provider reads."""
+"""The keys of the connection's extra that the provider reads; ``hash_key`` is an old name of ``hash_secret``."""
+MIN_HASH_SECRET = 16
+"""Characters. Who has a hash finds a shorter secret by trying."""
 
 
 class CatalogHook(BaseHook):
@@ -96,7 +99,7 @@ class CatalogHook(BaseHook):
         extra = connection.extra_dejson
         if not isinstance(extra, dict):
             raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: its extra is not a JSON object")
-        unknown = sorted(set(extra) - set(EXTRAS))
+        unknown = sorted(set(extra) - {*EXTRAS, "hash_key"})
         if unknown:
             log.warning(
                 "Connection %r: ignoring %s in its extra; known are %s",
@@ -104,7 +107,7 @@ class CatalogHook(BaseHook):
                 ", ".join(unknown),
                 ", ".join(EXTRAS),
             )
-        for secret in (connection.password, extra.get("hash_key"), extra.get("proxy")):
+        for secret in (connection.password, extra.get("hash_secret"), extra.get("hash_key"), extra.get("proxy")):
             if secret:
                 mask_secret(str(secret).strip())
         try:
@@ -112,10 +115,34 @@ class CatalogHook(BaseHook):
                 base_url=catalog_origin(connection.host, connection.schema, connection.port),
                 token=connection.password,
                 conn_id=self.catalog_conn_id,
-                **{name: extra.get(name) for name in EXTRAS},
+                **{name: extra.get(name) for name in EXTRAS} | {"hash_secret": self._hash_secret(extra)},
             )
         except CatalogParameterError as error:
             raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: {error}") from None
+
+    def _hash_secret(self, extra: Mapping[str, Any]) -> Any:
+        """Return the hash secret, or what an older connection has as ``hash_key``."""
+        secret, old = ((extra.get(name) or None) for name in ("hash_secret", "hash_key"))
+        is_short = len(str(secret or old).strip()) < MIN_HASH_SECRET
+        if secret and is_short:
+            raise CatalogParameterError(
+                f"hash_secret is shorter than {MIN_HASH_SECRET} characters, so that it can be guessed; make one with "
+                'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
+        if secret and old and secret != old:
+            raise CatalogParameterError(
+                "hash_secret and hash_key differ, and each gives other hashes: keep the one that your data was hashed "
+                "with, as hash_secret"
+            )
+        if old and not secret:
+            advice = "rename the extra hash_key to hash_secret, which Airflow masks everywhere; hashes stay the same"
+            if is_short:
+                advice = (
+                    f"give a hash_secret of {MIN_HASH_SECRET} characters or more instead of the extra hash_key, which "
+                    "can be guessed; hashes change with it"
+                )
+            log.warning("Connection %r: %s", self.catalog_conn_id, advice)
+        return secret or old
 
     @cached_property
     def _client(self) -> CatalogClient:
@@ -194,13 +221,7 @@ class CatalogHook(BaseHook):
             client = self.get_conn()
         except CatalogParameterError as error:
             return False, str(error)
-        is_well, message = check_connection(client)
-        if client.settings.hash_key and not is_hidden_extra("hash_key"):
-            message += (
-                "; the hash key is shown to all who may see connections: set [core] sensitive_var_conn_names = "
-                "hash_key on the API server"
-            )
-        return is_well, message
+        return check_connection(client)
 
 
 def _rows_of(pages: Any) -> Iterator[dict[str, Any]]:

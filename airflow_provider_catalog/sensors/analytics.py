@@ -20,7 +20,7 @@ from airflow_provider_catalog import errors
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters
+from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.polls import describe, poll_once
 
@@ -48,7 +48,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
     :param fields: the only fields to keep, dotted (``"product.id"``); all where ``None``. (templated)
     :param drop_fields: fields to leave out, dotted; ``*`` matches one level. (templated)
     :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
-        connection's ``hash_key``. (templated)
+        connection's ``hash_secret``. (templated)
     :param deferrable: wait in the triggerer, without a worker slot; then ``mode`` has no meaning. The default is
         Airflow's ``[operators] default_deferrable``.
     :param poke_interval: and ``timeout``, ``mode``, ``soft_fail``, ``exponential_backoff``, ``max_wait``, ...: as in
@@ -71,11 +71,11 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         self,
         *,
         catalog_conn_id: str = CatalogHook.default_conn_name,
-        filters: Filters | None = None,
-        min_rows: int | str = 1,
-        fields: list[str] | None = None,
-        drop_fields: list[str] | None = None,
-        hash_fields: list[str] | None = None,
+        filters: Filters | dict[str, Untyped] | Templated | None = None,
+        min_rows: int | Templated = 1,
+        fields: list[str] | Templated | None = None,
+        drop_fields: list[str] | Templated | None = None,
+        hash_fields: list[str] | Templated | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -155,10 +155,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
             result = poll_once(self._client, self.endpoint, filters, min_rows=min_rows, log=self.log)
             self._seen = describe(result, min_rows)
             if result.is_done:
-                rows = [transform(row) for row in result.rows]
-                for row in rows:
-                    self._xcom_size(row)
-                self._warn_of_unmatched(transform.unmatched())
+                rows = self._first_rows(transform, result.rows)
                 return PokeReturnValue(True, {"row_count": result.row_count, "rows": rows})
         if self.deferrable:
             self._defer(filters, min_rows)

@@ -113,7 +113,7 @@ def test_its_own_fields(form):
         assert shown[name]["schema"]["title"] == field["label"]
         assert shown[name]["description"] == field["description"]
         assert shown[name]["value"] == field["schema"].get("default")
-    assert shown["hash_key"]["schema"]["format"] == "password"
+    assert shown["hash_secret"]["schema"]["format"] == "password"
     for name in ("timeout", "page_size", "max_concurrency"):
         assert set(shown[name]["schema"]["type"]) & {"number", "integer"}
 

@@ -127,7 +127,7 @@ def test_a_hashed_column_is_text(save):
         [PRODUCT] * 2,
         endpoint="products",
         hash_fields=["account_id", "product.*", "promo_codes", "created_at"],
-        hash_key="key",
+        hash_secret="key",
     )
     hashed = {"account_id": "string", "product_id": "string", "created_at": "string"}
     assert types_of(path) == PRODUCT_SCHEMA | hashed

@@ -71,7 +71,7 @@ class TestDone:
 
     @every_mode
     def test_drop_and_hash(self, sensor, serve, mode):
-        with serve(students(1), "orders", hash_key=KEY):
+        with serve(students(1), "orders", hash_secret=KEY):
             waiting = sensor(drop_fields=["key"], hash_fields=["student.email"], **mode_of(mode))
             [row] = run_sensor(waiting)["rows"]
         assert row == {"student": {"id": 0, "email": hmac.new(KEY.encode(), b"s0@example.edu", "sha256").hexdigest()}}
