@@ -15,12 +15,12 @@ from typing import IO, Any, Self, cast
 
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
-from airflow_provider_catalog.output.columns import ColumnSpool
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.errors import storage_errors
-from airflow_provider_catalog.output.spool import Spool
+from airflow_provider_catalog.output.spool_old import ColumnSpool
 from airflow_provider_catalog.output.store_check import store_message
+from airflow_provider_catalog.output.temporary import Spool
 from airflow_provider_catalog.output.transform import Row, RowTransform
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_jsonl import JsonLinesWriter

@@ -16,9 +16,9 @@ from typing import IO, Any
 
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.columns import Batch, Column, ColumnSpool, Values
-from airflow_provider_catalog.output.convert import NUMBER, convert, to_text
-from airflow_provider_catalog.output.kinds import NULL
+from airflow_provider_catalog.output.convert_old import NUMBER, convert, to_text
+from airflow_provider_catalog.output.kinds_old import NULL
+from airflow_provider_catalog.output.spool_old import Batch, Column, ColumnSpool, Values
 from airflow_provider_catalog.output.transform import Path, Row
 
 _PLAIN = {str, int, float, NULL}

@@ -6,9 +6,9 @@ import io
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_catalog import __version__
-from airflow_provider_catalog.output.columns import Batch, Block, Column, ColumnSpool
-from airflow_provider_catalog.output.convert import convert, decimal_type, list_item_type
-from airflow_provider_catalog.output.kinds import NULL, Kinds
+from airflow_provider_catalog.output.convert_old import convert, decimal_type, list_item_type
+from airflow_provider_catalog.output.kinds_old import NULL, Kinds
+from airflow_provider_catalog.output.spool_old import Batch, Block, Column, ColumnSpool
 from airflow_provider_catalog.output.transform import Path
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
-from airflow_provider_catalog.output import spool
+from airflow_provider_catalog.output import temporary as spool
 from tests.kills.places import Place
 
 OLD = {"order_fee": "PAID"}

@@ -13,7 +13,7 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_catalog.client import body
-from airflow_provider_catalog.output import spool
+from airflow_provider_catalog.output import temporary as spool
 from tests.leaks.canaries import HASH_KEY, TOKEN, search
 from tests.leaks.scenarios import served
 from tests.operators.conftest import OPERATORS

@@ -81,7 +81,7 @@ def test_it_needs_no_connection_and_changes_nothing_when_the_task_does_not_run(o
 
 
 def test_a_second_signal_does_not_disturb_the_tidying_up(operator, endpoint, connection, monkeypatch, tmp_path):
-    from airflow_provider_catalog.output.spool import Spool
+    from airflow_provider_catalog.output.temporary import Spool
 
     close = Spool.close
     pull = operator(output_path=tmp_path / "rows.jsonl")

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output import columns as columns_module
+from airflow_provider_catalog.output import spool_old as columns_module
 
 DOCUMENTED = [column.path.replace(".", "_") for column in ENDPOINTS["products"].columns]
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.convert import check_field_types, convert
-from airflow_provider_catalog.output.kinds import Kinds
+from airflow_provider_catalog.output.convert_old import check_field_types, convert
+from airflow_provider_catalog.output.kinds_old import Kinds
 
 
 def utc(*parts):

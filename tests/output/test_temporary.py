@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_catalog.output import spool as spool_module
-from airflow_provider_catalog.output.spool import Spool
+from airflow_provider_catalog.output import temporary as spool_module
+from airflow_provider_catalog.output.temporary import Spool
 
 
 @pytest.fixture(params=["nameless", "named"])
@@ -178,7 +178,7 @@ import os, signal, sys
 from pathlib import Path
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.output.transform import RowTransform
-from airflow_provider_catalog.output import spool
+from airflow_provider_catalog.output import temporary as spool
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.output import OutputFile
 

@@ -1,0 +1,210 @@
+"""The types that ``field_types`` and the documented columns name, and values into them.
+
+A converter takes a value as JSON gave it, never ``None``, and raises ``ValueError`` when it does not fit. Its message
+is not for users: it may hold the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.kinds_old import INT64, rounds_as_float
+
+Converter = Callable[[Any], Any]
+
+_DECIMAL_TYPE = re.compile(r"decimal\((\d+), ?(\d+)\)")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_MAX_PRECISION = 38
+
+
+def check_field_types(field_types: object) -> None:
+    """
+    Check the parameter ``field_types``; cheap enough for when a DAG is parsed.
+
+    :param field_types: flattened column name → type name, or ``None``.
+    :raises CatalogParameterError: when it is not a dict of names, or names a type that does not exist.
+    """
+    if field_types is None:
+        return
+    if not isinstance(field_types, dict):
+        raise CatalogParameterError(
+            f"field_types must be a dict such as {{'created_at': 'timestamp'}}, not {type(field_types).__name__}"
+        )
+    for column, name in field_types.items():
+        if not isinstance(column, str):
+            raise CatalogParameterError(f"field_types: the column {column!r} must be a string")
+        if not isinstance(name, str) or (name not in _CONVERTERS and decimal_type(name) is None):
+            raise CatalogParameterError(f"field_types: {column!r} has the type {name!r}, {_advice(name)}")
+
+
+def decimal_type(name: str) -> tuple[int, int] | None:
+    """Return precision and scale of a decimal type's name, or None when it names no (possible) decimal type."""
+    match = _DECIMAL_TYPE.fullmatch(name)
+    if match is None:
+        return None
+    precision, scale = int(match[1]), int(match[2])
+    return (precision, scale) if 1 <= precision <= _MAX_PRECISION and scale <= precision else None
+
+
+def list_item_type(name: str) -> str | None:
+    """Return the type of a list type's items, or None when it names no list type."""
+    return name[len("list<") : -1] if name.startswith("list<") else None
+
+
+def converter(type_name: str) -> Converter:
+    """Return what turns a JSON value into a type's Python value, or raises ``ValueError`` when it does not fit."""
+    if type_name in _CONVERTERS:
+        return _CONVERTERS[type_name]
+    if item_type := list_item_type(type_name):
+        return _to_list_of(converter(item_type))
+    return _to_decimal_of(*(decimal_type(type_name) or (_MAX_PRECISION, 0)))
+
+
+def convert(values: list[Any], type_name: str, column: str, first_row: int) -> list[Any]:
+    """
+    Return a column's values as a type's Python values; ``None`` stays ``None``, an empty text is ``None``, too.
+
+    :param first_row: the number of the first value's row, counted from 1.
+    :raises CatalogParameterError: when a value does not fit the type; it names the row, never the value.
+    """
+    to_type = converter(type_name)
+    if type_name != "string":
+        values = [None if value == "" else value for value in values]
+    try:
+        return [None if value is None else to_type(value) for value in values]
+    except ValueError:
+        unfit = next(number for number, value in enumerate(values, first_row) if not _fits(value, to_type))
+    # Out of the except block: there, the first error would be shown too, and with it the value.
+    raise CatalogParameterError(
+        f"row {unfit}: the value of column {column!r} does not fit its type {type_name!r}; "
+        f"keep the column as text with field_types={{{column!r}: 'string'}}"
+    )
+
+
+def _fits(value: Any, to_type: Converter) -> bool:
+    try:
+        return value is None or to_type(value) is not None
+    except ValueError:
+        return False
+
+
+def to_text(value: Any) -> str:
+    """Return a string as it is, any other value as JSON text."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def to_timestamp(value: Any) -> datetime:
+    """Return a time in UTC; without an offset it is taken as UTC, without a time of day as midnight."""
+    text = _only(str, value)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        # As Rails prints times: "2025/06/10 13:42:06 +0000", "2025-06-10 13:42:06 UTC".
+        head, tail = text[:10].replace("/", "-"), text[10:].replace(" UTC", "Z")
+        time = datetime.fromisoformat(head + tail.replace(" +", "+").replace(" -", "-"))
+    if time.tzinfo is None:
+        return time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("outside the years 1 to 9999") from None
+
+
+def to_date(value: Any) -> date:
+    """Return a date; of a time, the date in UTC."""
+    return to_timestamp(value).date()
+
+
+def to_int64(value: Any) -> int:
+    """Return an integer: from ``7``, ``"7"`` or ``7.0``."""
+    is_text = isinstance(value, str) and _INTEGER.fullmatch(value)
+    if is_text or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
+    number: int = _only(int, value)
+    if number not in INT64:
+        raise ValueError("out of range")
+    return number
+
+
+def to_float64(value: Any) -> float:
+    """Return a float: from a number that it holds exactly, or the text of a number."""
+    if isinstance(value, str):
+        if not NUMBER.fullmatch(value):
+            raise ValueError("not a number")
+        value = float(value)
+    if type(value) is int:
+        if rounds_as_float(value):
+            raise ValueError("not exact")
+        value = float(value)
+    number: float = _only(float, value)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("out of range")
+    return number
+
+
+def to_bool(value: Any) -> bool:
+    """Return a truth value: from ``true``, ``false``, ``"true"`` or ``"false"``."""
+    if value in ("true", "false"):
+        return bool(value == "true")
+    return bool(_only(bool, value))
+
+
+def _to_decimal_of(precision: int, scale: int) -> Converter:
+    context, unit = Context(prec=precision), Decimal(1).scaleb(-scale)
+
+    def to_decimal(value: Any) -> Decimal:
+        """Return a decimal, rounded half to even to the scale: from a number, or the text of one."""
+        text = value if isinstance(value, str) else repr(value)
+        if type(value) not in (int, float, str) or not NUMBER.fullmatch(text):
+            raise ValueError("not a number")
+        try:
+            return Decimal(text).quantize(unit, ROUND_HALF_EVEN, context)
+        except InvalidOperation:
+            raise ValueError("more digits than the precision") from None
+
+    return to_decimal
+
+
+def _to_list_of(to_item: Converter) -> Converter:
+    def to_list(value: Any) -> list[Any]:
+        return [None if item is None else to_item(item) for item in _only(list, value)]
+
+    return to_list
+
+
+def _only(kind: type, value: Any) -> Any:
+    # Not isinstance: True is no integer here.
+    if type(value) is not kind:
+        raise ValueError(f"not a {kind.__name__}")
+    return value
+
+
+_CONVERTERS: dict[str, Converter] = {
+    "string": to_text,
+    "bool": to_bool,
+    "int64": to_int64,
+    "float64": to_float64,
+    "timestamp": to_timestamp,
+    "date": to_date,
+}
+_ALIASES = {"datetime": "timestamp", "int": "int64", "integer": "int64", "float": "float64", "number": "float64"}
+_ALIASES |= {"double": "float64", "str": "string", "text": "string", "boolean": "bool"}
+
+
+def _advice(name: object) -> str:
+    allowed = f"use one of {', '.join(map(repr, _CONVERTERS))} or 'decimal(12,2)' (precision up to {_MAX_PRECISION})"
+    if not isinstance(name, str):
+        return f"which is not a string; {allowed}"
+    nearest = get_close_matches(name.lower(), [*_CONVERTERS, "decimal", *_ALIASES], n=1)
+    hint = _ALIASES.get(nearest[0], nearest[0]) if nearest else None
+    meant = f"did you mean {hint!r}? " if hint and hint != "decimal" else ""
+    return f"which does not exist; {meant}{allowed}"
