@@ -24,6 +24,8 @@ from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination, check_format
 from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.output.transform import RowTransform
+from airflow_provider_catalog.output.write_parquet import COMPRESSIONS, Compression
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters
 from airflow_provider_catalog.utils.manifest import build_manifest
 from airflow_provider_catalog.utils.metrics import reported
@@ -69,11 +71,15 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
     :param drop_fields: fields to leave out, dotted; ``*`` matches one level.
     :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
         connection's ``hash_key``. Equal values have equal hashes, whichever endpoint they come from.
-    :param field_types: flattened column → Arrow type name (``"timestamp"``, ``"date"``, ``"decimal(12,2)"``,
-        ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet.
+    :param field_types: column (``"product_id"``) or dotted path (``"product.id"``) → type (``"timestamp"``, ``"date"``,
+        ``"decimal(12,2)"``, ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``, ``"list<string>"``), for CSV and
+        Parquet. The column is in the file even if no row has it. Where there are Hive folders
+        (``.../orders/day=2026-06-30/orders.parquet``), types are remembered beside them, and can't be changed later.
     :param csv_escape_formulas: whether, in CSV, a ``'`` is put before every text and column name that a spreadsheet
         would run as a formula: that begins with ``=``, ``+``, ``-``, ``@``, a tab, a line break or NUL. Numbers stay
         numbers. For files that people open; it changes the data for all others.
+    :param csv_for_excel: CSV: the same, and a byte order mark, without which Excel garbles accents.
+    :param compression: of Parquet: ``"zstd"``, ``"snappy"``, ``"gzip"`` or ``"none"``; ``"zstd"`` where ``None``.
     :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list), ``"skip"`` the
         task, or ``"fail"`` it; the latter two leave an earlier file as it is.
     :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``.
@@ -103,6 +109,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         hash_fields: list[str] | None = None,
         field_types: dict[str, str] | None = None,
         csv_escape_formulas: bool = False,
+        csv_for_excel: bool = False,
+        compression: Compression | None = None,
         on_empty: OnEmpty = "write",
         page_size: int | None = None,
         max_concurrency: int | None = None,
@@ -123,6 +131,8 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.hash_fields = hash_fields
         self.field_types = field_types
         self.csv_escape_formulas = csv_escape_formulas
+        self.csv_for_excel = csv_for_excel
+        self.compression = compression
         self.on_empty = on_empty
         self.page_size = page_size
         self.max_concurrency = max_concurrency
@@ -146,8 +156,12 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         limit = self.max_xcom_bytes
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
             raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
-        if not isinstance(self.csv_escape_formulas, bool):
-            raise CatalogParameterError(f"csv_escape_formulas is {self.csv_escape_formulas!r}; allowed: True, False")
+        for name in ("csv_escape_formulas", "csv_for_excel"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise CatalogParameterError(f"{name} is {value!r}; allowed: True, False")
+        if self.compression not in (None, *COMPRESSIONS):
+            allowed = ", ".join(map(repr, COMPRESSIONS))
+            raise CatalogParameterError(f"compression is {self.compression!r}; allowed: {allowed}")
         self._check_format(self._known_format())
 
     def _known_format(self) -> str | None:
@@ -163,10 +177,15 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         return "XCom" if self.output_path is None else known
 
     def _check_format(self, output_format: str | None) -> None:
-        if self.csv_escape_formulas and output_format not in (None, "csv"):
-            raise CatalogParameterError(
-                f"csv_escape_formulas is for CSV alone, and the rows go to {output_format}; leave it out, or write CSV"
-            )
+        for name, only, label in (
+            ("csv_escape_formulas", "csv", "CSV"),
+            ("csv_for_excel", "csv", "CSV"),
+            ("compression", "parquet", "Parquet"),
+        ):
+            if getattr(self, name) and output_format not in (None, only):
+                raise CatalogParameterError(
+                    f"{name} is for {label} alone, and the rows go to {output_format}; leave it out, or write {label}"
+                )
 
     def execute(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
         """
@@ -230,6 +249,9 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             transform=transform,
             field_types=self.field_types,
             csv_escape_formulas=self.csv_escape_formulas,
+            csv_for_excel=self.csv_for_excel,
+            compression=self.compression,
+            sample=self._sample_of_all_days(filters, transform),
         )
         with closing(self._read_pages(filters)) as pages, output:
             for page in pages:
@@ -240,8 +262,16 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
         self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)
-        unmatched_types = [("field_types", column) for column in output.unmatched_field_types()]
+        unmatched_types = [("field_types", column) for column in info.unmatched_field_types]
         self._warn_of_unmatched([*transform.unmatched(), *unmatched_types])
+        if info.null_columns:
+            log.warning(
+                "Catalog %s: null in every row, so that nothing tells their types: %s; give those that you need a "
+                "type, as in field_types={%r: 'timestamp'}",
+                self.endpoint,
+                ", ".join(info.null_columns[:20]),
+                info.null_columns[0],
+            )
         manifest = build_manifest(
             endpoint=self.endpoint,
             path=destination.path,
@@ -258,6 +288,21 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         return self.hook.get_conn().read_pages(
             self._spec, filters, page_size=self.page_size, max_concurrency=self.max_concurrency
         )
+
+    def _sample_of_all_days(
+        self, filters: dict[str, Any], transform: RowTransform
+    ) -> Callable[[], list[dict[str, Any]]] | None:
+        """Return what reads a page of all days, to learn the columns of a day that lacks them; None without dates."""
+        undated = {name: value for name, value in filters.items() if not name.endswith(("_date_from", "_date_to"))}
+        if undated == filters:
+            return None
+
+        def sample() -> list[dict[str, Any]]:
+            with closing(self._read_pages(undated)) as pages:
+                page = next(pages, None)
+            return list(map(transform, page.content.rows)) if page else []
+
+        return sample
 
     def _check_empty(self, row_count: int) -> None:
         if row_count or self.on_empty == "write":

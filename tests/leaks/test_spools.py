@@ -1,4 +1,4 @@
-"""Rows on their way to a file: on disk, but for this user only, and without a name that tells anything."""
+"""Rows on their way to a file: on disk, but for this user only, and under a name that tells nothing of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_catalog.client import body
-from airflow_provider_catalog.output import temporary as spool
 from tests.leaks.canaries import HASH_KEY, TOKEN, search
 from tests.leaks.scenarios import served
 from tests.operators.conftest import OPERATORS
@@ -49,15 +48,12 @@ def open_files(*folders: Path) -> dict[str, int]:
 @pytest.mark.parametrize("endpoint", OPERATORS)
 @pytest.mark.parametrize("suffix", ["jsonl", "csv.gz", "parquet"])
 @pytest.mark.parametrize("store", [False, True], ids=["a local file", "an object store"])
-@pytest.mark.parametrize("named", [False, True], ids=["without a name", "with a name"])
-def test_rights_and_names(tmp_path, monkeypatch, lax_umask, endpoint, suffix, store, named):
+def test_rights_and_names(tmp_path, monkeypatch, lax_umask, endpoint, suffix, store):
     folder, temporary = tmp_path / "output", tmp_path / "temporary"
     folder.mkdir()
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(body, "MEMORY_LIMIT", 100)  # all answers are large ones, which go to the disk
-    if named:
-        monkeypatch.setattr(spool, "_open_nameless", lambda folder: None)
     seen: dict[str, int] = {}
     names: list[str] = []
 
