@@ -284,9 +284,9 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         log.info("Catalog %s: %d rows, %d bytes to %s", self.endpoint, row_count, info.size_bytes, destination.path)
         return manifest
 
-    def _read_pages(self, filters: dict[str, Any]) -> Generator[Page, None, None]:
+    def _read_pages(self, filters: dict[str, Any], max_concurrency: int | None = None) -> Generator[Page, None, None]:
         return self.hook.get_conn().read_pages(
-            self._spec, filters, page_size=self.page_size, max_concurrency=self.max_concurrency
+            self._spec, filters, page_size=self.page_size, max_concurrency=max_concurrency or self.max_concurrency
         )
 
     def _sample_of_all_days(
@@ -298,7 +298,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             return None
 
         def sample() -> list[dict[str, Any]]:
-            with closing(self._read_pages(undated)) as pages:
+            with closing(self._read_pages(undated, max_concurrency=1)) as pages:
                 page = next(pages, None)
             return list(map(transform, page.content.rows)) if page else []
 
