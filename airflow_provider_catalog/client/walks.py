@@ -189,8 +189,7 @@ class LinkWalk(Walk):
         """
         try:
             found = self.get(following, is_beyond=not page.count or self._is_complete(page))
-            is_empty_end = found and not found.count and not found.next
-            return self.fetch(following) if is_empty_end else found  # once more: a link led there, so it may be a slip
+            return self.fetch(following) if found and self._may_be_a_slip(found, page) else found
         except CatalogRequestError as error:
             is_full = page.count == self.first.count and not self._says_more(page)
             if page.count and is_full and self._is_refused(following, error):
@@ -200,6 +199,12 @@ class LinkWalk(Walk):
                 f"try again later: {shown_page(following)}, to which a link leads, can't be had: {error}",
                 status=error.status,
             ) from error
+
+    def _may_be_a_slip(self, page: Page, before: Page) -> bool:
+        """Return whether a page looks like another one's answer, such as a cache's, so that it is asked for once more."""
+        after = page_number(page.next or ())
+        jumps = self.counts_up and after is not None and page.number is not None and after != page.number + 1
+        return jumps or not page.count or repeats(page, before)
 
     def _is_refused(self, params: Params, error: CatalogRequestError) -> bool:
         """Return whether the server refuses a page once more, and the one after it, too."""
@@ -291,8 +296,8 @@ class NumberWalk(Walk):
         params = with_page(page.params, (page.number or 0) + 1)
         self.ahead.look(params)
         found = self._numbered(params, page)
-        if found is None and ((self.total or 0) > self.row_count or self.new_page_beyond(page)):
-            found = self._numbered(params, page)  # once more: it may have been a slip
+        if found is None and not self._is_short(page):
+            found = self._numbered(params, page)  # once more: a full page leads there, so it may be a slip
             if found is None and (beyond := self.new_page_beyond(page)):
                 return self.ahead.take(beyond.params)
         return found

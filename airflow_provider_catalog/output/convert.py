@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from difflib import get_close_matches
+from types import NoneType
 from typing import Any
 
 import msgspec
 
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.kinds import INT64, rounds_as_float
 
 Converter = Callable[[Any], Any]
+
+INT64 = range(-(2**63), 2**63)
 
 _DECIMAL_TYPE = re.compile(r"decimal\((\d+), ?(\d+)\)")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -30,8 +32,9 @@ def check_field_types(field_types: object) -> None:
     """
     Check the parameter ``field_types``; cheap enough for when a DAG is parsed.
 
-    :param field_types: flattened column name → type name, or ``None``.
-    :raises CatalogParameterError: when it is not a dict of names, or names a type that does not exist.
+    :param field_types: column (``"product_id"``) or dotted path (``"product.id"``) → type name, or ``None``.
+    :raises CatalogParameterError: when it is not a dict of names, names a type that does not exist, or gives a column
+        two types.
     """
     if field_types is None:
         return
@@ -42,8 +45,20 @@ def check_field_types(field_types: object) -> None:
     for column, name in field_types.items():
         if not isinstance(column, str):
             raise CatalogParameterError(f"field_types: the column {column!r} must be a string")
-        if not isinstance(name, str) or (name not in _CONVERTERS and decimal_type(name) is None):
-            raise CatalogParameterError(f"field_types: {column!r} has the type {name!r}, {_advice(name)}")
+        check_type("field_types", column, name)
+        if field_types.get(column.replace(".", "_"), name) != name:
+            raise CatalogParameterError(f"field_types: {column!r} is the same column as {column.replace('.', '_')!r}")
+
+
+def check_type(where: str, column: str, name: object) -> None:
+    """
+    Check the name of a column's type.
+
+    :param where: where it stands, for the message.
+    :raises CatalogParameterError: when there is no such type.
+    """
+    if not isinstance(name, str) or (name not in _CONVERTERS and decimal_type(name) is None):
+        raise CatalogParameterError(f"{where}: {column!r} has the type {name!r}, {_advice(name)}")
 
 
 def decimal_type(name: str) -> tuple[int, int] | None:
@@ -55,17 +70,10 @@ def decimal_type(name: str) -> tuple[int, int] | None:
     return (precision, scale) if 1 <= precision <= _MAX_PRECISION and scale <= precision else None
 
 
-def list_item_type(name: str) -> str | None:
-    """Return the type of a list type's items, or None when it names no list type."""
-    return name[len("list<") : -1] if name.startswith("list<") else None
-
-
 def converter(type_name: str) -> Converter:
     """Return what turns a JSON value into a type's Python value, or raises ``ValueError`` when it does not fit."""
     if type_name in _CONVERTERS:
         return _CONVERTERS[type_name]
-    if item_type := list_item_type(type_name):
-        return _to_list_of(converter(item_type))
     return _to_decimal_of(*(decimal_type(type_name) or (_MAX_PRECISION, 0)))
 
 
@@ -88,6 +96,38 @@ def convert(values: list[Any], type_name: str, column: str, first_row: int) -> l
         f"row {unfit}: the value of column {column!r} does not fit its type {type_name!r}; "
         f"keep the column as text with field_types={{{column!r}: 'string'}}"
     )
+
+
+def are_times(values: list[Any]) -> bool:
+    """Tell whether all values are the text of a time, or ``None``."""
+    if not set(map(type, values)) <= {str, NoneType}:
+        return False
+    texts = [value for value in values if value]
+    try:
+        years = {time.year for time in map(datetime.fromisoformat, texts)}
+    except ValueError:
+        years = {MAXYEAR}
+    # Not every time of the first and the last year is one in UTC.
+    return not years & {MINYEAR, MAXYEAR} or all(_fits(text, to_timestamp) for text in texts)
+
+
+def are_amounts(values: list[Any]) -> bool:
+    """Tell whether all values are numbers, or texts of numbers, that ``decimal(38,9)`` has room for, or ``None``."""
+    types = set(map(type, values))
+    if not types <= {int, float, str, NoneType}:
+        return False
+    if str in types and not all(_fits(value, _TO_AMOUNT) for value in values if type(value) is str):
+        return False
+    numbers = [value for value in values if type(value) in (int, float)]
+    return not numbers or (max(numbers) < _MAX_AMOUNT and -min(numbers) < _MAX_AMOUNT)
+
+
+def rounds_as_float(value: int) -> bool:
+    """Tell whether an integer would not be the same as a float64."""
+    try:
+        return int(float(value)) != value
+    except OverflowError:
+        return True
 
 
 def _fits(value: Any, to_type: Converter) -> bool:
@@ -174,11 +214,9 @@ def _to_decimal_of(precision: int, scale: int) -> Converter:
     return to_decimal
 
 
-def _to_list_of(to_item: Converter) -> Converter:
-    def to_list(value: Any) -> list[Any]:
-        return [None if item is None else to_item(item) for item in _only(list, value)]
-
-    return to_list
+def to_list(value: Any) -> list[str | None]:
+    """Return a list of texts; an item that is no text stands as JSON."""
+    return [None if item is None else to_text(item) for item in _only(list, value)]
 
 
 def _only(kind: type, value: Any) -> Any:
@@ -188,6 +226,8 @@ def _only(kind: type, value: Any) -> Any:
     return value
 
 
+_TO_AMOUNT = _to_decimal_of(38, 9)
+_MAX_AMOUNT = 10**29
 _CONVERTERS: dict[str, Converter] = {
     "string": to_text,
     "bool": to_bool,
@@ -195,6 +235,7 @@ _CONVERTERS: dict[str, Converter] = {
     "float64": to_float64,
     "timestamp": to_timestamp,
     "date": to_date,
+    "list<string>": to_list,
 }
 _ALIASES = {"datetime": "timestamp", "int": "int64", "integer": "int64", "float": "float64", "number": "float64"}
 _ALIASES |= {"double": "float64", "str": "string", "text": "string", "boolean": "bool"}

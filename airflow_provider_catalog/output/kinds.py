@@ -1,98 +1,93 @@
-"""The kinds of values that a column holds, and the narrowest type that holds all of them exactly."""
+"""The kinds of values that a column holds, noted while rows are spooled, in the same space however many they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from airflow_provider_catalog.output.convert import INT64, are_amounts, are_times, rounds_as_float
+
 NULL = type(None)
-INT64 = range(-(2**63), 2**63)
 _EXACT_IN_FLOAT = 2**53
-_MAX_DECIMAL_DIGITS = 38
+_PLAIN: dict[str, set[type]] = {"string": {str}, "bool": {bool}, "int64": {int}, "float64": {float}}
+"""The Python types that a column of the type holds as they are."""
 
 
 @dataclass(slots=True)
 class Kinds:
     """
-    What is known of a column's values; it takes the same space however many there are.
+    What is known of a column's values.
 
+    :param suggestion: the type that the column's name suggests, if any. An empty text counts as null then.
     :param types: the Python types seen, ``NoneType`` among them.
     :param low: the least integer seen, or 0.
     :param high: the greatest integer seen, or 0.
-    :param rounds: whether some integer would be rounded as a float64.
-    :param items: the same of the items of all lists seen, but nothing of lists within them: those are JSON text.
+    :param rounds: whether a float64 would round some integer.
+    :param fits: whether all values fit the suggested type.
+    :param blank: whether some value was an empty text that counted as null.
     """
 
+    suggestion: str | None = None
     types: set[type] = field(default_factory=set)
     low: int = 0
     high: int = 0
     rounds: bool = False
-    items: Kinds | None = None
+    fits: bool = True
+    blank: bool = False
 
-    def add(self, values: list[object], *, within_list: bool = False) -> None:
+    def add(self, values: list[object], types: set[type]) -> bool:
         """
-        Take account of values.
+        Take account of values; tell whether another type may follow from them.
 
-        :param within_list: whether they are items of lists.
+        :param types: the values' Python types.
         """
-        types = set(map(type, values))
+        before = (len(self.types), self.rounds, self.fits)
+        if self.suggestion and str in types:
+            texts = [value for value in values if value != ""]
+            self.blank = self.blank or len(texts) < len(values)
+            values = texts
+            types = {NULL, *map(type, values)}
         self.types |= types
         if int in types:
             self._add_ints([value for value in values if type(value) is int])
-        if list in types and not within_list:
-            self.items = self.items or Kinds()
-            items = [item for value in values if type(value) is list for item in value]
-            self.items.add(items, within_list=True)
+        if self.suggestion and self.fits and types != {NULL}:
+            self.fits = self._fit(values)
+        return before != (len(self.types), self.rounds, self.fits)
 
+    @property
     def has_values(self) -> bool:
-        """Tell whether there was anything but nulls."""
+        """Whether there was anything but nulls."""
         return bool(self.types - {NULL})
 
-    def fits_int64(self) -> bool:
-        """Tell whether every integer does."""
-        return self.low in INT64 and self.high in INT64
+    @property
+    def is_null(self) -> bool:
+        """Whether there was nothing but nulls, nor empty texts."""
+        return self.types <= {NULL} and not self.blank
 
     def type_name(self) -> str:
-        """
-        Return the narrowest type that holds every value exactly; ``"string"`` where only text does.
+        """Return the column's type, as far as name and values tell it; ``"string"`` where only text holds them all."""
+        types = self.types - {NULL}
+        if self.suggestion and types and self.fits:
+            return self.suggestion
+        if types == {bool}:
+            return "bool"
+        if types == {int} and self.rounds and self.low in INT64 and self.high in INT64:
+            return "int64"
+        return "float64" if types and types <= {int, float} and not self.rounds else "string"
 
-        In a column of that type, a value that is no string stands as JSON text.
-        """
-        if self.types - {NULL} == {list} and self.items is not None:
-            item_type = self.items._scalar_type()
-            return f"list<{item_type}>" if item_type else "string"
-        return self._scalar_type() or "string"
+    def are_plain(self, type_name: str) -> bool:
+        """Tell whether every value is one of the type as it stands."""
+        is_plain = self.types - {NULL} <= _PLAIN.get(type_name, set())
+        if self.blank and type_name != "string":
+            return False
+        return is_plain and (type_name != "int64" or (self.low in INT64 and self.high in INT64))
+
+    def _fit(self, values: list[object]) -> bool:
+        if self.suggestion == "int64":
+            return self.are_plain("int64")
+        return are_times(values) if self.suggestion == "timestamp" else are_amounts(values)
 
     def _add_ints(self, ints: list[int]) -> None:
         low, high = min(ints), max(ints)
         self.low, self.high = min(self.low, low), max(self.high, high)
         if not self.rounds and max(-low, high) > _EXACT_IN_FLOAT:
             self.rounds = any(map(rounds_as_float, ints))
-
-    def _scalar_type(self) -> str | None:
-        """Return the type of values that agree, or None when no one type but text holds them."""
-        match sorted(kind.__name__ for kind in self.types - {NULL}):
-            case [] | ["str"]:
-                return "string"
-            case ["bool"]:
-                return "bool"
-            case ["int"]:
-                return self._int_type()
-            case ["float"]:
-                return "float64"
-            case ["float", "int"] if not self.rounds:
-                return "float64"
-        return None
-
-    def _int_type(self) -> str | None:
-        if self.fits_int64():
-            return "int64"
-        largest = max(-self.low, self.high)
-        return f"decimal({len(str(largest))},0)" if largest < 10**_MAX_DECIMAL_DIGITS else None
-
-
-def rounds_as_float(value: int) -> bool:
-    """Tell whether an integer would not be the same as a float64."""
-    try:
-        return int(float(value)) != value
-    except OverflowError:
-        return True

@@ -1,0 +1,150 @@
+"""The file that is being written, until it is put in its place in one step."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import secrets
+import socket
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+log = logging.getLogger(__name__)
+
+ABANDONED_AFTER = 24 * 60 * 60.0
+"""Seconds without a change after which another machine's temporary file counts as left behind."""
+_MAX_NAME = 64
+"""Characters of the target's name that stand in the temporary file's."""
+
+
+class TemporaryFile:
+    """
+    An unfinished file that nobody but this user can read. Close it in any case; that removes what was not moved.
+
+    It is called ``.NAME.MACHINE-PID.RANDOM.tmp``. What a task that was killed has left is removed by the next one that
+    writes a file of the same name in the same folder; a writer that lives keeps its own.
+
+    :param folder: where it is made; moving it to its place is one step only on the same file system.
+    :param name: the name of the file that it becomes.
+    :raises OSError: when there can't be a file in the folder.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        _remove_leftovers(folder, name)
+        self.path = folder / f"{_prefix(name)}{_machine()}-{os.getpid()}.{secrets.token_hex(4)}.tmp"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        self.file: IO[bytes] = os.fdopen(descriptor, "w+b")
+
+    def close(self) -> None:
+        """Remove it, unless it was moved to its place."""
+        with suppress(OSError):  # of a buffer that can't be written any more, and is not needed
+            self.file.close()
+        self.path.unlink(missing_ok=True)
+
+    def move_to(self, target: Path) -> None:
+        """
+        Put the finished file in its place, in one step, with the rights that a file there would have.
+
+        :param target: its place; folders that are missing are made.
+        :raises OSError: when it can't be put there.
+        """
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()  # some mounts refuse to rename a file that is open
+        with suppress(OSError):  # some mounts decide on the rights alone
+            self.path.chmod(_mode_of(target))
+        with _folders_of(target):
+            self.path.replace(target)
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """
+    Check that a file can be made in a folder and renamed there, by doing so.
+
+    :param folder: the folder.
+    :param name: the name of the file that will be written.
+    :raises OSError: when it can't.
+    """
+    file = TemporaryFile(folder, name)
+    moved = file.path.with_suffix(".new.tmp")
+    try:
+        file.move_to(moved)
+    finally:
+        moved.unlink(missing_ok=True)
+        file.close()
+
+
+def spool_file(folder: Path) -> IO[bytes]:
+    """
+    Return a file without a name, which goes with the process.
+
+    :param folder: where it is made; in the folder for temporary files where a mount has no such files.
+    :raises OSError: when it can't be made.
+    """
+    with suppress(OSError):
+        return tempfile.TemporaryFile(dir=folder)
+    return tempfile.TemporaryFile()
+
+
+def _remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what writers of the same file that were killed have left."""
+    pattern = re.compile(rf"{re.escape(_prefix(name))}([0-9a-f]+)-([0-9]+)\.[0-9a-f]+(\.new)?\.tmp")
+    with suppress(OSError):  # a folder that can't be listed
+        for path in folder.iterdir():
+            match = pattern.fullmatch(path.name)
+            with suppress(OSError):  # another user's, or gone by now
+                if match and not _is_being_written(path, match[1], int(match[2])):
+                    path.unlink()
+                    log.info("Removed %s, left by a task that was killed", path)
+
+
+def _is_being_written(path: Path, machine: str, pid: int) -> bool:
+    import psutil
+
+    changed = path.stat().st_mtime
+    if machine != _machine():
+        return time.time() - changed < ABANDONED_AFTER
+    try:
+        # A process that is younger than the file has only got the same number.
+        return bool(psutil.Process(pid).create_time() <= changed + 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _prefix(name: str) -> str:
+    return f".{name[:_MAX_NAME]}."
+
+
+def _machine() -> str:
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+
+
+def _mode_of(target: Path) -> int:
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
+    umask = os.umask(0o077)  # it can't be read without being set
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+@contextmanager
+def _folders_of(target: Path) -> Iterator[None]:
+    """Make the folders of a file that are missing, and remove them when the block fails."""
+    with ExitStack() as undo:
+        for folder in reversed([parent for parent in target.parents if not parent.exists()]):
+            folder.mkdir(exist_ok=True)
+            undo.callback(_remove_if_empty, folder)
+        yield
+        undo.pop_all()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # another task's file may be in it by now
+        folder.rmdir()
