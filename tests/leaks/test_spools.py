@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_catalog.client import body
+from airflow_provider_catalog.client import decoding
 from airflow_provider_catalog.output import spool
 from tests.leaks.canaries import HASH_KEY, TOKEN, search
 from tests.leaks.scenarios import served
@@ -55,7 +55,7 @@ def test_rights_and_names(tmp_path, monkeypatch, lax_umask, endpoint, suffix, st
     folder.mkdir()
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(body, "MEMORY_LIMIT", 100)  # all answers are large ones, which go to the disk
+    monkeypatch.setattr(decoding, "MEMORY_LIMIT", 100)  # all answers are large ones, which go to the disk
     if named:
         monkeypatch.setattr(spool, "_open_nameless", lambda folder: None)
     seen: dict[str, int] = {}
