@@ -201,7 +201,7 @@ class LinkWalk(Walk):
             ) from error
 
     def _may_be_a_slip(self, page: Page, before: Page) -> bool:
-        """Return whether a page looks like another one's answer, such as a cache's, so that it is asked for once more."""
+        """Return whether a page may be the answer to another request, such as a cache gives: it is asked for again."""
         after = page_number(page.next or ())
         jumps = self.counts_up and after is not None and page.number is not None and after != page.number + 1
         return jumps or not page.count or repeats(page, before)
@@ -296,7 +296,7 @@ class NumberWalk(Walk):
         params = with_page(page.params, (page.number or 0) + 1)
         self.ahead.look(params)
         found = self._numbered(params, page)
-        if found is None and not self._is_short(page):
+        if found is None and (not self._is_short(page) or (self.total or 0) > self.row_count):
             found = self._numbered(params, page)  # once more: a full page leads there, so it may be a slip
             if found is None and (beyond := self.new_page_beyond(page)):
                 return self.ahead.take(beyond.params)
