@@ -99,7 +99,7 @@ def run(case: Case, *, check: bool = True) -> dict[str, Any]:
     :return: seconds, rows a second, CPU seconds, memory above the state after imports, XCom bytes, connections.
     :raises RuntimeError: when the file does not hold every row as it was sent.
     """
-    python = sys.executable if case.contender in ("provider", "requests_loop") else peers_python()
+    python = sys.executable if case.contender in ("provider", "requests_loop", "bare_reader") else peers_python()
     with tempfile.TemporaryDirectory() as folder, server(case) as url:
         path = Path(folder) / f"out{case.suffix}"
         environment = os.environ | {
@@ -109,6 +109,7 @@ def run(case: Case, *, check: bool = True) -> dict[str, Any]:
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "PYTHONPATH": str(ROOT),
             "IN_FLIGHT": str(case.in_flight),
+            "PAGES": str(-(-case.rows // 100)),
             "IMPORT_PYARROW": "1" if case.suffix == ".parquet" else "",
             **case.settings,
         }

@@ -73,7 +73,9 @@ class CatalogSession:
             settings.base_url, proxies, True, settings.verify if settings.verify is not True else None, None
         )
         _check_ca_bundle(self._environment["verify"])
-        adapter = _Adapter(pool_size, trusts_system=self._environment["verify"] is True)
+        adapter = _Adapter(
+            pool_size, trusts_system=self._environment["verify"] is True and settings.base_url.startswith("https:")
+        )
         session.mount("https://", adapter)
         session.mount("http://", adapter)
 
