@@ -126,7 +126,7 @@ def make_folder() -> None:
 
 def connection(catalog: SandboxCatalog) -> str:
     """Return the connection to the sandbox, with a key for ``hash_fields``."""
-    return json.dumps(json.loads(catalog.connection_json) | {"extra": {"hash_key": "a key for the demo"}})
+    return json.dumps(json.loads(catalog.connection_json) | {"extra": {"hash_key": "a hash secret for the demo"}})
 
 
 # --- The runs -----------------------------------------------------------------------------------------------------

@@ -2,52 +2,46 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from airflow.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
-from airflow_provider_catalog.client.retry import again_when_data_moved
 from airflow_provider_catalog.client.settings import check_reading_parameters
-from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
-from airflow_provider_catalog.get_provider_info import API_DOCS
+from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination, check_format
 from airflow_provider_catalog.output.output import OutputFile
-from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters
+from airflow_provider_catalog.utils.analytics_task import Filters
 from airflow_provider_catalog.utils.manifest import build_manifest
-from airflow_provider_catalog.utils.metrics import reported
 from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
-from airflow_provider_catalog.version_compat import AirflowSkipException, fail_at_once
+from airflow_provider_catalog.utils.reading_task import ReadingTask
+from airflow_provider_catalog.version_compat import fail_at_once
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_catalog.client.page import Page
-
 log = logging.getLogger(__name__)
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
-T = TypeVar("T")
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _ENDS_IN_TEMPLATE = re.compile(r"[%}]\}[^./]*$")
 """A path whose suffix is not known before it is rendered."""
 
 
-class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]):
+class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
     """
     Reads one endpoint of the Analytics API; its subclasses say which.
 
@@ -109,9 +103,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         max_xcom_bytes: int = 1_000_000,
         **kwargs: Any,
     ) -> None:
-        if not any(name in kwargs for name in ("doc", "doc_md", "doc_rst", "doc_json", "doc_yaml")):
-            kwargs["doc_md"] = self._task_doc()
-        super().__init__(**kwargs)
+        super().__init__(**self._with_doc(kwargs))
         self.catalog_conn_id = catalog_conn_id
         self.filters = filters
         # Airflow renders text and ObjectStoragePaths, but no pathlib.Path.
@@ -127,22 +119,15 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.page_size = page_size
         self.max_concurrency = max_concurrency
         self.max_xcom_bytes = max_xcom_bytes
-        self._origin: str | None = None
         self._written: WrittenFile | None = None
         self._check_parameters()
-
-    @classmethod
-    def _task_doc(cls) -> str:
-        """Return what the task's page says of it, where the DAG says nothing: the class's first line, and a link."""
-        return f"{(inspect.getdoc(cls) or '').partition(chr(10))[0]} [API documentation]({API_DOCS})"
 
     def _check_parameters(self) -> None:
         """Check what is known when the DAG is parsed: all but what templates and XComs will give."""
         self._check_names()
         check_field_types(self.field_types)
         check_reading_parameters(self.page_size, self.max_concurrency)
-        if self.on_empty not in ("write", "skip", "fail"):
-            raise CatalogParameterError(f'on_empty is {self.on_empty!r}; allowed: "write", "skip", "fail"')
+        self._check_choice("on_empty", ("write", "skip", "fail"))
         limit = self.max_xcom_bytes
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
             raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
@@ -189,14 +174,6 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         """Return what OpenLineage is told: the Catalog's endpoint, and the file with its columns, rows and bytes."""
         return operator_lineage(self._origin, self.endpoint, self._written)
 
-    def _read(self, filters: dict[str, Any], read: Callable[[], T]) -> T:
-        # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
-        self._origin = self.hook.settings.base_url
-        # Names only: values may come from rows, such as the ids of students.
-        log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
-        with reported(self.endpoint, self.hook.get_conn()):
-            return again_when_data_moved(read, self.endpoint)
-
     def _collect(self, filters: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the rows for XCom; stops reading as soon as they are too large for it."""
         transform = self._transform()
@@ -215,7 +192,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
                             endpoint=self.endpoint,
                         )
         self._warn_of_unmatched(transform.unmatched())
-        self._check_empty(len(rows))
+        self._check_empty(len(rows), self.on_empty)
         log.info("Catalog %s: %d rows to XCom, %d bytes as JSON", self.endpoint, len(rows), size)
         return rows
 
@@ -236,7 +213,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
                 output.write(map(transform, page.content.rows))
                 page_count += 1
                 row_count += page.content.count
-            self._check_empty(row_count)
+            self._check_empty(row_count, self.on_empty)
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
         self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)
@@ -253,19 +230,6 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         )
         log.info("Catalog %s: %d rows, %d bytes to %s", self.endpoint, row_count, info.size_bytes, destination.path)
         return manifest
-
-    def _read_pages(self, filters: dict[str, Any]) -> Generator[Page, None, None]:
-        return self.hook.get_conn().read_pages(
-            self._spec, filters, page_size=self.page_size, max_concurrency=self.max_concurrency
-        )
-
-    def _check_empty(self, row_count: int) -> None:
-        if row_count or self.on_empty == "write":
-            return
-        message = f"{self.endpoint}: no row matches the filters (on_empty={self.on_empty!r})"
-        if self.on_empty == "skip":
-            raise AirflowSkipException(message)
-        raise CatalogError(message, endpoint=self.endpoint)
 
 
 class CatalogProductsAnalyticsOperator(CatalogAnalyticsBaseOperator[ProductsFilters]):

@@ -18,7 +18,7 @@ from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "example_dags"
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-HASH_KEY = "a key for tests"
+HASH_KEY = "a long hash secret for tests"
 
 # Where dag.test() looks for the DAG's file.
 BUNDLES = [
