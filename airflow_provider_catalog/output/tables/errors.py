@@ -15,14 +15,30 @@ LOCKED = {"55P03", "40P01", "40001", "1205", "1213", "SQLITE_BUSY", "SQLITE_LOCK
 REFUSED = {"42501", "1044", "1142", "1143", "1227", "1290", "1370", "1792", "SQLITE_READONLY"}
 """The connection's user may not."""
 
-_COPY_CONTEXT = re.compile(r"\D(\d+)\D+?([^\s:,][^:,]*): ")  # "COPY stage, line 3, column price: ...", in any language
-_MYSQL_NAMES = re.compile(r"(?:column|key|field) ['`]([^'`]+)['`](?: at row \d+)?$", re.IGNORECASE)
+# "COPY _catalog_1f…, line 3, column price: ...", of which the number is found in any language.
+_COPY_CONTEXT = re.compile(r"_[0-9a-f]{16}\D*(\d+)(?:, column (.+?): )?")
+_MYSQL_NAMES = re.compile(r"(?:column|key|field) (?:['`][^'`]+['`]\.)*['`]([^'`]+)['`](?: at row \d+)?$", re.IGNORECASE)
 # Their messages speak of connections, locks, rights, names and the disk, and quote no value.
 _PLAIN_STATES = ("08", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58", "0A")
 _PLAIN_NUMBERS = {
-    "1021", "1036", "1040", "1044", "1045", "1049", "1053", "1059", "1071", "1114", "1118", "1142", "1143", "1146",
-    "1205", "1213", "1227", "1290", "1317", "1370", "1792", "2002", "2003", "2006", "2013", "2026",
+    "1036",
+    "1044",
+    "1045",
+    "1049",
+    "1059",
+    "1071",
+    "1118",
+    "1142",
+    "1143",
+    "1146",
+    "1227",
+    "1290",
+    "1370",
+}
+_FAILURES = {
+    "1021", "1040", "1041", "1053", "1114", "1153", "1205", "1213", "1317", "1927", "2002", "2003", "2006", "2013", "2026",
 }  # fmt: skip
+"""MySQL's numbers of what a retry may mend; its drivers make OperationalErrors of much else."""
 
 
 class Details(NamedTuple):
@@ -50,12 +66,12 @@ def details(error: BaseException) -> Details:
     if (diag := getattr(error, "diag", None)) and diag.sqlstate:
         copied = _COPY_CONTEXT.search(diag.context or "")
         text = str(diag.message_primary) if diag.sqlstate.startswith(_PLAIN_STATES) else ""
-        name = diag.constraint_name or diag.column_name or (copied[2] if copied else "")
+        name = diag.constraint_name or diag.column_name or ((copied and copied[2]) or "")
         return Details(diag.sqlstate, text, name, int(copied[1]) if copied else None)
     if error.args and isinstance(error.args[0], int):
         number, message = str(error.args[0]), str(error.args[-1])
         named = _MYSQL_NAMES.search(message)
-        return Details(number, message if number in _PLAIN_NUMBERS else "", named[1] if named else "")
+        return Details(number, message if number in _PLAIN_NUMBERS | _FAILURES else "", named[1] if named else "")
     return Details(type(error).__name__)
 
 
@@ -98,7 +114,9 @@ def _storage_error(error: Exception, doing: Doing) -> CatalogStorageError:
     what = details(error)
     classes = {kind.__name__ for kind in type(getattr(error, "orig", None) or error).__mro__}
     # PEP 249: an OperationalError is one of the database's operation, not of the statement or the data.
-    is_failure = bool(classes & {"OperationalError", "InterfaceError"}) and what.state not in REFUSED
+    is_failure = what.state in _FAILURES or (
+        bool(classes & {"OperationalError", "InterfaceError"}) and not (len(what.state) == 4 or what.state in REFUSED)
+    )
     if what.state in REFUSED:
         remedy = f"let the database's administrator run {doing.grant}; the database refuses"
     elif what.state in LOCKED:

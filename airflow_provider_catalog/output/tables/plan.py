@@ -178,9 +178,14 @@ def check_existing(plan: TablePlan, dialect: Dialect, existing: Existing) -> lis
                 f"hash_fields: it is to hold {kind!r}, and is {column['type']}"
             )
     documented = [column.path.replace(".", "_") for column in plan.endpoint.columns]
-    sure = (*plan.primary_key, *plan.partition, *plan.constants(""), *documented)
+    sure = (*plan.primary_key, *plan.constants(""), *documented, *_required(existing))
     names = [table_name(name, existing, dialect) for name in sure]
-    return [name for name in dict.fromkeys((*names, *list(existing)[:1])) if name in existing]
+    writable = [
+        name
+        for name, column in existing.items()
+        if not (column.get("computed") or (column.get("identity") or {}).get("always"))
+    ]
+    return [name for name in dict.fromkeys((*names, *writable[:1])) if name in writable]
 
 
 def _sources(plan: TablePlan, dialect: Dialect, spool: RowSpool, existing: Existing) -> dict[str, Column]:
@@ -246,6 +251,16 @@ def _is_loaded(plan: TablePlan, target: Target, existing: Existing) -> bool:
     return not column.get("computed")
 
 
+def _required(existing: Existing) -> list[str]:
+    """Return the columns that have to get a value."""
+    return [
+        name
+        for name, column in existing.items()
+        if not (column["nullable"] or column.get("default") or column.get("identity") or column.get("computed"))
+        and column.get("autoincrement") is not True
+    ]
+
+
 def _check_new(plan: TablePlan, found: dict[str, Target], existing: Existing) -> None:
     new = [name for name, target in found.items() if target.is_new]
     if existing and new and plan.on_new_columns == "fail":
@@ -253,14 +268,7 @@ def _check_new(plan: TablePlan, found: dict[str, Target], existing: Existing) ->
             f"add them to the table, or set on_new_columns='add' (load_columns=False for {LOADED_AT} and {LOAD_ID}): "
             f"{plan.name!r} has no {', '.join(map(repr, new))}"
         )
-    unfilled = [
-        name
-        for name, column in existing.items()
-        if not (column["nullable"] or column.get("default") or column.get("identity") or column.get("computed"))
-        and column.get("autoincrement") is not True
-        and name not in found
-    ]
-    if unfilled:
+    if unfilled := [name for name in _required(existing) if name not in found]:
         raise CatalogParameterError(
             f"give them a default, or let them be null: the rows have nothing for {', '.join(map(repr, unfilled))}, "
             f"which the table {plan.name!r} has as NOT NULL"
