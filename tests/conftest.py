@@ -52,7 +52,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def no_backoff(monkeypatch):
-    """Retry at once: how long the policy waits is tested where the policy is."""
+    """Retry at once."""
     from airflow_provider_catalog.client import retry
 
-    monkeypatch.setattr(retry, "_backoff", lambda state: 0.0)
+    monkeypatch.setattr(retry, "MAX_BACKOFF", 0.0)

@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
+import time
+
 from airflow_provider_catalog.client.client import CatalogClient
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
-from airflow_provider_catalog.client.retry import TlsError, TransientError
-from airflow_provider_catalog.errors import CatalogAuthError, CatalogError
+from airflow_provider_catalog.client.retry import TransientError
+from airflow_provider_catalog.client.workers import Workers
+from airflow_provider_catalog.errors import CatalogAuthError, CatalogError, CatalogParameterError
 
-TIMEOUT = 10.0
-"""Seconds without a byte after which a check is given up: a person is waiting for it."""
+SLOW = 10.0
+"""Seconds for an answer beyond which the Catalog is called slow."""
 COURSES = "/api/v1/courses"
 """Answers every valid token (confirmed), whether it has analytics rights or not."""
 
 
 def check_connection(client: CatalogClient) -> tuple[bool, str]:
     """
-    Ask each analytics endpoint for one row.
+    Ask each analytics endpoint for one row, all at once: a person is waiting.
 
     :return: whether all four answered, and a sentence for the person who set the connection up.
     """
     url = client.settings.base_url
     failed: dict[str, CatalogError] = {}
-    for endpoint in ENDPOINTS.values():
-        try:
-            client.ask("POST", client.settings.paths.get(endpoint.name, endpoint.path), timeout=TIMEOUT)
-        except TlsError as error:
-            return False, f"{url} is reached, but {error}: check the host name, or set `verify` to your CA bundle"
-        except TransientError as error:
-            if error.status is None:
-                return False, f"{url} is not reached: {error}; check the Catalog URL, and firewalls and proxies"
-            return False, f"{url} is reached, but does not answer properly: {error}; try again later"
-        except CatalogError as error:
-            failed[endpoint.name] = error
+    started = time.monotonic()
+    with Workers(len(ENDPOINTS)) as workers:
+        paths = {each.name: client.settings.paths.get(each.name, each.path) for each in ENDPOINTS.values()}
+        answers = {name: workers.submit(client.ping, "POST", path) for name, path in paths.items()}
+        for name, answer in answers.items():
+            try:
+                answer.result()
+            except CatalogParameterError as error:
+                return False, str(error)
+            except TransientError as error:
+                if error.status is None:
+                    return False, f"check the Catalog URL, firewalls and proxies: {url} is not reached: {error}"
+                return False, f"try again later: {url} is reached, but does not answer properly: {error}"
+            except CatalogError as error:
+                failed[name] = error
     if not failed:
-        return True, f"{url} accepts the token; analytics of {', '.join(ENDPOINTS)} can be read"
-    if all(isinstance(error, CatalogAuthError) for error in failed.values()) and not _is_valid_token(client):
-        return False, (
-            f"{url} is reached, but refuses the API token: make one at {url}/admin/api_keys and copy it into the "
-            "connection"
-        )
+        seconds = time.monotonic() - started
+        slow = f"; it is slow, {seconds:.0f} s for an answer" if seconds > SLOW else ""
+        return True, f"{url} accepts the token; analytics of {', '.join(ENDPOINTS)} can be read{slow}"
     refused = [name for name, error in failed.items() if isinstance(error, CatalogAuthError)]
+    if len(refused) == len(failed) and not _is_valid_token(client):
+        return False, (
+            f"make an API token at {url}/admin/api_keys and copy it into the connection: {url} is reached, but refuses "
+            "the API token"
+        )
     if refused:
         return False, (
-            f"{url} accepts the token, but not for analytics of {', '.join(refused)}: make one with analytics rights "
-            f"at {url}/admin/api_keys"
+            f"make an API token with analytics rights at {url}/admin/api_keys: {url} accepts the token, but not for "
+            f"analytics of {', '.join(refused)}"
         )
-    return False, f"{url} is reached, but {'; '.join(map(str, failed.values()))}"
+    return False, "; ".join(f"{name}: {error}" for name, error in failed.items())
 
 
 def _is_valid_token(client: CatalogClient) -> bool:
     try:
-        client.ask("GET", COURSES, timeout=TIMEOUT)
+        client.ping("GET", COURSES)
     except (CatalogError, TransientError):
         return False
     return True

@@ -1,90 +1,147 @@
-"""One response of an endpoint that may page, and the URLs that lead to others."""
+"""One page, and how it compares with another: no row has a key that is known, so places and ids are compared."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from itertools import islice
 
-from airflow_provider_catalog.client.body import Rows
-from airflow_provider_catalog.errors import CatalogPaginationError
+import msgspec
+
+from airflow_provider_catalog.client.decoding import HEAD_ROWS, Content, Row
+from airflow_provider_catalog.client.hints import Hints, Params, page_number, shown_page
+
+MOST_COMPARED = 1000
+"""Rows of a page that are compared with those of another one."""
 
 
 @dataclass(frozen=True)
 class Page:
     """
-    One response.
+    One answer of an endpoint.
 
-    :param url: the URL that was asked for.
+    :param params: the query that it was asked for with.
     :param content: its rows.
-    :param links: relation → absolute URL, as :func:`paging_links` returns them.
+    :param links: relation → the query that it leads to.
+    :param hints: what else it says about other pages.
     """
 
-    url: str
-    content: Rows
-    links: Mapping[str, str] = field(repr=False)
+    params: Params
+    content: Content
+    links: Mapping[str, Params] = field(default_factory=dict, repr=False)
+    hints: Hints = field(default_factory=Hints)
+
+    @property
+    def count(self) -> int:
+        """How many rows it has."""
+        return self.content.count
+
+    @property
+    def rows(self) -> Iterable[Row]:
+        """Its rows, each a fresh dict."""
+        return self.content.rows
+
+    @property
+    def next(self) -> Params | None:
+        """The query of the next page, where a link leads there."""
+        return self.links.get("next")
+
+    @property
+    def last_number(self) -> int | None:
+        """The number of the last page, where a link tells it."""
+        return page_number(self.links.get("last", ()))
+
+    @property
+    def number(self) -> int | None:
+        """Its own number, if it was asked for by number."""
+        return page_number(self.params)
+
+    def __str__(self) -> str:
+        return shown_page(self.params)
 
 
-Fetch = Callable[[str], Page]
-Pages = Generator[Page, None, None]
-
-FIRST = "first"
-"""The name of the page that is asked for without one."""
-_AUTHORITY = re.compile(r"[\w.:\[\]-]*")
-"""Host and port alone. Not all parsers agree on where a host ends that stands among other characters."""
-_NUMBER = re.compile(r"[0-9]{1,18}")
-
-
-def paging_links(base_url: str, links: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def has_rows_of(page: Page, other: Page) -> bool:
     """
-    Return the links that paging uses, relation → absolute URL.
+    Return whether two answers are the same page, though rows may have been edited or have moved in between.
 
-    :param base_url: what relative links are relative to.
-    :param links: the parsed ``Link`` header, as ``requests.Response.links`` gives it.
-    :raises CatalogPaginationError: for a link that is no URL, or has more before its path than a host and a port.
+    Of a large page the first rows tell.
     """
-    found = {}
-    for relations, link in links.items():
-        for relation in relations.lower().split():  # one link may have several relations (RFC 8288)
-            if relation in ("next", "prev", "first", "last"):
-                try:
-                    found[relation] = url = urljoin(base_url, link["url"])
-                    parts = urlsplit(url)
-                    _ = parts.port  # raises when it is not one
-                    if not _AUTHORITY.fullmatch(parts.netloc):
-                        raise ValueError
-                except ValueError:
-                    message = f"the server's link to the {relation} page is not a URL of host, path and query"
-                    raise CatalogPaginationError(message, retryable=False) from None
-    return found
+    if page.content.fingerprint == other.content.fingerprint:
+        return True
+    one, two = _keys_of_both(page, other)
+    return bool(one and two) and 2 * (Counter(one) & Counter(two)).total() >= min(len(one), len(two))
 
 
-def page_name(url: str) -> str:
-    """Return what the URL says in ``page``, or ``first`` where it says nothing."""
-    return dict(parse_qsl(urlsplit(url).query)).get("page", FIRST)
+def repeats(page: Page, before: Page) -> bool:
+    """Return whether a page has the very rows of the one before it, where rows differ among themselves."""
+    if page.count != before.count or page.count < 2:
+        return False
+    one, two = next(iter(page.rows)), next(iter(before.rows))
+    if one != two and list(_ids(one)) != list(_ids(two)):
+        return False  # the rule, so it has to be quick
+    mine, theirs = _keys_of_both(page, before)
+    return mine == theirs and len(set(mine)) > 1
 
 
-def shown_page(url: str) -> str:
-    """Return the page as logs and errors name it: what stands in a URL of the server's is not for them."""
-    name = page_name(url)
-    return name if name == FIRST or _NUMBER.fullmatch(name) else "without a number"
+def are_all_equal(page: Page) -> bool:
+    """Return whether a page has several rows, and nothing tells them apart."""
+    return page.count > 1 and len(set(map(_text, _head(page)))) == 1
 
 
-def page_number(url: str | None) -> int | None:
-    """Return what the URL says in ``page``; ``None`` where that is no number, or there is no URL."""
-    name = page_name(url) if url else ""
-    return int(name) if _NUMBER.fullmatch(name) else None
+def has_moved(before: Page, after: Page, *, may_grow: bool = False) -> bool:
+    """
+    Return whether rows have entered or left, on a page that was asked for twice or on one before it.
+
+    :param may_grow: whether rows may have been added at its end.
+    """
+    if before.content.fingerprint == after.content.fingerprint:
+        return False
+    if after.count < before.count or (after.count > before.count and not may_grow):
+        return True
+    if ids := _distinct_ids(before, after):
+        old, new = ids
+        return old != new[: len(old)]
+    # Without ids a row that differs may have been edited, unless it stands elsewhere now.
+    rows, others = list(map(_text, _head(before))), list(map(_text, _head(after)))
+    changed = [place for place, pair in enumerate(zip(rows, others, strict=False)) if pair[0] != pair[1]]
+    return len(changed) == len(rows) or any(rows[place] in others or others[place] in rows for place in changed)
 
 
-def with_page(url: str, number: int, **others: int) -> str:
-    """Return the URL with another ``page``, and with others of its query's parameters set."""
-    parts = urlsplit(url)
-    replaced = {**others, "page": number}
-    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in replaced]
-    return urlunsplit(parts._replace(query=urlencode([*query, *replaced.items()])))
+def _head(page: Page) -> list[Row]:
+    return list(islice(page.rows, MOST_COMPARED))
 
 
-def same_but_for_page(url: str, other: str) -> bool:
-    """Return whether two URLs differ in ``page`` at most."""
-    return with_page(url, 0) == with_page(other, 0)
+def _keys_of_both(page: Page, other: Page) -> tuple[list[object], list[object]]:
+    """Return what tells the rows of two pages apart: all of their ids where these do, else all that is in them."""
+    most = HEAD_ROWS if page.content.is_cut or other.content.is_cut else MOST_COMPARED
+    rows, others = _head(page)[:most], _head(other)[:most]
+    one, two = [tuple(_ids(row)) for row in rows], [tuple(_ids(row)) for row in others]
+    if all(one) and all(two) and len(set(one)) == len(one) and len(set(two)) == len(two):
+        return list(one), list(two)
+    return list(map(_text, rows)), list(map(_text, others))
+
+
+def _distinct_ids(page: Page, other: Page) -> tuple[list[object], list[object]] | None:
+    """Return the values of the first id that tells all rows of two pages apart; of a single row, all of its ids."""
+    rows, others = [dict(_ids(row)) for row in _head(page)], [dict(_ids(row)) for row in _head(other)]
+    if len(rows) == 1 and rows[0]:
+        return [rows[0]], [others[0]] if others else []
+    for name in rows[0] if rows else ():
+        one, two = [row.get(name) for row in rows], [row.get(name) for row in others]
+        if None not in (*one, *two) and len(set(one)) == len(one) and len(set(two)) == len(two):
+            return list(one), list(two)
+    return None
+
+
+def _ids(row: Row, parent: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the ids in a row: what is called ``id``, or ends in ``_id``, in it or in an object in it."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from _ids(value, f"{parent}{name}.")
+        elif value is not None and (name.lower() == "id" or name.lower().endswith("_id")):
+            yield (parent + name, str(value))
+
+
+def _text(row: Row) -> bytes:
+    return msgspec.json.encode(row, order="sorted")

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from airflow_provider_catalog.client.abandonment import Abandonment
-from airflow_provider_catalog.client.body import Row
 from airflow_provider_catalog.client.client import CatalogClient
+from airflow_provider_catalog.client.decoding import Row
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.usage import Usage
 from airflow_provider_catalog.errors import CatalogError
@@ -68,7 +67,6 @@ def poll(
     *,
     min_rows: int,
     exact: bool = True,
-    abandoned: Abandonment | None = None,
 ) -> Poll:
     """
     Look once how many rows match.
@@ -82,15 +80,14 @@ def poll(
     :param usage: counts the requests.
     :param min_rows: how many rows are wanted.
     :param exact: whether ``row_count`` has to be exact when there are more rows than are wanted.
-    :param abandoned: set when nobody wants the answer any more; then, the requests under way end.
     :return: with the rows of the first page, or as many as a page holds when the server sends all rows at once.
     :raises CatalogError: for what will last, such as a token or a filter that is refused.
     """
     try:
-        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, abandoned=abandoned, usage=usage)
+        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, usage=usage)
     except CatalogError as error:
         if not error.retryable:
             raise
         return Poll(endpoint.name, min_rows, None, problem=str(error))
-    rows = islice(first.content.rows, client.settings.page_size)
+    rows = islice(first.rows, client.settings.page_size)
     return Poll(endpoint.name, min_rows, count, rows)

@@ -1,50 +1,48 @@
-"""One retry policy: what is tried again, after how long, and how all slots wait when the server says so."""
+"""The retry policy: what is tried again, after how long, and how all requests wait when the server says so."""
 
 from __future__ import annotations
 
 import logging
+import math
+import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-import tenacity
-
-from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogUnavailableError
+from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogParameterError, CatalogUnavailableError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+OnDataMoved = Literal["fail", "accept"]
 
 MAX_TRIES = 8
 MAX_BACKOFF = 60.0
 """Seconds; waits grow 1, 2, 4, ... up to this, each drawn evenly from zero to that (full jitter)."""
-MAX_RETRY_AFTER = 300.0
-"""Seconds; a server that asks for more is asked again after this."""
-RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-_backoff = tenacity.wait_random_exponential(multiplier=1, max=MAX_BACKOFF)
+PATIENCE = 15 * 60.0
+"""Seconds without a page after which a server that keeps answering 429 counts as unavailable."""
+READS = 3
+"""How often everything is read when rows keep moving from page to page."""
+LOG_INTERVAL = 60.0
+"""Seconds between two log lines about the same cause."""
 
 
 class TransientError(Exception):
     """
-    A try that failed in a way that may not last.
+    A request failed in a way that may pass by itself.
 
     :param reason: what happened, for the log and the final error.
     :param status: the HTTP status, where there was a response.
     :param retry_after: seconds that the server asks to wait, where it does.
-    :param throttled: whether the server asks for fewer requests, so that all slots should slow down.
+    :param throttled: whether the server asks for fewer requests, which uses up patience, not tries.
     """
 
     def __init__(
-        self,
-        reason: str,
-        *,
-        status: int | None = None,
-        retry_after: float | None = None,
-        throttled: bool = False,
+        self, reason: str, *, status: int | None = None, retry_after: float | None = None, throttled: bool = False
     ) -> None:
         super().__init__(reason)
         self.status = status
@@ -52,26 +50,22 @@ class TransientError(Exception):
         self.throttled = throttled
 
 
-class TlsError(TransientError):
-    """The connection was made, but not encrypted; a certificate that is renewed late may still come."""
-
-
-class AbandonedError(Exception):
-    """Nobody wants the answer any more; ends a slot."""
+class CancelledError(Exception):
+    """The read was ended before this request was made."""
 
 
 class Gate:
-    """Holds back all slots of a client while the server has asked one of them to wait."""
+    """Holds back all requests of a client while the server has asked one of them to wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._opens_at = 0.0
         self.closed_seconds = 0.0
-        """How long it has been closed, or will have been when it opens next."""
+        """How long it has been closed so far, up to when it opens next."""
         self._taken_seconds = 0.0
 
     def close(self, seconds: float) -> None:
-        """Let nobody pass for so many seconds."""
+        """Hold back requests for so many seconds."""
         with self._lock:
             now = time.monotonic()
             opens_at = max(self._opens_at, now + seconds)
@@ -79,7 +73,7 @@ class Gate:
             self._opens_at = opens_at
 
     def take_closed_seconds(self) -> float:
-        """Return by how much :attr:`closed_seconds` has grown since this was last asked, by whomever."""
+        """Return by how much :attr:`closed_seconds` has grown since the last call."""
         with self._lock:
             taken, self._taken_seconds = self._taken_seconds, self.closed_seconds
             return self.closed_seconds - taken
@@ -88,133 +82,182 @@ class Gate:
         """Return for how many seconds the gate stays closed; 0 when it is open."""
         return max(0.0, self._opens_at - time.monotonic())
 
-    def pass_through(self, abandoned: threading.Event) -> None:
+    def wait(self, cancelled: threading.Event) -> None:
         """
         Wait until the gate is open.
 
-        :raises AbandonedError: when ``abandoned`` is set.
+        :raises CancelledError: when the event is set.
         """
-        while seconds := self.seconds_left():
-            abandoned.wait(seconds)
-            if abandoned.is_set():
-                break
-        if abandoned.is_set():
-            raise AbandonedError
+        waited_until = 0.0
+        # Once for each time it was closed, not until the clock says so: tests may have stopped the clock.
+        while self._opens_at > waited_until and (seconds := self.seconds_left()):
+            waited_until = self._opens_at
+            cancelled.wait(seconds)
+        if cancelled.is_set():
+            raise CancelledError
+
+
+class RetryLog:
+    """Logs retries, one line a minute for the same cause, however many requests fail of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def warn(self, what: str, error: TransientError, outlook: str) -> None:
+        """
+        Log a failed try at WARNING, unless the same cause was logged within :data:`LOG_INTERVAL`.
+
+        :param what: what was asked for, such as ``"orders, page 3"``.
+        :param error: why it failed.
+        :param outlook: what happens next.
+        """
+        cause, now = str(error.status or error), time.monotonic()
+        with self._lock:
+            logged_at, unlogged = self._seen.get(cause, (now - LOG_INTERVAL, 0))
+            if now - logged_at < LOG_INTERVAL:
+                self._seen[cause] = (logged_at, unlogged + 1)
+                return
+            self._seen[cause] = (now, 0)
+        more = f"; {unlogged} more like it in the last minute" if unlogged else ""
+        log.warning("Catalog %s: %s; %s%s", what, error, outlook, more)
+
+
+@dataclass
+class RetryPolicy:
+    """
+    How often and for how long failed requests of one read are made again.
+
+    :param max_tries: how often a request is made; 429 does not count.
+    :param patience: seconds without a page for which 429 is put up with; 0 for whoever asks again later anyway:
+        then no request waits at all.
+    :param log: where retries are logged.
+    """
+
+    max_tries: int = MAX_TRIES
+    patience: float = PATIENCE
+    log: RetryLog = field(default_factory=RetryLog, repr=False)
+    _page_at: float = field(default_factory=time.monotonic, repr=False)
+
+    def succeeded(self) -> None:
+        """Note that a page has come, which renews the patience."""
+        self._page_at = time.monotonic()
+
+    def wait_after(self, error: TransientError, failures: int, refusals: int, max_tries: int) -> float | None:
+        """
+        Return how many seconds to wait before the next try; ``None`` to give up.
+
+        :param failures: how many tries have failed so far.
+        :param refusals: how many have been answered with 429 so far.
+        :param max_tries: how many may fail.
+        """
+        wait = error.retry_after
+        if wait is None:
+            wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** min(failures + refusals - 1, 10)))  # noqa: S311
+        if error.throttled:
+            waited = time.monotonic() - self._page_at
+            return wait if waited + wait <= self.patience else None
+        return wait if failures < max_tries and wait <= self.patience else None
 
 
 def retry_after_seconds(header: str | None) -> float | None:
     """
-    Return the wait that a ``Retry-After`` header asks for, in seconds, at most :data:`MAX_RETRY_AFTER`.
+    Return the wait that a ``Retry-After`` header asks for, in seconds.
 
-    :param header: seconds or an HTTP date; ``None`` for a header that is missing or neither.
+    :param header: seconds, a date, or an epoch time stamp in seconds or milliseconds; ``None`` for anything else.
     """
-    if header is None:
-        return None
     try:
-        seconds = float(header)
+        seconds = float(header or "")
     except ValueError:
         try:
-            when = parsedate_to_datetime(header)
+            when = parsedate_to_datetime(header or "")
         except ValueError:
             return None
-        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    # min() and max() in this order turn "nan" into the maximum.
-    return max(0.0, min(MAX_RETRY_AFTER, seconds))
+        return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    if not math.isfinite(seconds):
+        return None
+    if seconds > 1e11:
+        seconds /= 1000
+    return max(0.0, seconds - time.time() if seconds > 1e9 else seconds)
 
 
 def with_retries(
     attempt: Callable[[], T],
     *,
     what: str,
-    endpoint: str,
     gate: Gate,
-    abandoned: threading.Event,
-    max_tries: int = MAX_TRIES,
+    policy: RetryPolicy,
+    cancelled: threading.Event,
+    max_tries: int | None = None,
 ) -> T:
     """
-    Call ``attempt`` until it returns, up to ``max_tries`` times.
+    Call ``attempt`` until it returns, or the policy gives up.
 
-    :param attempt: raises :class:`TransientError` for what is worth another try.
+    :param attempt: makes one request; raises :class:`TransientError` for what is worth another try.
     :param what: what is asked for, for the log: ``"orders, page 3"``.
-    :param endpoint: the endpoint's name, for the error.
-    :param gate: shared by all slots of a client.
-    :param abandoned: set when nobody wants the answer any more.
-    :param max_tries: 1 for whoever asks again later anyway: then nobody waits, not even for the gate.
-    :raises CatalogUnavailableError: when the tries are used up.
-    :raises AbandonedError: when ``abandoned`` is set before there is an answer.
+    :param max_tries: how many tries may fail; as the policy says where ``None``.
+    :raises CatalogUnavailableError: when the policy gives up.
+    :raises CancelledError: when ``cancelled`` is set before there is an answer.
     """
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = _error(state)
-        seconds = _backoff(state) if error.retry_after is None else error.retry_after
-        if error.throttled or error.retry_after is not None:
-            gate.close(seconds)
-        return seconds
-
-    def warn(state: tenacity.RetryCallState) -> None:
-        seconds = state.next_action.sleep if state.next_action else 0.0
-        log.warning(
-            "Catalog %s: %s; trying again in %.1f s (try %d of %d failed)",
-            what, _error(state), seconds, state.attempt_number, max_tries,
-        )  # fmt: skip
-
-    def guarded() -> T:
-        if max_tries == 1 and (seconds := gate.seconds_left()):
-            raise TransientError(f"the server has asked for patience, for {seconds:.0f} s more")
-        gate.pass_through(abandoned)
+    max_tries = max_tries or policy.max_tries
+    failures = refusals = 0
+    while True:
+        if not policy.patience and (seconds := gate.seconds_left()):
+            raise CatalogUnavailableError(f"the server has asked for patience, for {seconds:.0f} s more")
+        gate.wait(cancelled)
         try:
-            return attempt()
-        except TransientError:
-            if abandoned.is_set():  # which ends requests that are under way
-                raise AbandonedError from None
-            raise
+            result = attempt()
+        except TransientError as failure:
+            error = failure
+        else:
+            policy.succeeded()
+            return result
+        if error.throttled:
+            refusals += 1
+        else:
+            failures += 1
+        wait = policy.wait_after(error, failures, refusals, max_tries)
+        if error.throttled or error.retry_after is not None:
+            gate.close(wait if wait is not None else min(error.retry_after or 0.0, MAX_BACKOFF))
+        if wait is None:
+            raise _gave_up(what, error, failures + refusals) from error
+        outlook = f"trying again in {wait:.1f} s (try {failures} of {max_tries} failed)"
+        policy.log.warn(what, error, f"waiting {wait:.1f} s" if error.throttled else outlook)
+        if cancelled.wait(wait):
+            raise CancelledError
 
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(max_tries),
-        wait=wait,
-        retry=tenacity.retry_if_exception_type(TransientError),
-        sleep=tenacity.sleep_using_event(abandoned),
-        before_sleep=warn,
-        reraise=True,
+
+def _gave_up(what: str, error: TransientError, tries: int) -> CatalogUnavailableError:
+    asked = f", which asks for a wait of {error.retry_after:,.0f} s" if error.retry_after else ""
+    return CatalogUnavailableError(
+        f"try again later: no proper answer to {what} in {tries} {'try' if tries == 1 else 'tries'}; the last one: "
+        f"{error}{asked}",
+        status=error.status,
     )
-    try:
-        return retrying(guarded)
-    except TransientError as error:
-        tries = f" in {max_tries} tries; the last one" if max_tries > 1 else ""
-        raise CatalogUnavailableError(
-            f"{what}: no proper answer{tries}: {error}",
-            endpoint=endpoint,
-            status=error.status,
-        ) from error
 
 
-def _error(state: tenacity.RetryCallState) -> TransientError:
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, TransientError):
-        raise TypeError("the retry policy was asked about a try that did not fail")
-    return error
-
-
-def again_when_data_moved(read: Callable[[], T], endpoint: str) -> T:
+def retry_on_drift(read: Callable[[bool], T], endpoint: str, on_data_moved: OnDataMoved = "fail") -> T:
     """
-    Read from the start again, at most twice, when the data moved meanwhile.
+    Read from the start again, at most twice, when rows moved from page to page meanwhile.
 
-    :param read: reads everything, and keeps nothing of a read that failed.
+    :param read: reads everything, and keeps nothing of a read that failed; gets whether movement is accepted.
     :param endpoint: the endpoint's name, for the log.
-    :raises CatalogDataMovedError: when the data moved in the third read, too.
+    :param on_data_moved: what the last read does when rows have moved again.
+    :raises CatalogDataMovedError: when rows moved in the last read, too, and it is ``"fail"``.
     """
+    for _ in range(READS - 1):
+        try:
+            return read(False)
+        except CatalogDataMovedError:
+            log.warning("Catalog %s: rows entered or left while they were read; reading again from the start", endpoint)
+    return read(on_data_moved == "accept")
 
-    def warn(state: tenacity.RetryCallState) -> None:
-        log.warning(
-            "Catalog %s: %s; reading again from the start",
-            endpoint,
-            state.outcome and state.outcome.exception(),
-        )
 
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(3),
-        retry=tenacity.retry_if_exception_type(CatalogDataMovedError),
-        before_sleep=warn,
-        reraise=True,
-    )
-    return retrying(read)
+def check_on_data_moved(value: object) -> None:
+    """
+    Check the parameter ``on_data_moved``.
+
+    :raises CatalogParameterError: when it is neither ``"fail"`` nor ``"accept"``.
+    """
+    if value not in ("fail", "accept"):
+        raise CatalogParameterError(f'set on_data_moved to "fail" or "accept"; it is {value!r}')

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -23,10 +23,14 @@ from pydantic_core import from_json
 from airflow_provider_catalog.client.endpoints import EndpointName
 from airflow_provider_catalog.errors import CatalogParameterError
 
+Pagination = Literal["auto", "link", "page", "none"]
+
 MAX_PAGE_SIZE = 100
 """The API's maximum of ``per_page`` (confirmed)."""
 MAX_CONCURRENCY = 32
 """More requests at once than this are no longer polite to a server whose limits are not documented."""
+MIN_REDACTABLE_TOKEN_LENGTH = 8
+"""Characters of a token that are looked for in a link; fewer may stand in any."""
 
 
 def is_loopback(host: str) -> bool:
@@ -108,6 +112,9 @@ class CatalogSettings(BaseModel):
     :param paths: endpoint name → path, where it differs from what is documented.
     :param verify: path of a CA bundle, or whether to verify TLS at all; false on loopback only.
     :param proxy: URL of a proxy for all requests.
+    :param pagination: how the Catalog pages, where that is known: ``"link"``: follow the links to the next page;
+        ``"page"``: count up ``page``; ``"none"``: all rows come at once; ``"auto"``: find out.
+    :param conn_id: id of the Airflow connection, for messages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -122,6 +129,8 @@ class CatalogSettings(BaseModel):
     paths: dict[EndpointName, str] = Field(default_factory=dict)
     verify: bool | str = True
     proxy: OptionalSecret = None
+    pagination: Pagination = "auto"
+    conn_id: str | None = None
 
     @classmethod
     def parse(cls, **values: Any) -> Self:
@@ -190,6 +199,17 @@ class CatalogSettings(BaseModel):
         if self.proxy and self.base_url.startswith("http:"):
             raise ValueError("proxy: a proxy would see the token of a Catalog that is asked over http")
         return self
+
+    @property
+    def redactable_token(self) -> str | None:
+        """The token, if it is so long that finding it in a text means something."""
+        token = self.token.get_secret_value()
+        return token if len(token) >= MIN_REDACTABLE_TOKEN_LENGTH else None
+
+    def redacted(self, text: str) -> str:
+        """Return what a server says without the token, should it be echoed."""
+        token = self.token.get_secret_value()
+        return re.sub("|".join({re.escape(token), re.escape(quote(token, safe=""))}), "***", text, flags=re.IGNORECASE)
 
     @property
     def is_loopback(self) -> bool:

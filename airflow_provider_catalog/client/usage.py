@@ -1,4 +1,4 @@
-"""What reading has cost so far: counted by the client, read by who reports it."""
+"""Counts what reading costs: rows, requests and retries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 @dataclass
 class Usage:
     """
-    Counters that only grow; many threads may count at once.
+    Counters that only grow; safe to use from several threads.
 
     :param rows: rows that were handed out.
-    :param requests: requests for rows that were made, retries among them.
-    :param retries: requests that were made anew because one failed.
+    :param requests: requests for rows, retries included.
+    :param retries: requests that repeat a failed one.
     """
 
     rows: int = 0

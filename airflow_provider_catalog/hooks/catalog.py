@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.client.filter_check import check_filters
+from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
 from airflow_provider_catalog.client.settings import CatalogSettings, catalog_origin, check_reading_parameters
 from airflow_provider_catalog.errors import CatalogParameterError, forget_locals
 from airflow_provider_catalog.get_provider_info import (
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXTRAS = ("timeout", "page_size", "max_concurrency", "hash_key", "request_encoding", "paths", "verify", "proxy")
+EXTRAS = (
+    "timeout", "page_size", "max_concurrency", "hash_key", "request_encoding", "paths", "verify", "proxy", "pagination",
+)  # fmt: skip
 """The keys of the connection's extra that the provider reads."""
 
 
@@ -105,6 +108,7 @@ class CatalogHook(BaseHook):
             return CatalogSettings.parse(
                 base_url=catalog_origin(connection.host, connection.schema, connection.port),
                 token=connection.password,
+                conn_id=self.catalog_conn_id,
                 **{name: extra.get(name) for name in EXTRAS},
             )
         except CatalogParameterError as error:
@@ -128,6 +132,7 @@ class CatalogHook(BaseHook):
         *,
         page_size: int | None = None,
         max_concurrency: int | None = None,
+        on_data_moved: OnDataMoved = "fail",
     ) -> Iterator[dict[str, Any]]:
         """
         Yield every matching row, a dict as the API sent it, in the API's order.
@@ -136,30 +141,40 @@ class CatalogHook(BaseHook):
         :param filters: the endpoint's filters, such as ``{"account_ids": [1, 2]}``; all rows where ``None``.
         :param page_size: rows asked for in one page, 1 to 100; the connection's where ``None``.
         :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``.
+        :param on_data_moved: what to do when rows entered or left while they were read, so that some may be missing or
+            there twice: ``"fail"`` after the last row, or ``"accept"`` it with a WARNING.
         :raises ValueError: for an unknown endpoint.
         :raises CatalogFilterError: for a filter that is unknown or has a value that is not allowed.
         :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
         :raises CatalogRequestError: when the request is refused.
         :raises CatalogUnavailableError: when tries are used up.
         :raises CatalogResponseError: for an answer without rows.
-        :raises CatalogPaginationError: when pages go in circles or lead to another host, and when the data moved while
-            it was read: rows already handed out can't be taken back.
+        :raises CatalogPaginationError: when links go in circles, when the server says that there are more rows than it
+            gives, and when rows moved (``CatalogDataMovedError``): those handed out already can't be taken back.
         """
         spec = get_endpoint(endpoint)
         sent = check_filters(spec, filters)
         check_reading_parameters(page_size, max_concurrency)
-        pages = self.get_conn().read_pages(spec, sent, page_size=page_size, max_concurrency=max_concurrency)
+        check_on_data_moved(on_data_moved)
+        pages = self.get_conn().read_pages(
+            spec,
+            sent,
+            page_size=page_size,
+            max_concurrency=max_concurrency,
+            accept_moved=on_data_moved == "accept",
+        )
         return _rows_of(pages)
 
     def count_rows(self, endpoint: EndpointName, filters: Mapping[str, Any] | None = None) -> int:
         """
-        Return the exact number of matching rows, in as few requests as the server's links allow.
+        Return the number of matching rows, in as few requests as the server's links allow.
 
-        Two when they tell the last page; as many as there are pages when they don't.
+        Where links tell the last page, two: the number is exact where all pages but the last are full. Else every page
+        is read.
 
         :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
         :param filters: the endpoint's filters; all rows where ``None``.
-        :raises CatalogError: as :meth:`iter_rows` does; data that moves is counted again, at most twice.
+        :raises CatalogError: as :meth:`iter_rows` does, but for rows that moved: a count is of a moment.
         """
         spec = get_endpoint(endpoint)
         return self.get_conn().count_rows(spec, check_filters(spec, filters))
@@ -188,4 +203,4 @@ class CatalogHook(BaseHook):
 def _rows_of(pages: Any) -> Iterator[dict[str, Any]]:
     with closing(pages):
         for page in pages:
-            yield from page.content.rows
+            yield from page.rows

@@ -6,8 +6,8 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
@@ -15,6 +15,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
+from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
 from airflow_provider_catalog.client.settings import check_reading_parameters
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
@@ -48,8 +49,8 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
     Without ``output_path`` the rows are the task's XCom: a list of dicts exactly as the API sent them, less what
     ``fields``, ``drop_fields`` and ``hash_fields`` say. With it, the rows are written to a file, whole or not at all,
     and the XCom is a manifest of under 4 KB: ``endpoint``, ``path``, ``format``, ``row_count``, ``size_bytes``,
-    ``sha256``, ``columns``, ``filters`` as sent, ``pages``, ``started_at`` and ``finished_at``. Where the task has
-    outlets, their events carry these figures, less ``columns`` and ``filters``.
+    ``sha256``, ``columns``, ``filters`` as sent, ``pages``, ``moved``, ``started_at``, ``finished_at``. Where the task
+    has outlets, their events carry these figures, less ``columns`` and ``filters``.
 
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. (templated)
     :param filters: the endpoint's filters, a dict of name and value; all rows where ``None``. An unknown name fails
@@ -73,12 +74,15 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
     :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``.
     :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``.
     :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails.
+    :param on_data_moved: what to do when rows entered or left while they were read, three times over: ``"fail"``, or
+        ``"accept"`` it with a WARNING and ``"moved": true`` in the manifest.
     :raises CatalogParameterError: for a parameter that is wrong; ``CatalogFilterError`` for a filter.
     :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
     :raises CatalogRequestError: when the request is refused.
     :raises CatalogUnavailableError: when tries are used up.
     :raises CatalogResponseError: for an answer without rows.
-    :raises CatalogPaginationError: when pages go in circles, lead to another host, or keep moving while being read.
+    :raises CatalogPaginationError: when links go in circles, or the server says that there is more than it gives.
+    :raises CatalogDataMovedError: when rows kept entering or leaving while they were read.
     :raises CatalogStorageError: when the file can't be written.
     """
 
@@ -101,6 +105,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         page_size: int | None = None,
         max_concurrency: int | None = None,
         max_xcom_bytes: int = 1_000_000,
+        on_data_moved: OnDataMoved = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**self._with_doc(kwargs))
@@ -119,6 +124,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         self.page_size = page_size
         self.max_concurrency = max_concurrency
         self.max_xcom_bytes = max_xcom_bytes
+        self.on_data_moved = on_data_moved
         self._written: WrittenFile | None = None
         self._check_parameters()
 
@@ -127,6 +133,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         self._check_names()
         check_field_types(self.field_types)
         check_reading_parameters(self.page_size, self.max_concurrency)
+        check_on_data_moved(self.on_data_moved)
         self._check_choice("on_empty", ("write", "skip", "fail"))
         limit = self.max_xcom_bytes
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
@@ -162,11 +169,11 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         with self._killable(), fail_at_once():
             filters = self._checked_filters()
             if self.output_path is None:
-                return self._read(filters, lambda: self._collect(filters))
+                return self._read(filters, partial(self._collect, filters))
             destination = Destination.parse(self.output_path, self.output_format)
             self._check_format(destination.format)
             destination.check()
-            manifest = self._read(filters, lambda: self._write(filters, destination))
+            manifest = self._read(filters, partial(self._write, filters, destination))
             add_to_events(self.outlets, context, manifest, destination.uri)
             return manifest
 
@@ -174,14 +181,14 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         """Return what OpenLineage is told: the Catalog's endpoint, and the file with its columns, rows and bytes."""
         return operator_lineage(self._origin, self.endpoint, self._written)
 
-    def _collect(self, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    def _collect(self, filters: dict[str, Any], accept_moved: bool) -> list[dict[str, Any]]:
         """Return the rows for XCom; stops reading as soon as they are too large for it."""
         transform = self._transform()
         rows: list[dict[str, Any]] = []
         size = 1  # the brackets around the rows, less the comma that the last one lacks
-        with closing(self._read_pages(filters)) as pages:
-            for page in pages:
-                for row in map(transform, page.content.rows):
+        with self._reading(filters, accept_moved) as reading:
+            for page in reading.pages():
+                for row in map(transform, page.rows):
                     rows.append(row)
                     size += self._xcom_size(row) + 1
                     if size > self.max_xcom_bytes:
@@ -196,11 +203,10 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         log.info("Catalog %s: %d rows to XCom, %d bytes as JSON", self.endpoint, len(rows), size)
         return rows
 
-    def _write(self, filters: dict[str, Any], destination: Destination) -> dict[str, Any]:
+    def _write(self, filters: dict[str, Any], destination: Destination, accept_moved: bool) -> dict[str, Any]:
         """Write the rows, and return the manifest of the file."""
         started_at = datetime.now(UTC)
         transform = self._transform()
-        page_count = row_count = 0
         output = OutputFile(
             destination,
             endpoint=self._spec,
@@ -208,12 +214,10 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             field_types=self.field_types,
             csv_escape_formulas=self.csv_escape_formulas,
         )
-        with closing(self._read_pages(filters)) as pages, output:
-            for page in pages:
-                output.write(map(transform, page.content.rows))
-                page_count += 1
-                row_count += page.content.count
-            self._check_empty(row_count, self.on_empty)
+        with self._reading(filters, accept_moved) as reading, output:
+            for page in reading.pages():
+                output.write(map(transform, page.rows))
+            self._check_empty(reading.row_count, self.on_empty)
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
         self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)
@@ -225,10 +229,13 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             file_format=destination.format,
             info=info,
             filters=filters,
-            pages=page_count,
+            pages=reading.page_count,
+            moved=reading.moved,
             started_at=started_at,
         )
-        log.info("Catalog %s: %d rows, %d bytes to %s", self.endpoint, row_count, info.size_bytes, destination.path)
+        log.info(
+            "Catalog %s: %d rows, %d bytes to %s", self.endpoint, info.row_count, info.size_bytes, destination.path
+        )
         return manifest
 
 

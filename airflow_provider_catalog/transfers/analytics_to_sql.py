@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
 
@@ -14,6 +15,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
+from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
 from airflow_provider_catalog.client.settings import check_reading_parameters
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WriteDisposition = Literal["replace", "append", "merge"]
+CHUNK_ROWS = 500
+"""Rows that are spooled at once."""
 DISPOSITIONS = ("replace", "append", "merge")
 
 
@@ -47,7 +51,8 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
     created when it is not there, and gets columns that it does not have.
 
     The XCom is a manifest of under 4 KB: ``endpoint``, ``table``, ``write_disposition``, ``row_count``, ``inserted``,
-    ``updated``, ``deleted``, ``columns_added``, ``filters`` as sent, ``pages``, ``started_at`` and ``finished_at``.
+    ``updated``, ``deleted``, ``columns_added``, ``filters`` as sent, ``pages``, ``moved``, ``started_at`` and
+    ``finished_at``.
     Where the task has outlets, their events carry these figures, less ``columns_added`` and ``filters``.
 
     PostgreSQL, MySQL, MariaDB and SQLite are tested; other databases that SQLAlchemy knows are not, and a WARNING says
@@ -112,7 +117,7 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         field_types: dict[str, str] | None = None,
         page_size: int | None = None,
         max_concurrency: int | None = None,
-        on_data_moved: Literal["fail", "accept"] = "fail",
+        on_data_moved: OnDataMoved = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**self._with_doc(kwargs))
@@ -144,7 +149,7 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         check_reading_parameters(self.page_size, self.max_concurrency)
         self._check_choice("on_duplicate_key", ("fail", "last"))
         self._check_choice("on_new_columns", ("add", "ignore", "fail"))
-        self._check_choice("on_data_moved", ("fail", "accept"))
+        check_on_data_moved(self.on_data_moved)
         if self.on_empty is not None:
             self._check_choice("on_empty", ("write", "skip", "fail"))
         if not isinstance(self.load_columns, bool):
@@ -168,7 +173,7 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
             transform = self._transform()
             load = self._table_load(transform, context)
             load.check()
-            manifest, loaded = self._read(filters, lambda: self._load(filters, transform, load, started_at))
+            manifest, loaded = self._read(filters, partial(self._load, filters, transform, load, started_at))
             self._written = WrittenFile(loaded.uri, loaded.columns, loaded.row_count, None)
             add_to_events(self.outlets, context, manifest, loaded.uri)
             return manifest
@@ -245,17 +250,23 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         )
 
     def _load(
-        self, filters: dict[str, Any], transform: RowTransform, load: TableLoad, started_at: datetime
+        self,
+        filters: dict[str, Any],
+        transform: RowTransform,
+        load: TableLoad,
+        started_at: datetime,
+        accept_moved: bool,
     ) -> tuple[dict[str, Any], Loaded]:
         """Read all rows, then load them."""
         from airflow_provider_catalog.output.spool import RowSpool
 
-        folder, page_count = Path(tempfile.gettempdir()), 0
+        folder = Path(tempfile.gettempdir())
         with storage_errors(self.table, folder), RowSpool(folder) as spool:
-            with closing(self._read_pages(filters)) as pages:
-                for page in pages:
-                    spool.write([transform(row) for row in page.content.rows])
-                    page_count += 1
+            with self._reading(filters, accept_moved) as reading:
+                for page in reading.pages():
+                    rows = map(transform, page.rows)
+                    while chunk := list(islice(rows, CHUNK_ROWS)):
+                        spool.write(chunk)
             is_full_replace = self.write_disposition == "replace" and not self.partition
             self._check_empty(spool.row_count, self.on_empty or ("fail" if is_full_replace else "write"))
             loaded = load.load(spool)
@@ -271,7 +282,8 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
                 "deleted": loaded.deleted,
                 "columns_added": loaded.columns_added,
                 "filters": filters,
-                "pages": page_count,
+                "pages": reading.page_count,
+                "moved": reading.moved,
                 "started_at": started_at.isoformat(),
                 "finished_at": datetime.now(UTC).isoformat(),
             }

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_catalog.client.abandonment import Abandonment
 from airflow_provider_catalog.client.endpoints import get_endpoint
 from airflow_provider_catalog.client.retry import MAX_BACKOFF, Gate
 from airflow_provider_catalog.errors import CatalogError, forget_locals
@@ -128,17 +127,14 @@ class SharedCatalog:
         :return: what was found, and what ``next_poll`` has said.
         :raises CatalogError: for what will last.
         """
-        abandoned = Abandonment()
         try:
             client = await self._current_client()
-            look = partial(_look, client, endpoint, filters, min_rows=min_rows, exact=exact, abandoned=abandoned)
+            look = partial(_look, client, endpoint, filters, min_rows=min_rows, exact=exact)
             await _turns.take()
             return await self._in_thread(partial(self._poll, look, next_poll))
         except Exception as error:
             forget_locals(error)
             raise
-        finally:
-            abandoned.set()
 
     def _poll(self, look: Callable[[], Poll], next_poll: Callable[[float], float | None]) -> tuple[Poll, float | None]:
         result = look()

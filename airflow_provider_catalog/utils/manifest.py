@@ -22,6 +22,7 @@ def build_manifest(
     info: FileInfo,
     filters: Mapping[str, Any],
     pages: int,
+    moved: bool,
     started_at: datetime,
 ) -> dict[str, Any]:
     """
@@ -33,6 +34,7 @@ def build_manifest(
     :param info: what was written.
     :param filters: the filters as they were sent.
     :param pages: how many pages were read.
+    :param moved: whether rows moved from page to page meanwhile, which was accepted.
     :param started_at: when reading began.
     """
     return shortened(
@@ -46,6 +48,7 @@ def build_manifest(
             "columns": info.columns,
             "filters": dict(filters),
             "pages": pages,
+            "moved": moved,
             "started_at": started_at.isoformat(),
             "finished_at": datetime.now(UTC).isoformat(),
         }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_catalog.client.retry import again_when_data_moved
+from airflow_provider_catalog.client.retry import OnDataMoved, retry_on_drift
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.get_provider_info import API_DOCS
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask
@@ -15,7 +16,7 @@ from airflow_provider_catalog.utils.metrics import reported
 from airflow_provider_catalog.version_compat import AirflowSkipException
 
 if TYPE_CHECKING:
-    from airflow_provider_catalog.client.page import Page
+    from airflow_provider_catalog.client.reading import Reading
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class ReadingTask(AnalyticsTask):
 
     page_size: int | None
     max_concurrency: int | None
+    on_data_moved: OnDataMoved
 
     _origin: str | None = None
 
@@ -44,17 +46,21 @@ class ReadingTask(AnalyticsTask):
             choices = ", ".join(f'"{each}"' for each in allowed)
             raise CatalogParameterError(f"{parameter} is {value!r}; allowed: {choices}")
 
-    def _read(self, filters: dict[str, Any], read: Callable[[], T]) -> T:
+    def _read(self, filters: dict[str, Any], read: Callable[[bool], T]) -> T:
         # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
         self._origin = self.hook.settings.base_url
         # Names only: values may come from rows, such as the ids of students.
         log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
         with reported(self.endpoint, self.hook.get_conn()):
-            return again_when_data_moved(read, self.endpoint)
+            return retry_on_drift(read, self.endpoint, self.on_data_moved)
 
-    def _read_pages(self, filters: dict[str, Any]) -> Generator[Page, None, None]:
-        return self.hook.get_conn().read_pages(
-            self._spec, filters, page_size=self.page_size, max_concurrency=self.max_concurrency
+    def _reading(self, filters: dict[str, Any], accept_moved: bool) -> AbstractContextManager[Reading]:
+        return self.hook.get_conn().reading(
+            self._spec,
+            filters,
+            page_size=self.page_size,
+            max_concurrency=self.max_concurrency,
+            accept_moved=accept_moved,
         )
 
     def _check_empty(self, row_count: int, on_empty: str) -> None:

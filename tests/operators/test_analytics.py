@@ -22,7 +22,7 @@ from airflow_provider_catalog.errors import (
     CatalogAuthError,
     CatalogError,
     CatalogFilterError,
-    CatalogPaginationError,
+    CatalogDataMovedError,
     CatalogParameterError,
     CatalogRequestError,
     CatalogStorageError,
@@ -79,7 +79,7 @@ class TestXCom:
                 operator(max_xcom_bytes=size, max_concurrency=1).execute({})
         assert f"max_xcom_bytes={size:,}" in str(caught.value)
         assert isinstance(caught.value, AirflowFailException)
-        assert len(catalog.requests) <= 4
+        assert len(catalog.requests) < 8, "of ten pages"
         with serve(ROWS[:15], endpoint):
             assert len(operator(max_xcom_bytes=size).execute({})) == 15
 
@@ -163,7 +163,7 @@ class TestFiles:
         assert manifest["pages"] == 3
         assert manifest["started_at"] < manifest["finished_at"]
         assert set(manifest) == {
-            "endpoint", "path", "format", "row_count", "size_bytes", "sha256", "columns", "filters", "pages",
+            "endpoint", "path", "format", "row_count", "size_bytes", "sha256", "columns", "filters", "pages", "moved",
             "started_at", "finished_at",
         }  # fmt: skip
         text = gzip.decompress(content) if suffix.endswith(".gz") else content
@@ -214,6 +214,14 @@ class TestFiles:
             operator(output_path=tmp_path / f"rows.{suffix}", drop_fields=["*"]).execute({})
         assert not list(tmp_path.iterdir())
 
+    def test_data_that_never_stops_moving_and_is_accepted(self, operator, endpoint, connection, tmp_path):
+        with stand_in(self.always_moving(endpoint)) as catalog:
+            connection(catalog.url)
+            manifest = operator(output_path=tmp_path / "rows.jsonl", on_data_moved="accept").execute({})
+        assert manifest["moved"] is True
+        rows = [json.loads(line)["n"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+        assert set(rows) >= set(range(60))
+
     def test_field_types(self, operator, endpoint, serve, tmp_path, caplog):
         with serve(ROWS, endpoint):
             operator(
@@ -254,42 +262,51 @@ class TestFiles:
 
         with stand_in(answer) as catalog:
             connection(catalog.url)
-            with pytest.raises(CatalogRequestError):
+            with pytest.raises(CatalogUnavailableError):
                 operator(output_path=path).execute({})
         assert path.read_text() == "earlier"
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_data_that_moves_starts_over_with_an_empty_spool(self, operator, endpoint, connection, tmp_path, caplog):
+    def test_data_that_moves_is_read_again_from_the_start(self, operator, endpoint, connection, tmp_path):
         asked = []
 
         def answer(request):
             asked.append(request.page)
-            count = 60 if 4 in asked else 40  # page 4 of the first read finds more rows than there were
-            return paged([{"n": n} for n in range(count)], Paging(most=10), endpoint)(request)
+            start = 0 if 3 in asked else 20  # while page 3 of the first read is on its way, rows enter at the front
+            return paged([{"n": n} for n in range(start, 60)], Paging(most=10), endpoint)(request)
 
         with stand_in(answer) as catalog:
             connection(catalog.url)
             manifest = operator(output_path=tmp_path / "rows.jsonl", max_concurrency=1).execute({})
         assert manifest["row_count"] == 60
+        assert manifest["moved"] is False
         assert (tmp_path / "rows.jsonl").read_text().splitlines() == [f'{{"n":{n}}}' for n in range(60)]
-        assert "reading again from the start" in caplog.text
 
-    def test_data_that_never_stops_moving(self, operator, endpoint, connection, tmp_path):
-        reads = []
+    @staticmethod
+    def always_moving(endpoint):
+        rows = [{"n": n} for n in range(60)]
 
         def answer(request):
-            if request.page is None:
-                reads.append(1)
-            count = 40 if request.page is None else 60
-            return paged([{"n": n} for n in range(count)], Paging(most=10), endpoint)(request)
+            rows.insert(0, {"n": -len(rows)})
+            return paged(list(rows), Paging(most=10), endpoint)(request)
 
-        with stand_in(answer) as catalog:
+        return answer
+
+    def test_data_that_never_stops_moving(self, operator, endpoint, connection, tmp_path):
+        with stand_in(self.always_moving(endpoint)) as catalog:
             connection(catalog.url)
-            with pytest.raises(CatalogPaginationError, match="moved") as caught:
+            with pytest.raises(CatalogDataMovedError, match="closed window") as caught:
                 operator(output_path=tmp_path / "rows.jsonl").execute({})
-        assert len(reads) == 3
         assert not isinstance(caught.value, AirflowFailException), "a later retry may find it at rest"
         assert not list(tmp_path.iterdir())
+
+    def test_data_that_never_stops_moving_and_is_accepted(self, operator, endpoint, connection, tmp_path):
+        with stand_in(self.always_moving(endpoint)) as catalog:
+            connection(catalog.url)
+            manifest = operator(output_path=tmp_path / "rows.jsonl", on_data_moved="accept").execute({})
+        assert manifest["moved"] is True
+        rows = [json.loads(line)["n"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+        assert set(rows) >= set(range(60))
 
     def test_running_again_replaces_its_own_file_only(self, operator, endpoint, serve, tmp_path):
         (tmp_path / "other.jsonl").write_text("other")

@@ -1,0 +1,110 @@
+"""Look-ahead: pages that are asked for before their turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Protocol
+
+from airflow_provider_catalog.client.hints import Params, page_number, with_page
+from airflow_provider_catalog.client.page import Page
+from airflow_provider_catalog.client.retry import MAX_TRIES
+from airflow_provider_catalog.client.workers import Workers
+from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError
+
+
+class Fetch(Protocol):
+    """Gets one page."""
+
+    def __call__(self, params: Params, *, max_tries: int = MAX_TRIES, head_only: bool = False) -> Page:
+        """
+        Return the page.
+
+        :param params: the query to ask with.
+        :param max_tries: how many tries may fail; the client's own number where that is less.
+        :param head_only: whether the first rows of a large page are enough.
+        :raises CatalogError: when it can't be had.
+        """
+
+
+class Ahead:
+    """
+    Asks for the pages after the current one, each in one try.
+
+    How many are asked for grows by one with each page that is used, so it doubles with each round trip; twice as many
+    as can be in flight, since a worker goes on while its page waits for an earlier one.
+
+    :param fetch: gets one page.
+    :param workers: the threads that it is called in.
+    :param most: how many pages may be in flight.
+    """
+
+    def __init__(self, fetch: Fetch, workers: Workers, most: int) -> None:
+        self._fetch = fetch
+        self._workers = workers
+        self._most = 2 * most
+        self._width = 0
+        self._until: int | None = None
+        self._pages: dict[Params, Future[Page]] = {}
+
+    def ask(self, params: Params, *, head_only: bool = False) -> Future[Page]:
+        """Ask for one page now."""
+        self._pages[params] = future = self._workers.submit(self._fetch, params, max_tries=1, head_only=head_only)
+        return future
+
+    def open(self, until: int) -> None:
+        """
+        Ask for many pages at once from now on.
+
+        :param until: the number of the last one that may be asked for.
+        """
+        self._width, self._until = self._most, until
+
+    def look(self, params: Params) -> None:
+        """
+        Ask for the pages from a number on, as many as the width allows.
+
+        :param params: of the first of them.
+        """
+        number = page_number(params) or 0
+        if self._until is not None and number > self._until + 1:
+            self._until, self._width = None, 1  # there are more pages than was said
+        last = number + self._width if self._until is None else min(number + self._width, self._until + 1)
+        for each in range(number, last):
+            ahead = with_page(params, each)
+            if ahead not in self._pages:
+                self.ask(ahead)
+        self._width = min(self._width + 1, self._most)
+
+    def drop(self) -> None:
+        """Forget the pages that were asked for, as the pages go on elsewhere."""
+        self._pages.clear()
+        self._width = 0
+        self._until = None
+
+    def take(self, params: Params, max_tries: int = MAX_TRIES) -> Page:
+        """
+        Return a page, asking for it again if it failed when its turn had not yet come.
+
+        :raises CatalogError: when it can't be had.
+        """
+        future = self._pages.pop(params, None)
+        if future is None:
+            return self._fetch(params, max_tries=max_tries)
+        try:
+            return future.result()
+        except CatalogUnavailableError:
+            if max_tries == 1:
+                raise
+        return self._fetch(params, max_tries=max_tries - 1)
+
+    def beyond(self, number: int) -> Iterator[Page]:
+        """Yield the pages after a number that have come by now, and have rows."""
+        for params, future in sorted(self._pages.items(), key=lambda item: page_number(item[0]) or 0):
+            if (page_number(params) or 0) > number and future.done():
+                try:
+                    page = future.result()
+                except (CatalogRequestError, CatalogUnavailableError):
+                    continue
+                if page.count:
+                    yield page

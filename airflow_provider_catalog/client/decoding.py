@@ -1,0 +1,261 @@
+"""A response's body into rows, in bounded memory whatever its size.
+
+The API may not paginate at all, so one body may hold a million rows. A body is received whole before any of its rows is
+handed out, so that one that breaks off can be asked for again; a large one on disk, where ijson goes through it.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+import ijson
+import msgspec
+
+from airflow_provider_catalog.errors import CatalogResponseError
+
+Row = dict[str, Any]
+Body = SpooledTemporaryFile[bytes]
+
+MEMORY_LIMIT = 8 * 1024 * 1024
+"""Bytes; a larger body is kept on disk and decoded row by row."""
+HEAD_ROWS = 100
+"""Rows of a large body by which it is known again."""
+_BOM = b"\xef\xbb\xbf"
+_BUFFER = 256 * 1024
+_NOT_ROWS = ("error", "errors", "links", "warnings")
+"""Keys of lists that are never the rows."""
+
+
+class NotJsonError(Exception):
+    """The body is not (all of) a JSON document; the message says why, without anything of the body."""
+
+
+class NoRowsError(CatalogResponseError):
+    """The body is JSON, but there are no rows in it."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """
+    What one body holds.
+
+    :param count: how many rows there are.
+    :param fingerprint: equal for two bodies that are equal, within this process.
+    :param rows: the rows, each a fresh dict; may be iterated again.
+    :param members: what stands beside the rows at the top level.
+    :param is_cut: whether the rest of the body was not received, as its first rows are enough.
+    """
+
+    count: int
+    fingerprint: int
+    rows: Iterable[Row] = field(repr=False)
+    members: Mapping[str, Any] = field(repr=False)
+    is_cut: bool = False
+
+
+def new_body() -> Body:
+    """Return a file for a body: in memory while it is small, else on disk without a name."""
+    return SpooledTemporaryFile(max_size=MEMORY_LIMIT)
+
+
+def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: bool = False) -> Content:
+    """
+    Decode a body that was received whole; it is closed when its rows are no longer needed.
+
+    :param root_key: the key under which the rows are expected (confirmed for products, inferred for the others).
+    :param charset: the body's encoding, where its header names one.
+    :param is_cut: whether only the start of a large body is there.
+    :raises NotJsonError: when it is no JSON document, or a part of one.
+    :raises NoRowsError: when it is JSON without a list of rows.
+    :raises CatalogResponseError: when it is JSON that can't be read.
+    """
+    if body.tell() > MEMORY_LIMIT:
+        return _decode_large(body, root_key, is_cut=is_cut)
+    body.seek(0)
+    with body:
+        content = body.read()
+    value = _parse(content.removeprefix(_BOM), charset)
+    members = {root_key: value} if isinstance(value, list) else value
+    if not isinstance(members, dict):
+        raise NoRowsError("the answer is JSON, but not an object with a list of rows in it")
+    key = _rows_key({name: _kind(each) for name, each in members.items()}, root_key)
+    rows = members.pop(key) or []
+    if not all(type(row) is dict for row in rows):
+        raise NoRowsError(f"the answer's list {key[:50]!r} holds something else than rows")
+    _refuse_error(rows, members)
+    return Content(len(rows), hash(content), rows, members)
+
+
+def _parse(content: bytes, charset: str | None) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except RecursionError:
+        raise CatalogResponseError("the answer is nested too deeply to be read; ask for less with filters") from None
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    except msgspec.DecodeError as error:  # its text says what was expected and at which byte, nothing of the body
+        reason = str(error).removeprefix("JSON is malformed: ")
+    try:
+        # What Python's own decoder takes, a plain loop would have read: NaN, 1e999, half a surrogate pair, Latin-1.
+        text = json.dumps(json.loads(content.decode(charset or "utf-8"), parse_constant=_nothing), ensure_ascii=False)
+        return json.loads(text.encode("utf-8", "replace"), parse_constant=_nothing)
+    except (ValueError, LookupError, RecursionError):
+        raise NotJsonError(reason) from None
+
+
+def _nothing(_constant: str) -> None:
+    """Stand in for NaN and the infinities, which no format of the output has."""
+
+
+def _kind(value: object) -> str:
+    return "list" if isinstance(value, list) else "null" if value is None else "other"
+
+
+def _rows_key(kinds: Mapping[str, str], root_key: str) -> str:
+    """
+    Return the key of the rows: the expected one, or else the only one whose value is a list.
+
+    :param kinds: key → ``"list"``, ``"null"`` or ``"other"``.
+    :raises NoRowsError: when there is no telling; it names the keys.
+    """
+    if kinds.get(root_key) == "list":
+        return root_key
+    lists = [key for key, kind in kinds.items() if kind == "list" and key not in _NOT_ROWS]
+    if len(lists) == 1:
+        return lists[0]
+    if kinds.get(root_key) == "null":
+        return root_key
+    names = ", ".join(key[:50] for key in islice(kinds, 20)) or "(none)"
+    raise NoRowsError(f"no list of rows in the answer; its keys are: {names}{' and more' if len(kinds) > 20 else ''}")
+
+
+def _refuse_error(rows: list[Row], members: Mapping[str, Any]) -> None:
+    """Refuse an answer without rows that tells of an error, which is not "no row matches"."""
+    if not rows and (members.get("error") or members.get("errors")):
+        raise NoRowsError("the answer has an error in place of rows")
+
+
+def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
+    """Look through the whole document, which says whether it is one, then leave it to decode it row by row."""
+    try:
+        members, prefix, count = _look_through(body, root_key, is_cut=is_cut)
+    except BaseException:
+        body.close()
+        raise
+    _refuse_error([{}] * min(count, 1), members)
+    rows = _LargeRows(body, prefix)
+    head = list(islice(rows, min(count, HEAD_ROWS)))
+    fingerprint = hash((count, msgspec.json.encode(head)))
+    return Content(count, fingerprint, head if is_cut else rows, members, is_cut)
+
+
+class _LargeRows:
+    """
+    The rows of a large body, decoded anew each time they are iterated.
+
+    :param prefix: where ijson finds them.
+    """
+
+    def __init__(self, body: Body, prefix: str) -> None:
+        self._body = body
+        self._prefix = prefix
+        weakref.finalize(self, body.close)
+
+    def __iter__(self) -> Iterator[Row]:
+        rows = ijson.items(_Reader(self._body), self._prefix, use_float=True, buf_size=_BUFFER)
+        for row in rows:
+            if type(row) is not dict:
+                raise NoRowsError("the answer's list holds something else than rows")
+            yield row
+
+
+class _Reader:
+    """Reads a body from its start, whoever else reads it at the same time."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        self._body.seek(self._position)
+        data = self._body.read(size)
+        if not self._position:
+            self._position = len(data)
+            return data.removeprefix(_BOM)
+        self._position += len(data)
+        return data
+
+
+def _look_through(body: Body, root_key: str, *, is_cut: bool) -> tuple[dict[str, Any], str, int]:
+    """
+    Return the members other than the rows, ijson's prefix of the rows, and how many rows there are.
+
+    :raises NotJsonError: when it is no JSON document, or a part of one.
+    :raises NoRowsError: when there is no list of rows.
+    """
+    outline = _Outline()
+    try:
+        outline.read(ijson.basic_parse(_Reader(body), use_float=True, buf_size=_BUFFER))
+    except ijson.JSONError as error:
+        text = str(error)
+        if "overflow" in text:
+            raise CatalogResponseError("the answer has a number that is too large to be read") from None
+        if not is_cut:
+            # Its first line says what is wrong; those after it show a part of the body.
+            raise NotJsonError(text.partition("\n")[0].removeprefix("parse error: ")) from None
+    if outline.key is None:
+        return {}, "item", outline.counts[None]
+    key = _rows_key(outline.kinds, root_key)
+    return outline.members_but(key), f"{key}.item", outline.counts.get(key, 0)
+
+
+class _Outline:
+    """What stands at the top level of a document: the keys, how long the lists are, and small members whole."""
+
+    _SMALL = 200
+    """Events of a member that is kept whole."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self.kinds: dict[str, str] = {}
+        self.counts: dict[str | None, int] = {None: 0}
+        self._events: dict[str | None, list[tuple[str, Any]]] = {None: []}
+
+    def read(self, parser: Iterable[tuple[str, Any]]) -> None:
+        """Go through the events of ijson's basic parser."""
+        depth, events, is_list = 0, self._events[None], False
+        for event, value in parser:
+            if event in ("end_map", "end_array"):
+                depth -= 1
+                is_list = is_list and depth > 1
+            elif depth == 1 and event == "map_key":
+                self.key = value
+                self._events[value] = events = []
+                continue
+            else:
+                if depth == 1 and self.key is not None:
+                    is_list = event == "start_array"
+                    self.kinds[self.key] = "list" if is_list else "null" if event == "null" else "other"
+                elif (depth == 2 and is_list) or (depth == 1 and self.key is None):
+                    self.counts[self.key] = self.counts.get(self.key, 0) + 1
+                if event in ("start_map", "start_array"):
+                    depth += 1
+            if len(events) < self._SMALL and depth > 0:
+                events.append((event, value))
+
+    def members_but(self, key: str) -> dict[str, Any]:
+        """Return the members other than one, as far as they are small."""
+        members = {}
+        for name, events in self._events.items():
+            if name is not None and name != key and len(events) < self._SMALL:
+                builder = ijson.ObjectBuilder()
+                for event, value in events:
+                    builder.event(event, value)
+                members[name] = builder.value
+        return members

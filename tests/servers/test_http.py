@@ -1,0 +1,531 @@
+"""What answers mean: which have rows, which are asked for again, and what the others tell a person to do."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from email.utils import formatdate
+
+import pytest
+
+from airflow_provider_catalog.errors import (
+    CatalogAuthError,
+    CatalogError,
+    CatalogRequestError,
+    CatalogResponseError,
+    CatalogUnavailableError,
+)
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
+from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
+from tests.catalog_server import AT_ONCE, Answer, Pages
+from tests.servers.reading import is_clear, read_with_hook, read_with_operator, rows_of, within_patience
+
+ROWS = rows_of(25)
+HTML = {"Content-Type": "text/html"}
+PAGE = Answer({"orders": ROWS[:10]})
+
+
+def first(answer: Answer, **how) -> Pages:
+    """Return pages whose first page is answered like this, each time."""
+    return Pages(list(ROWS), answers={0: answer}, **how)
+
+
+def once(*answers: Answer, page: int = 0, **how) -> Pages:
+    return Pages(list(ROWS), answers={page: list(answers)}, **how)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 207, 226, 299])
+def test_every_2xx_with_rows_is_an_answer(serve, status):
+    class Status(Pages):
+        def _page(self, index, request):
+            answer = super()._page(index, request)
+            answer.status = status
+            return answer
+
+    with serve(Status(list(ROWS))):
+        outcome = read_with_hook()
+    assert not outcome.error
+    assert outcome.rows == ROWS
+
+
+@pytest.mark.parametrize(
+    "status", [408, 425, 429, 500, 501, 502, 503, 504, 507, 508, *range(520, 531), 529, 540, 561, 598, 599]
+)
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_what_passes_by_itself_is_asked_for_again(serve, status, page):
+    with serve(once(Answer(b"<html>oops", status, AT_ONCE | HTML), page=page)):
+        outcome = read_with_hook()
+    assert not outcome.error, outcome
+    assert outcome.rows == ROWS
+
+
+@pytest.mark.parametrize("status", [500, 502, 520, 529, 530, 598])
+def test_what_does_not_pass_is_unavailable(serve, tmp_path, status):
+    with serve(first(Answer(b"<html>oops", status, AT_ONCE | HTML))):
+        error = read_with_operator(tmp_path).error
+    assert isinstance(error, CatalogUnavailableError)
+    assert error.retryable, "Airflow may try again later"
+    assert str(status) in str(error)
+    assert is_clear(error)
+
+
+LIMITS = {
+    "429": Answer(b"slow down", 429, AT_ONCE),
+    "429-html": Answer(b"<html>", 429, AT_ONCE | HTML),
+    "403-text": Answer(b"403 Forbidden (Rate Limit Exceeded)", 403, AT_ONCE),
+    "403-json": Answer({"message": "Rate limit exceeded"}, 403, AT_ONCE),
+    "403-header": Answer(b"", 403, {**AT_ONCE, "X-Rate-Limit-Remaining": "0.0"}),
+}
+
+
+@pytest.mark.parametrize("answer", LIMITS.values(), ids=LIMITS)
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_a_rate_limit_uses_up_no_tries(serve, answer, in_flight):
+    """Thirty in a row, at any page; eight other failures would end the read."""
+    answers = {page: [answer] * 30 for page in (0, 1, 2)}
+    with serve(Pages(list(ROWS), answers=answers), max_concurrency=in_flight):
+        outcome = read_with_hook()
+    assert not outcome.error, outcome
+    assert outcome.rows == ROWS
+
+
+def test_a_rate_limit_and_failures_together(serve):
+    answers = [*([LIMITS["429"]] * 5 + [Answer(b"", 503, AT_ONCE)]) * 3]
+    with serve(once(*answers)):
+        assert read_with_hook().rows == ROWS
+
+
+AFTER = {
+    "seconds": lambda: "1",
+    "zero": lambda: "0",
+    "fraction": lambda: "0.5",
+    "spaces": lambda: " 1 ",
+    "date": lambda: formatdate(time.time() + 1, usegmt=True),
+    "past-date": lambda: formatdate(time.time() - 3600, usegmt=True),
+    "epoch": lambda: str(int(time.time()) + 1),
+    "epoch-fraction": lambda: f"{time.time() + 0.5:.3f}",
+    "milliseconds": lambda: str(int(time.time() * 1000) + 500),
+    "past-epoch": lambda: str(int(time.time()) - 100),
+    "past-milliseconds": lambda: str(int(time.time() * 1000) - 100_000),
+    "negative": lambda: "-5",
+    "nothing": lambda: "",
+    "word": lambda: "soon",
+    "not-a-number": lambda: "nan",
+}
+
+
+@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_in_each_form(serve, after, status):
+    with serve(once(Answer(b"", status, {"Retry-After": after()}))) as catalog:
+        outcome = read_with_hook()
+    assert outcome.rows == ROWS, outcome
+    assert len(catalog.requests) <= 6
+
+
+FAR = {
+    "seconds": lambda: "86400",
+    "huge": lambda: "9" * 40,
+    "infinite": lambda: "inf",
+    "1e9s": lambda: "999999",
+    "date": lambda: formatdate(time.time() + 86400, usegmt=True),
+    "epoch": lambda: str(int(time.time()) + 86400),
+    "milliseconds": lambda: str(int(time.time() * 1000) + 86_400_000),
+}
+
+
+@pytest.mark.parametrize("after", FAR.values(), ids=FAR)
+def test_a_retry_after_beyond_patience_is_left_to_airflow(serve, tmp_path, after):
+    if after() in ("inf", "9" * 40):
+        pytest.skip("not a time that anyone can mean: only that it ends")
+    with serve(first(Answer(b"", 429, {"Retry-After": after()}))) as catalog:
+        error = read_with_operator(tmp_path).error
+    assert isinstance(error, CatalogUnavailableError)
+    assert error.retryable
+    assert len(catalog.requests) == 1
+    assert is_clear(error)
+
+
+class TestForbidden:
+    def test_no_rights(self, serve, tmp_path):
+        with serve(first(Answer({"error": "forbidden"}, 403))):
+            error = read_with_operator(tmp_path).error
+        assert isinstance(error, CatalogAuthError)
+        assert "token" in str(error)[:120]
+        assert is_clear(error)
+
+    @pytest.mark.parametrize("page", [0, 2])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Answer(b"<html><body>Request blocked. Ray ID: 8a</body></html>", 403, HTML),
+            Answer(
+                b"<!DOCTYPE html><title>Attention Required!</title>", 403, {"Content-Type": "text/html; charset=utf-8"}
+            ),
+            Answer(b"", 202, {"x-amzn-waf-action": "challenge"}),
+            Answer(b"", 202),
+        ],
+        ids=["html", "doctype", "waf-202", "empty-202"],
+    )
+    def test_a_firewall(self, serve, tmp_path, answer, page):
+        with serve(Pages(list(ROWS), answers={page: answer})):
+            error = read_with_operator(tmp_path).error
+        assert error
+        assert not isinstance(error, CatalogAuthError)
+        assert "firewall" in str(error).lower()
+        assert "rights" not in str(error)
+        assert is_clear(error)
+
+    def test_a_refused_token(self, serve, tmp_path):
+        with serve(first(Answer(b"HTTP Token: Access denied.", 401, {"Content-Type": "text/plain"}))) as catalog:
+            error = read_with_operator(tmp_path).error
+        assert isinstance(error, CatalogAuthError)
+        assert "token" in str(error)[:120]
+        assert len(catalog.requests) == 1
+        assert is_clear(error)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
+def test_a_redirect_is_not_followed(serve, tmp_path, status):
+    answer = Answer(b"", status, {"Location": "http://catalog.example/login"})
+    with serve(first(answer)) as catalog:
+        error = read_with_operator(tmp_path).error
+    assert error
+    assert is_clear(error)
+    assert len(catalog.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 406, 409, 410, 413, 414, 415, 422, 451])
+def test_what_will_not_pass_fails_at_once(serve, tmp_path, status):
+    with serve(first(Answer({"error": "no"}, status))) as catalog:
+        error = read_with_operator(tmp_path).error
+    assert isinstance(error, CatalogRequestError)
+    assert not error.retryable
+    assert str(status) in str(error)
+    assert len(catalog.requests) == 1
+    assert is_clear(error)
+
+
+EARLY = {
+    "103": b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n",
+    "103-next": b'HTTP/1.1 103 Early Hints\r\nLink: <?page=7>; rel="next"\r\n\r\n',
+    "two-103": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2,
+    "103-content-length": b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n",
+    "100": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "102-then-103": b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("before", EARLY.values(), ids=EARLY)
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_informational_answers_before_the_answer(serve, before, in_flight):
+    class Early(Pages):
+        def _page(self, index, request):
+            answer = super()._page(index, request)
+            answer.before = before
+            return answer
+
+    with serve(Early(list(ROWS)), max_concurrency=in_flight) as catalog:
+        outcome = read_with_hook()
+    assert outcome.rows == ROWS, outcome
+    assert len(catalog.requests) <= 5, "each is asked for once"
+
+
+class TestBodies:
+    @pytest.mark.parametrize(
+        "how",
+        [
+            {"body": b"\xef\xbb\xbf%b"},
+            {"body": b"\r\n \t%b\r\n"},
+            {"chunked": True},
+            {"headers": {"Content-Encoding": "gzip"}},
+            {"headers": {"Content-Type": "application/vnd.api+json"}},
+            {"headers": {"Content-Type": "text/plain"}},
+            {"headers": {"Content-Type": "text/html"}},
+            {"headers": {"Content-Type": ""}},
+            {"headers": {"Content-Encoding": "identity"}},
+            {"headers": {"Content-Encoding": ""}},
+            {"headers": {"Connection": "close"}},
+            {"headers": {"Set-Cookie": "a=b; Secure"}},
+            {"chunked": True, "headers": {"Content-Encoding": "gzip"}},
+        ],
+        ids=[
+            "bom",
+            "white-space",
+            "chunked",
+            "gzip",
+            "vendor-type",
+            "text",
+            "html-type",
+            "no-type",
+            "identity",
+            "empty-encoding",
+            "close",
+            "cookie",
+            "chunked-gzip",
+        ],
+    )
+    def test_forms_of_an_answer(self, serve, how):
+        class Formed(Pages):
+            def _page(self, index, request):
+                answer = super()._page(index, request)
+                if "body" in how:
+                    answer.body = how["body"] % json.dumps(answer.body).encode()
+                answer.headers = {**answer.headers, **how.get("headers", {})}
+                answer.chunked = how.get("chunked", False)
+                return answer
+
+        with serve(Formed(list(ROWS))):
+            outcome = read_with_hook()
+        assert outcome.rows == ROWS, outcome
+
+    @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "x-secret"])
+    def test_an_encoding_that_nobody_asked_for_is_named(self, serve, tmp_path, encoding):
+        answer = Answer(b"\x8b\x02\x80not json", headers={"Content-Encoding": encoding})
+        with serve(first(answer)) as catalog:
+            error = read_with_operator(tmp_path).error
+        assert error
+        assert encoding in str(error)
+        assert is_clear(error)
+        assert len(catalog.requests) == 1, "the next answer will be the same"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"null",
+            b"[]x",
+            b"{",
+            b'"orders"',
+            b"<html>Log in</html>",
+            b'{"orders": {}}',
+            b'{"orders": "a@example.edu"}',
+            b'{"orders": 5}',
+            b'{"orders": [1]}',
+            b"\xff\xfe",
+            b'{"orders": [{"id": 1]}',
+        ],
+    )
+    @pytest.mark.parametrize("page", [0, 1, 2])
+    def test_what_has_no_rows_is_an_error(self, serve, tmp_path, body, page):
+        with serve(Pages(list(ROWS), answers={page: Answer(body, headers=AT_ONCE)})):
+            error = read_with_operator(tmp_path).error
+        assert isinstance(error, CatalogResponseError | CatalogUnavailableError), error
+        assert is_clear(error)
+
+    @pytest.mark.parametrize("body", [b"", b"<html>Please wait</html>", b'{"orders": [{"id": 1'])
+    @pytest.mark.parametrize("page", [0, 1, 2])
+    def test_a_broken_answer_once(self, serve, tmp_path, body, page):
+        with serve(once(Answer(body), page=page)):
+            outcome = read_with_operator(tmp_path)
+        assert outcome.error or outcome.rows == ROWS, outcome
+
+    @pytest.mark.parametrize("in_flight", [1, 8])
+    def test_a_large_answer_that_comes_again_for_each_page(self, serve, tmp_path, in_flight):
+        rows = [{"id": n, "text": "x" * 500} for n in range(40_000)]
+        with serve(
+            Pages(rows, by="nothing", links="none", size=10**6, sizes=[10**6]), max_concurrency=in_flight
+        ) as catalog:
+            outcome = read_with_operator(tmp_path)
+        assert not outcome.error, outcome
+        assert len(outcome.rows) == 40_000
+        size = 40_000 * 500
+        assert catalog.sent < 2 * size, "the first rows are enough to see that they come again"
+
+    def test_a_large_answer_with_a_next(self, serve, tmp_path):
+        rows = [{"id": n, "text": "x" * 500} for n in range(45_000)]
+        with serve(Pages(rows, sizes=[20_000]), max_concurrency=2):
+            outcome = read_with_operator(tmp_path)
+        assert not outcome.error, outcome
+        assert [row["id"] for row in outcome.rows] == list(range(45_000))
+
+
+@pytest.mark.parametrize("count", [10, 20])
+def test_a_page_that_seems_to_be_all_is_a_warning(serve, caplog, count):
+    with serve(Pages(rows_of(count), by="nothing", links="none", size=count), page_size=10):
+        assert read_with_hook().rows == rows_of(count)
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1, warnings
+    assert "page" in warnings[0]
+    assert "orders" in warnings[0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 11, 19, 21, 47])
+def test_all_rows_at_once_is_no_warning(serve, caplog, count):
+    with serve(Pages(rows_of(count), by="nothing", links="none", size=100, sizes=[100])):
+        assert read_with_hook().rows == rows_of(count)
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+
+
+class TestExplicitPagination:
+    @pytest.mark.parametrize("count", [0, 1, 10, 11, 47])
+    @pytest.mark.parametrize("pagination", ["auto", "link", "page", "none"])
+    @pytest.mark.parametrize("in_flight", [1, 8])
+    def test_the_way_that_the_server_has(self, serve, count, pagination, in_flight):
+        how = {
+            "auto": {},
+            "link": {},
+            "page": {"links": "none"},
+            "none": {"by": "nothing", "links": "none", "sizes": [99]},
+        }
+        with serve(Pages(rows_of(count), **how[pagination]), pagination=pagination, max_concurrency=in_flight):
+            outcome = read_with_hook()
+        assert outcome.rows == rows_of(count), outcome
+
+    def test_none_asks_once(self, serve):
+        with serve(Pages(rows_of(47), by="nothing", links="none", sizes=[99]), pagination="none") as catalog:
+            read_with_hook()
+        assert len(catalog.requests) == 1
+
+    def test_links_ask_for_nothing_else(self, serve):
+        with serve(Pages(rows_of(7), links="none"), pagination="link") as catalog:
+            assert read_with_hook().rows == rows_of(7)
+        assert len(catalog.requests) == 1
+
+    @pytest.mark.parametrize("pagination", ["link", "page", "none"])
+    def test_a_promise_is_a_warning_then(self, serve, pagination, caplog):
+        answers = Pages(rows_of(47), by="nothing", links="none", total="X-Total")
+        with serve(answers, pagination=pagination):
+            outcome = read_with_hook()
+        assert not outcome.error, outcome
+        assert outcome.rows[:10] == rows_of(10)
+        assert any("47" in each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+
+
+COUNTED = {
+    "links": {},
+    "links-from-0": {"first": 0},
+    "next-only": {"relations": ("next",)},
+    "no-links": {"links": "none"},
+    "cursor": {"by": "cursor", "relations": ("next",)},
+    "body": {"links": "meta.next"},
+    "full-next": {"more": "full"},
+    "cursor-full-next": {"by": "cursor", "relations": ("next",), "more": "full"},
+    "beyond-404": {"links": "none", "beyond": Answer(b"", 404)},
+    "all": {"by": "nothing", "links": "none", "sizes": [99]},
+    "last-too-small": {"last": 0},
+    "own-last": {"last": lambda index: index},
+    "forgets": {"query": {}},
+    "last-page-again": {"beyond": "last", "links": "none"},
+    "null": {"beyond": Answer({"orders": None}), "links": "none"},
+}
+
+
+@pytest.mark.parametrize("way", COUNTED)
+@pytest.mark.parametrize("count", [0, 1, 10, 11, 30, 47])
+class TestCounting:
+    def test_count_rows(self, serve, way, count):
+        with serve(Pages(rows_of(count), **COUNTED[way])):
+            assert within_patience(lambda: CatalogHook().count_rows("orders")) == count
+
+    def test_sensor(self, serve, way, count):
+        with serve(Pages(rows_of(count), **COUNTED[way])):
+            sensor = lambda rows: CatalogOrdersAnalyticsSensor(task_id="wait", min_rows=rows)  # noqa: E731
+            assert not within_patience(lambda: sensor(count + 1).poke({}))
+            if count:
+                assert within_patience(lambda: sensor(count).poke({})).xcom_value["row_count"] == count
+
+    def test_trigger(self, serve, way, count):
+        async def fire(min_rows, deadline):
+            trigger = CatalogAnalyticsTrigger(
+                "catalog_default", "orders", min_rows=min_rows, poke_interval=0.05, deadline=deadline
+            )
+            return (await anext(trigger.run())).payload
+
+        with serve(Pages(rows_of(count), **COUNTED[way])):
+            if count:
+                assert asyncio.run(fire(count, None)) == {"status": "done"}
+            assert asyncio.run(fire(count + 1, time.time())) == {"status": "timeout"}
+
+
+class TestKeptConnections:
+    """A connection that a firewall has forgotten is no failure: the request is made again on a new one."""
+
+    @pytest.mark.parametrize("how", ["close", "reset", "early"])
+    @pytest.mark.parametrize("in_flight", [1, 8])
+    @pytest.mark.parametrize("way", [{}, {"links": "none"}, {"by": "cursor", "relations": ("next",)}])
+    def test_while_reading(self, serve, how, in_flight, way, caplog):
+        class Stale(Pages):
+            def _page(self, index, request):
+                answer = super()._page(index, request)
+                answer.stale = how
+                return answer
+
+        with serve(Stale(rows_of(85), **way), max_concurrency=in_flight):
+            outcome = read_with_hook()
+        assert outcome.rows == rows_of(85), outcome
+
+    @pytest.mark.parametrize("how", ["close", "reset", "early"])
+    def test_between_pokes(self, serve, how):
+        sensor = CatalogOrdersAnalyticsSensor(task_id="wait", min_rows=9)
+        with serve(lambda request: Answer({"orders": rows_of(2)}, stale=how)) as catalog:
+            for _ in range(4):
+                assert not within_patience(lambda: sensor.poke({}))
+        assert len(catalog.requests) >= 4
+
+    @pytest.mark.parametrize("how", ["close", "reset", "early"])
+    def test_between_polls_of_a_trigger(self, serve, how, caplog):
+        counts = itertools.chain([1, 1, 1], itertools.repeat(9))
+        with serve(lambda request: Answer({"orders": rows_of(next(counts))}, stale=how)):
+
+            async def fire():
+                trigger = CatalogAnalyticsTrigger("catalog_default", "orders", min_rows=9, poke_interval=0.05)
+                return (await anext(trigger.run())).payload
+
+            assert asyncio.run(fire()) == {"status": "done"}
+        assert not [each for each in caplog.records if each.levelname == "WARNING"], "no poll has failed"
+
+    def test_a_new_connection_that_fails_counts(self, serve, tmp_path):
+        with serve(lambda request: Answer(drop=True)) as catalog:
+            error = read_with_operator(tmp_path).error
+        assert isinstance(error, CatalogUnavailableError)
+        assert error.retryable
+        assert is_clear(error)
+        assert len(catalog.requests) < 20
+
+
+class TestTestConnection:
+    def test_a_slow_catalog_is_reached(self, serve):
+        with serve(lambda request: Answer(stall=-1), timeout=1):
+            is_well, message = within_patience(lambda: CatalogHook().test_connection())
+        assert not is_well
+        assert "is reached" in message
+        assert "slow" in message
+        assert "timeout" in message
+
+    @pytest.mark.takes(seconds=14)
+    def test_an_answer_that_takes_twelve_seconds(self, serve):
+        def answer(request):
+            endpoint = request.path.rsplit("/", 1)[-1]
+            return Answer({endpoint: []}, delay=12 if endpoint == "orders" else 0)
+
+        with serve(answer):
+            is_well, message = within_patience(lambda: CatalogHook().test_connection())
+        assert is_well or ("is reached" in message and "slow" in message), message
+
+    @pytest.mark.parametrize("status", [201, 203])
+    def test_other_2xx(self, serve, status):
+        with serve(lambda request: Answer({request.path.rsplit("/", 1)[-1]: []}, status)):
+            is_well, message = CatalogHook().test_connection()
+        assert is_well, message
+
+    def test_null(self, serve):
+        with serve(lambda request: Answer({request.path.rsplit("/", 1)[-1]: None})):
+            is_well, message = CatalogHook().test_connection()
+        assert is_well, message
+
+    def test_a_firewall(self, serve):
+        with serve(lambda request: Answer(b"<html>Request blocked", 403, HTML)):
+            is_well, message = CatalogHook().test_connection()
+        assert not is_well
+        assert "firewall" in message.lower()
+
+
+def test_a_failing_poke_says_what_failed(serve):
+    with serve(lambda request: Answer(b"<html>blocked", 403, HTML)):
+        with pytest.raises(CatalogError) as caught:
+            CatalogOrdersAnalyticsSensor(task_id="wait").poke({})
+    assert "firewall" in str(caught.value).lower()

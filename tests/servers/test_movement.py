@@ -1,0 +1,190 @@
+"""Rows that come, go and change while they are read."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+import pytest
+
+from airflow_provider_catalog.errors import CatalogDataMovedError
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+from tests.catalog_server import Pages
+from tests.servers.kinds import WAYS, WITHOUT_LINKS
+from tests.servers.reading import is_clear, read_with_hook, read_with_operator, rows_of
+
+ALL_WAYS = WAYS | WITHOUT_LINKS
+IN_FLIGHT = pytest.mark.parametrize("in_flight", [1, 8])
+WITH_LAST = ["from-1", "from-0", "offset"]
+
+
+def ids(rows):
+    return [row["id"] for row in rows]
+
+
+@IN_FLIGHT
+@pytest.mark.parametrize("way", ALL_WAYS)
+@pytest.mark.parametrize("count", [9, 10, 25, 30])
+@pytest.mark.parametrize("page", [0, 1, -1])
+@pytest.mark.parametrize("added", [1, 5, 25])
+def test_rows_that_are_added_at_the_end_are_read(serve, tmp_path, way, count, page, added, in_flight):
+    last = (count - 1) // 10
+    index = last if page < 0 else page
+    if index > last:
+        pytest.skip("there is no such page")
+    for read in (read_with_hook, lambda: read_with_operator(tmp_path)):
+        pages = Pages(rows_of(count), changes={index: lambda rows: rows.extend(rows_of(added, 1000))}, **ALL_WAYS[way])
+        with serve(pages, max_concurrency=in_flight):
+            outcome = read()
+        assert not outcome.error, outcome
+        assert outcome.rows == pages.rows[: len(outcome.rows)]
+        if page >= 0 and index < last and in_flight == 1:
+            assert outcome.rows == pages.rows, "they were there before the last page was asked for"
+        assert len(outcome.rows) >= count
+
+
+@IN_FLIGHT
+@pytest.mark.parametrize("way", ALL_WAYS)
+@pytest.mark.parametrize("row", [0, 9, 10, 24, 39, 40, 46])
+@pytest.mark.parametrize("page", [0, 1, 4])
+def test_a_row_that_is_edited_is_no_movement(serve, tmp_path, way, row, page, in_flight):
+    def edit(rows):
+        rows[row] = rows[row] | {"revenue": -1, "student": {"email": "new@example.edu"}}
+
+    pages = Pages(rows_of(47), changes={page: edit}, **ALL_WAYS[way])
+    with serve(pages, max_concurrency=in_flight):
+        outcome = read_with_operator(tmp_path)
+    assert not outcome.error, outcome
+    assert ids(outcome.rows) == list(range(47))
+    assert outcome.manifest["moved"] is False
+
+
+SHAPES = {
+    "id": lambda n: {"id": n, "revenue": 1},
+    "product": lambda n: {"account_id": 3, "product": {"name": "Course", "id": n}, "currency": "USD"},
+    "order": lambda n: {"account": {"id": 1}, "order_id": f"O-{n}", "student": {"id": n % 3}},
+    "no-id": lambda n: {"name": f"n{n}", "city": "Oslo"},
+}
+NOISE = {
+    "field": lambda row, now: row | {"generated_at": now},
+    "first-field": lambda row, now: {"generated_at": now} | row,
+    "nested": lambda row, now: row | {"meta": {"age": {"seconds": now}}},
+    "list": lambda row, now: row | {"tags": ["a", now]},
+    "url": lambda row, now: row | {"url": f"https://files.example/{now}?signature={now * 7919}"},
+    "key-order": lambda row, now: dict(reversed(row.items())) if now % 2 else row,
+    "body": lambda row, now: row,
+}
+
+
+@IN_FLIGHT
+@pytest.mark.parametrize("way", ALL_WAYS)
+@pytest.mark.parametrize("noise", NOISE)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_differs_in_each_answer_is_no_movement(serve, tmp_path, way, noise, shape, in_flight):
+    times = itertools.count(1)
+
+    class Volatile(Pages):
+        def _page(self, index, request):
+            answer = super()._page(index, request)
+            now = next(times)
+            rows = [NOISE[noise](row, now) for row in answer.body["orders"]]
+            answer.body |= {"request_id": f"r{now}", "orders": rows, "took": now}
+            return answer
+
+    for count in (1, 10, 47):
+        rows = [SHAPES[shape](n) for n in range(count)]
+        with serve(Volatile(list(rows), **ALL_WAYS[way]), max_concurrency=in_flight):
+            outcome = read_with_operator(tmp_path)
+        assert not outcome.error, f"{count}: {outcome}"
+        assert [{name: row[name] for name in rows[0]} for row in outcome.rows] == rows, f"{len(outcome.rows)}"
+
+
+NEW = {"id": -1, "student": {"email": "new@example.edu"}, "revenue": 0}
+
+
+def delete(place):
+    return lambda rows: rows.pop(place)
+
+
+def insert(place):
+    return lambda rows: rows.insert(place, NEW)
+
+
+@IN_FLIGHT
+@pytest.mark.parametrize("way", ALL_WAYS)
+@pytest.mark.parametrize("page", [0, 1, 2])
+@pytest.mark.parametrize("change", [insert(0), insert(3), delete(0), delete(4)], ids=["in0", "in3", "del0", "del4"])
+def test_rows_that_move_once_are_read_again(serve, tmp_path, way, page, change, in_flight):
+    pages = Pages(rows_of(47), changes={page: change}, **ALL_WAYS[way])
+    with serve(pages, max_concurrency=in_flight):
+        outcome = read_with_operator(tmp_path)
+    assert not outcome.error, outcome
+    assert ids(outcome.rows) == ids(pages.rows)
+    assert outcome.manifest["moved"] is False
+
+
+@pytest.mark.parametrize("way", WITH_LAST)
+def test_a_last_page_that_vanishes_is_movement(serve, tmp_path, way):
+    """The only row of the last page has moved to the page before it, which was read by then."""
+    pages = Pages(rows_of(41), changes={3: delete(15)}, **WAYS[way])
+    with serve(pages, max_concurrency=1):
+        outcome = read_with_operator(tmp_path)
+    assert outcome.error or ids(outcome.rows) == ids(pages.rows), outcome
+
+
+def moving(way, **how):
+    """Return pages to whose front a row comes with every request."""
+
+    class Moving(Pages):
+        def _page(self, index, request):
+            answer = super()._page(index, request)
+            self.rows.insert(0, {**NEW, "id": -len(self.rows)})
+            return answer
+
+    return Moving(rows_of(47), **ALL_WAYS[way], **how)
+
+
+@IN_FLIGHT
+@pytest.mark.parametrize("way", ALL_WAYS)
+def test_rows_that_keep_moving_are_an_error_that_tells_of_closed_windows(serve, tmp_path, way, in_flight):
+    with serve(moving(way), max_concurrency=in_flight):
+        for outcome in (read_with_operator(tmp_path), read_with_hook()):
+            assert isinstance(outcome.error, CatalogDataMovedError), outcome
+            assert outcome.error.retryable
+            assert "_to" in str(outcome.error)[:200]
+            assert is_clear(outcome.error)
+
+
+@IN_FLIGHT
+@pytest.mark.parametrize("way", ALL_WAYS)
+def test_rows_that_keep_moving_are_accepted(serve, tmp_path, way, in_flight, caplog):
+    with serve(moving(way), max_concurrency=in_flight):
+        outcome = read_with_operator(tmp_path, on_data_moved="accept")
+        assert not outcome.error, outcome
+        assert outcome.manifest["moved"] is True
+        [warning] = [
+            r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING and "moved" in r.getMessage()
+        ]
+        assert "orders" in warning
+        caplog.clear()
+        rows = list(CatalogHook().iter_rows("orders", on_data_moved="accept"))
+        assert set(range(47)) <= set(ids(rows))
+        assert any("moved" in r.getMessage() for r in caplog.records if r.levelno == logging.WARNING)
+
+
+@pytest.mark.parametrize("way", ALL_WAYS)
+def test_accepting_changes_nothing_when_nothing_moves(serve, tmp_path, way, caplog):
+    with serve(Pages(rows_of(47), **ALL_WAYS[way])):
+        outcome = read_with_operator(tmp_path, on_data_moved="accept")
+    assert outcome.rows == rows_of(47)
+    assert outcome.manifest["moved"] is False
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10])
+@pytest.mark.parametrize("way", WAYS)
+def test_one_page_is_not_asked_for_twice(serve, way, count):
+    """There is nothing to compare where all rows came in one answer."""
+    with serve(Pages(rows_of(count), **WAYS[way])) as catalog:
+        read_with_hook()
+    assert len(catalog.requests) == 1

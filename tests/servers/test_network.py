@@ -1,0 +1,207 @@
+"""TLS, proxies and TCP: what lies between Airflow and the Catalog."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_catalog.errors import CatalogError, CatalogUnavailableError
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+from tests.catalog_server import Answer, Pages, catalog_server
+from tests.certificates import HOST
+from tests.servers.reading import is_clear, read_with_hook, rows_of
+
+ROWS = rows_of(25)
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in (*CA_VARIABLES, "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def company(connection, certificate):
+    """A Catalog with the company's certificate; the connection names a host that only its proxy knows."""
+    with catalog_server(Pages(list(ROWS)), certificate[1]) as catalog:
+        with catalog_server(lambda request: Answer(tunnel=catalog.port)) as proxy:
+            catalog.connect = lambda host=HOST, **extra: connection(f"https://{host}", proxy=proxy.url, **extra)
+            catalog.connect()
+            yield catalog
+
+
+class TestCompanyCertificate:
+    def test_trusted_by_the_operating_system(self, company, certificate, monkeypatch):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        outcome = read_with_hook()
+        assert outcome.rows == ROWS, outcome
+
+    @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+    def test_trusted_by_a_variable(self, company, certificate, monkeypatch, variable):
+        monkeypatch.setenv(variable, str(certificate[0]))
+        assert read_with_hook().rows == ROWS
+
+    def test_trusted_by_the_connection(self, company, certificate):
+        company.connect(verify=str(certificate[0]))
+        assert read_with_hook().rows == ROWS
+
+    def test_trusted_by_nobody(self, company):
+        error = read_with_hook().error
+        assert isinstance(error, CatalogUnavailableError)
+        assert "verify" in str(error)
+        assert is_clear(error)
+        assert not company.requests, "the token stays here"
+
+    def test_of_another_name(self, company, certificate):
+        company.connect("other.example", verify=str(certificate[0]))
+        error = read_with_hook().error
+        assert isinstance(error, CatalogError)
+        assert "other.example" in str(error)
+        assert is_clear(error)
+        assert not company.requests
+
+    @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+    def test_a_variable_that_names_no_file(self, company, monkeypatch, tmp_path, variable):
+        monkeypatch.setenv(variable, str(tmp_path / "moved.pem"))
+        error = read_with_hook().error
+        assert isinstance(error, CatalogError)
+        assert not error.retryable, "the file will not come by itself"
+        assert variable in str(error)[:120]
+        assert "moved.pem" in str(error)
+        assert "catalog_default" in str(error)
+        assert not company.requests
+        is_well, message = CatalogHook().test_connection()
+        assert not is_well
+        assert variable in message
+
+    def test_a_variable_that_names_no_certificate(self, company, monkeypatch, tmp_path):
+        (tmp_path / "empty.pem").write_text("not a certificate")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "empty.pem"))
+        error = read_with_hook().error
+        assert isinstance(error, CatalogError)
+        assert "REQUESTS_CA_BUNDLE" in str(error)
+
+
+def test_a_port_that_speaks_plain_http(serve, connection):
+    with catalog_server(Pages(list(ROWS))) as catalog:
+        connection(catalog.url.replace("http:", "https:"))
+        error = read_with_hook().error
+        assert isinstance(error, CatalogError)
+        assert "plain http" in str(error)
+        assert not error.retryable
+        assert is_clear(error)
+        assert catalog.accepted == 1, "at once"
+        is_well, message = CatalogHook().test_connection()
+    assert not is_well
+    assert "plain http" in message
+
+
+class TestProxy:
+    @pytest.mark.parametrize("status", [407, 403, 401, 405])
+    def test_a_refusal_is_told_at_once(self, connection, status):
+        with catalog_server(lambda request: Answer(b"<html>no", status)) as proxy:
+            connection(f"https://{HOST}", proxy=proxy.url.replace("//", "//user:proxy-secret@"))
+            error = read_with_hook().error
+            assert proxy.accepted == 1
+            is_well, message = CatalogHook().test_connection()
+        assert isinstance(error, CatalogError)
+        for text in (str(error), message):
+            assert "proxy" in text
+            assert str(status) in text
+            assert "proxy-secret" not in text
+        assert "proxy" in str(error)[:120]
+        assert is_clear(error)
+        assert not is_well
+
+    @pytest.mark.parametrize("status", [502, 503, 504])
+    def test_a_failure_of_the_proxy(self, connection, status):
+        with catalog_server(lambda request: Answer(b"", status)) as proxy:
+            connection(f"https://{HOST}", proxy=proxy.url)
+            error = read_with_hook().error
+        assert isinstance(error, CatalogUnavailableError)
+        assert error.retryable
+        assert "proxy" in str(error)
+        assert str(status) in str(error)
+        assert is_clear(error)
+
+    def test_a_failure_that_passes(self, connection, certificate):
+        with catalog_server(Pages(list(ROWS)), certificate[1]) as catalog:
+            answers = iter([Answer(b"", 503), Answer(drop=True)])
+            with catalog_server(lambda request: next(answers, Answer(tunnel=catalog.port))) as proxy:
+                connection(f"https://{HOST}", proxy=proxy.url, verify=str(certificate[0]))
+                outcome = read_with_hook()
+        assert outcome.rows == ROWS, outcome
+
+    def test_of_the_environment(self, connection, monkeypatch):
+        with catalog_server(lambda request: Answer(b"", 407)) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+            connection(f"https://{HOST}")
+            error = read_with_hook().error
+            assert proxy.accepted == 1
+        assert "proxy" in str(error)
+        assert "407" in str(error)
+
+    def test_no_proxy_listens(self, connection):
+        with catalog_server(Pages([])) as gone:
+            url = gone.url
+        connection(f"https://{HOST}", proxy=url)
+        error = read_with_hook().error
+        assert isinstance(error, CatalogUnavailableError)
+        assert "proxy" in str(error)
+        assert is_clear(error)
+
+    def test_the_token_is_not_for_the_proxy(self, connection):
+        with catalog_server(lambda request: Answer(b"", 407)) as proxy:
+            connection(f"https://{HOST}", proxy=proxy.url)
+            read_with_hook()
+            [request] = proxy.requests
+        assert request.method == "CONNECT"
+        assert "authorization" not in request.headers
+
+
+def has_keep_alive(port: int) -> bool:
+    """Whether the kernel would probe the connection whose client has this port: its keep-alive timer runs."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, _, _, timer, *_ = line.split()
+        if int(local.rpartition(":")[2], 16) == port and timer.startswith("02:"):
+            return True
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux tells which timers run")
+def test_tcp_keep_alive(serve):
+    seen = []
+
+    def answer(request):
+        for _ in range(100):
+            if has_keep_alive(request.client[1]):
+                seen.append(True)
+                break
+            time.sleep(0.02)
+        return Answer({"orders": []})
+
+    with serve(answer):
+        read_with_hook()
+    assert seen
+
+
+NOT_NEEDED = """
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+assert [row["id"] for row in CatalogHook().iter_rows("orders")] == list(range(25))
+print("all rows")
+"""
+
+
+@pytest.mark.parametrize("way", [{}, {"relations": ("next",)}])
+def test_a_process_ends_while_pages_beyond_the_end_do_not_answer(serve, way):
+    with serve(Pages(rows_of(25), beyond=Answer(stall=-1), **way), max_concurrency=8, timeout=3600):
+        ended = subprocess.run(
+            [sys.executable, "-c", NOT_NEEDED], env=os.environ, capture_output=True, text=True, timeout=60, check=True
+        )
+    assert ended.stdout.endswith("all rows\n")
