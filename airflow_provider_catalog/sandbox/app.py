@@ -1,4 +1,4 @@
-"""The sandbox's HTTP interface: four analytics endpoints, courses, and the page that documents them."""
+"""The sandbox's HTTP interface: analytics, courses, the pages behind them, and a way to let time pass."""
 
 from __future__ import annotations
 
@@ -10,24 +10,33 @@ import time
 from asyncio import sleep
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi import FastAPI, Query, Request, Security
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel, create_model
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
 
 from airflow_provider_catalog import __version__
-from airflow_provider_catalog.sandbox import ServedRequest
-from airflow_provider_catalog.sandbox.faults import Asked, Faults
-from airflow_provider_catalog.sandbox.filters import FILTERS, QueryError, is_form, read_body, to_sql
-from airflow_provider_catalog.sandbox.openapi import describe_courses, describe_endpoint, openapi
+from airflow_provider_catalog.sandbox import ENDPOINTS, ServedRequest
+from airflow_provider_catalog.sandbox.faults import Asked, Faults, Wire
+from airflow_provider_catalog.sandbox.filters import QueryError, body_schemas, is_form, read_body, to_sql
 from airflow_provider_catalog.sandbox.options import Options
-from airflow_provider_catalog.sandbox.paging import link_header, read_page
-from airflow_provider_catalog.sandbox.store import Store
+from airflow_provider_catalog.sandbox.page import render
+from airflow_provider_catalog.sandbox.paging import DEFAULT_PER_PAGE, MOST, link_header, read_page
+from airflow_provider_catalog.sandbox.store import MOST_DAYS, Store
 
 AUTHORIZATION = re.compile(r'Token token="([^"]*)"')
 STREAMED_AT_ONCE = 500  # rows: about 300 KB
+
+
+class Refusal(BaseModel):
+    """What is wrong with a request."""
+
+    errors: list[str]
 
 
 def refuse(*errors: str, status: int = 422) -> Response:
@@ -71,12 +80,14 @@ class Service:
     :param store: from what data.
     :param record: is told of every analytics request.
     :param faults: the failures to mix in.
+    :param wire: the connections.
     """
 
     options: Options
     store: Store
     record: Callable[[ServedRequest], None]
     faults: Faults
+    wire: Wire
     rate_limit: RateLimit = field(init=False)
     in_flight: int = field(default=0, init=False)
 
@@ -98,8 +109,7 @@ class Service:
     async def courses(self, request: Request) -> Response:
         """Answer the cheapest request that needs a token; one page only."""
         await sleep(self.options.latency)
-        refusal = self._refuse_token(request, analytics=False)
-        if refusal:
+        if refusal := self._refuse_token(request, analytics=False):
             return refusal
         try:
             page = read_page(request.query_params, self.options)
@@ -112,6 +122,8 @@ class Service:
         self.in_flight += 1
         try:
             return await self._answer_and_record(endpoint, request, self.in_flight)
+        except ClientDisconnect:
+            return Response(status_code=499)  # goes nowhere: nobody is there any more
         finally:
             self.in_flight -= 1
 
@@ -155,9 +167,8 @@ class Service:
             )
         except QueryError as error:
             return refuse(*error.errors)
-        ids = self.store.matching(endpoint, conditions, values)
-        if missing := self.faults.rows_missing(endpoint):
-            ids = ids[missing:]
+        self.store.tick()
+        ids = self.store.matching(endpoint, conditions, values)[self.faults.rows_missing(endpoint) :]
 
         def answer(number: int, next_page: int | None = None) -> Response:
             if options.paging == "none":
@@ -169,7 +180,7 @@ class Service:
                 response.headers["link"] = link
             return response
 
-        return self.faults.draw(Asked(endpoint, page, page.last(len(ids)), answer)) or answer(page.number)
+        return self.faults.draw(Asked(endpoint, page, page.last(len(ids)), answer, self.wire)) or answer(page.number)
 
     def _page(self, endpoint: str, ids: Sequence[int]) -> Response:
         rows = b",".join(self.store.rows(endpoint, ids))
@@ -182,35 +193,66 @@ class Service:
             separator = b","
         yield b"]}" if ids else separator + b"]}"
 
+    async def show(self, endpoint: str, page: Annotated[int, Query(ge=1, le=MOST)] = 1) -> Response:
+        """Answer with the page of the Catalog's own administration that shows an endpoint's rows, newest first."""
+        if endpoint not in ENDPOINTS:
+            return refuse("Not Found", status=404)
+        self.store.tick()
+        ids = self.store.matching(endpoint)[::-1]
+        rows = self.store.rows(endpoint, ids[(page - 1) * 100 : page * 100])[::-1]
+        return HTMLResponse(render(endpoint, [json.loads(row) for row in rows], page, len(ids), self.store.now))
 
-def create_app(options: Options, store: Store, record: Callable[[ServedRequest], None], faults: Faults) -> FastAPI:
+    async def advance(self, days: Annotated[float, Query(ge=0, le=MOST_DAYS)] = 1) -> dict[str, str]:
+        """Let time pass, for a program other than the one that runs the sandbox."""
+        return {"now": self.store.advance(days).isoformat()}
+
+
+def create_app(service: Service) -> FastAPI:
     """
     Return the application.
 
-    :param options: how it answers.
-    :param store: its data.
-    :param record: is told of every analytics request.
-    :param faults: the failures to mix in.
+    :param service: what answers.
     """
-    service = Service(options, store, record, faults)
-    app = FastAPI(title="Catalog sandbox", version=__version__, redoc_url=None)
+    app = FastAPI(
+        title="Catalog sandbox",
+        version=__version__,
+        description="A local stand-in for Instructure Catalog's Analytics API, with made-up data.",
+        redoc_url=None,
+    )
+    token = APIKeyHeader(
+        name="Authorization", auto_error=False, description='The whole header: `Token token="sandbox-token"`'
+    )
+
+    def add(path: str, key: str, answer: Callable[[Request], Any], refusals: dict[int, str], **more: Any) -> None:
+        rows = create_model(key.title(), **{key: (list[dict[str, Any]], ...)})  # type: ignore[call-overload]
+        told: dict[int | str, dict[str, Any]] = {status: {"description": text} for status, text in refusals.items()}
+        told[422] = {"model": Refusal, "description": "A filter or a parameter is unknown or has a wrong value"}
+        told[200] = {"model": rows, "description": "A page of rows; empty past the last page", **more.pop("ok", {})}
+        app.add_api_route(
+            path,
+            answer,
+            methods=["POST" if refusals.get(403) else "GET"],
+            summary=key.title(),
+            responses=told,
+            dependencies=[Security(token)],
+            openapi_extra={"parameters": _page_parameters(service.options), **more},
+        )
 
     def add_endpoint(endpoint: str) -> None:
         async def answer(request: Request) -> Response:
             return await service.analytics(endpoint, request)
 
-        app.add_api_route(
-            f"/api/v1/analytics/{endpoint}",
-            answer,
-            methods=["POST"],
-            summary=f"Analytics of {endpoint}",
-            openapi_extra=describe_endpoint(endpoint, FILTERS[endpoint], options),
-        )
+        content = {media_type: {"schema": schema} for media_type, schema in body_schemas(endpoint).items()}
+        refusals = {401: "The token is missing or wrong", 403: "The token has no rights", 429: "Too many requests"}
+        links = {"headers": {"Link": {"description": "RFC 5988", "schema": {"type": "string"}}}}
+        path = f"/api/v1/analytics/{endpoint}"
+        add(path, endpoint, answer, refusals, requestBody={"content": content}, ok=links)
 
-    for endpoint in FILTERS:
+    for endpoint in ENDPOINTS:
         add_endpoint(endpoint)
-    app.add_api_route("/api/v1/courses", service.courses, summary="Courses", openapi_extra=describe_courses(options))
-    app.openapi = lambda: openapi(app)  # type: ignore[method-assign] # as FastAPI's documentation has it
+    add("/api/v1/courses", "courses", service.courses, {401: "The token is missing or wrong"})
+    app.get("/new_analytics/{endpoint}", include_in_schema=False)(service.show)
+    app.post("/sandbox/advance", include_in_schema=False)(service.advance)
 
     @app.exception_handler(HTTPException)
     async def no_such_path(_request: Request, error: HTTPException) -> Response:
@@ -218,6 +260,19 @@ def create_app(options: Options, store: Store, record: Callable[[ServedRequest],
         response.headers.update(error.headers or {})  # which methods are allowed
         return response
 
-    if options.gzip:
+    if service.options.gzip:
         app.add_middleware(GZipMiddleware, compresslevel=1)
     return app
+
+
+def _page_parameters(options: Options) -> list[dict[str, Any]]:
+    about = {"page": (0, options.first_page), "per_page": (1, DEFAULT_PER_PAGE)}
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": f"at most {options.max_per_page}; a larger number is cut to that" if least else "",
+            "schema": {"type": "integer", "minimum": least, "maximum": MOST, "default": default},
+        }
+        for name, (least, default) in about.items()
+    ]

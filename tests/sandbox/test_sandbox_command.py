@@ -20,7 +20,7 @@ import requests
 
 from airflow_provider_catalog.sandbox import Options
 from airflow_provider_catalog.sandbox.__main__ import main, parse_options
-from airflow_provider_catalog.sandbox.options import is_loopback
+from airflow_provider_catalog.sandbox.__main__ import is_loopback
 from scripts.local_airflow import free_port
 
 EMPTY = ["--products", "0", "--users", "0", "--enrollments", "0"]
