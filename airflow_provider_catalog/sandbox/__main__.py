@@ -20,11 +20,7 @@ METAVARS = {"latency": "SECONDS", "day_length": "SECONDS", "fault_rate": "P", "a
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
-    """
-    Return the options of a command line.
-
-    :param arguments: what follows the program's name; that of this process by default.
-    """
+    """Return the options of a command line, that of this process by default."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_catalog.sandbox",
         description="A local stand-in for Instructure Catalog's Analytics API, with made-up data.",
@@ -60,12 +56,7 @@ def _kind(name: str, annotation: Any) -> dict[str, Any]:
 
 
 def greeting(options: Options, catalog: SandboxCatalog) -> str:
-    """
-    Return what the user needs to know to use the sandbox.
-
-    :param options: what was asked for.
-    :param catalog: what is running.
-    """
+    """Return what the user needs to know to use the sandbox."""
     counts = ", ".join(f"{count:,} {endpoint}" for endpoint, count in catalog.row_counts.items())
     lines = [
         f"Catalog sandbox at {catalog.url} (its filters: {catalog.url}/docs)",
@@ -92,12 +83,7 @@ def is_loopback(host: str) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """
-    Run a sandbox until Ctrl-C or SIGTERM.
-
-    :param arguments: what follows the program's name; that of this process by default.
-    :return: the exit status: 0, or 1 when it can't start.
-    """
+    """Run a sandbox until Ctrl-C or SIGTERM; return the exit status, 1 when it can't start."""
     options = parse_options(arguments)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -8,9 +8,10 @@ import math
 import re
 import time
 from asyncio import sleep
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Security
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
@@ -22,12 +23,15 @@ from starlette.requests import ClientDisconnect
 
 from airflow_provider_catalog import __version__
 from airflow_provider_catalog.sandbox import ENDPOINTS, ServedRequest
-from airflow_provider_catalog.sandbox.faults import Asked, Faults, Wire
+from airflow_provider_catalog.sandbox.faults import Asked, Faults
 from airflow_provider_catalog.sandbox.filters import QueryError, body_schemas, is_form, read_body, to_sql
 from airflow_provider_catalog.sandbox.options import Options
 from airflow_provider_catalog.sandbox.page import render
 from airflow_provider_catalog.sandbox.paging import DEFAULT_PER_PAGE, MOST, link_header, read_page
 from airflow_provider_catalog.sandbox.store import MOST_DAYS, Store
+
+if TYPE_CHECKING:
+    from airflow_provider_catalog.sandbox.server import Connections
 
 AUTHORIZATION = re.compile(r'Token token="([^"]*)"')
 STREAMED_AT_ONCE = 500  # rows: about 300 KB
@@ -46,11 +50,7 @@ def refuse(*errors: str, status: int = 422) -> Response:
 
 
 class RateLimit:
-    """
-    Lets so many requests through in any second.
-
-    :param rate: how many; 0 for no limit.
-    """
+    """Lets so many requests through in any second; any number at a rate of 0."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -73,27 +73,15 @@ class RateLimit:
 
 @dataclass
 class Service:
-    """
-    Answers requests.
-
-    :param options: how.
-    :param store: from what data.
-    :param record: is told of every analytics request.
-    :param faults: the failures to mix in.
-    :param wire: the connections.
-    """
+    """Answers requests."""
 
     options: Options
     store: Store
-    record: Callable[[ServedRequest], None]
     faults: Faults
-    wire: Wire
-    rate_limit: RateLimit = field(init=False)
-    in_flight: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        """Start counting requests."""
-        self.rate_limit = RateLimit(self.options.rate_limit)
+    wire: Connections
+    served: deque[ServedRequest]
+    rate_limit: RateLimit
+    in_flight: int = 0
 
     def _refuse_token(self, request: Request, *, analytics: bool) -> Response | None:
         match = AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
@@ -140,7 +128,7 @@ class Service:
             or self.rate_limit.refuse()
             or self._answer(endpoint, request, body)
         )
-        self.record(
+        self.served.append(
             ServedRequest(
                 method=request.method,
                 path=request.url.path,
@@ -208,11 +196,7 @@ class Service:
 
 
 def create_app(service: Service) -> FastAPI:
-    """
-    Return the application.
-
-    :param service: what answers.
-    """
+    """Return the application."""
     app = FastAPI(
         title="Catalog sandbox",
         version=__version__,

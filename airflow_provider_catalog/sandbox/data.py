@@ -170,7 +170,7 @@ class Data:
         if enrollments:
             # Only whole orders: where the number does not come out even, the last of them wait for the next time.
             self._end = self._boundary(now)
-            while self._end - enrollments not in self._sizes((self._end - enrollments) // BLOCK):
+            while not (self._begins(self._end) and self._begins(self._end - enrollments)):
                 self._end -= 1
             self._place = self._end - enrollments
 
@@ -206,10 +206,14 @@ class Data:
             place += sizes[place]
         return sizes
 
+    def _begins(self, place: int) -> bool:
+        """Return whether an order begins there."""
+        return place in self._sizes(place // BLOCK)
+
     def _boundary(self, now: int) -> int:
         """Return the place of the first order that does not show yet."""
         place = self._timeline.until(now - SETTLED)
-        while place not in self._sizes(place // BLOCK):
+        while not self._begins(place):
             place += 1
         return place
 

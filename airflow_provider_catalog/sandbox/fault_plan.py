@@ -24,17 +24,11 @@ _PLANNED = re.compile(r"(?P<fault>[\w-]+)@(?P<page>\d{1,15}|first|middle|last)(x
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """
-    A fault that is to happen when a page is asked for.
-
-    :param fault: one of :data:`FAULTS`.
-    :param page: the page's number, or ``first``, ``middle`` or ``last`` of those that match.
-    :param times: for how many requests for it, of each endpoint; infinite for all.
-    """
+    """A fault that is to happen when a page is asked for."""
 
     fault: str
-    page: str
-    times: float
+    page: str  # its number, or first, middle or last
+    times: float  # for how many requests for it, of each endpoint
 
     def concerns(self, number: int, first: int, last: int) -> bool:
         """Return whether a page is meant, where the pages have the numbers from ``first`` to ``last``."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from random import Random
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -18,48 +18,26 @@ from airflow_provider_catalog.sandbox.fault_plan import parse_fault_kinds, parse
 from airflow_provider_catalog.sandbox.options import Options
 from airflow_provider_catalog.sandbox.paging import Page
 
+if TYPE_CHECKING:
+    from airflow_provider_catalog.sandbox.server import Connections
+
 HELD_BACK = 10
 """Rows that a plan without an end may insert."""
 
 
-class Wire(Protocol):
-    """The connection that a request came by, below HTTP."""
-
-    async def write(self, scope: Scope, content: bytes) -> None:
-        """Send some bytes as they are."""
-
-    def close(self, scope: Scope) -> None:
-        """Close the connection; what was sent before still arrives."""
-
-    def reset(self, scope: Scope) -> None:
-        """Break the connection off with an RST."""
-
-
 @dataclass(frozen=True)
 class Asked:
-    """
-    A request that could be answered.
-
-    :param endpoint: the endpoint's name.
-    :param page: the page that is asked for.
-    :param last: the number of the last page.
-    :param answer: makes the right answer to a page's number; a second number replaces that of the next page.
-    :param wire: the connection.
-    """
+    """A request that could be answered."""
 
     endpoint: str
     page: Page
-    last: int
-    answer: Callable[[int, int | None], Response]
-    wire: Wire
+    last: int  # the number of the last page
+    answer: Callable[[int, int | None], Response]  # of a page's number; a second one replaces that of the next page
+    wire: Connections
 
 
 class Faults:
-    """
-    Makes requests fail: those that were planned, and others at random, each independently.
-
-    :param options: what is planned, and how often the others fail; the same seed gives the same in the same order.
-    """
+    """Makes requests fail: those that were planned, and others at random; the same seed, the same ones."""
 
     def __init__(self, options: Options) -> None:
         self._rate = options.fault_rate
@@ -68,11 +46,7 @@ class Faults:
         self.plan(options.faults)
 
     def plan(self, faults: str) -> None:
-        """
-        Forget what was planned and what came of it, and plan anew.
-
-        :param faults: as the option of that name.
-        """
+        """Forget what was planned and what came of it, and plan anew."""
         planned = parse_faults(faults)
         inserted = sum(min(each.times, HELD_BACK) for each in planned if each.fault == "row-inserted")
         self._held_back = HELD_BACK if "row-inserted" in self._kinds else int(inserted)
@@ -107,15 +81,9 @@ class Faults:
 
 
 class BrokenResponse(Response):
-    """
-    A response that is sent past HTTP, byte by byte, and never complete.
+    """A response that is sent past HTTP: some bytes, status line and all, and then the connection ends, or hangs."""
 
-    :param wire: the connection.
-    :param sent: the bytes, status line and all; there may be none.
-    :param then: what happens next: the connection is closed or reset, or nothing.
-    """
-
-    def __init__(self, wire: Wire, sent: bytes, then: Literal["close", "reset", "stall"]) -> None:
+    def __init__(self, wire: Connections, sent: bytes, then: Literal["close", "reset", "stall"]) -> None:
         super().__init__(status_code=200 if sent else 0)
         self._wire = wire
         self._sent = sent

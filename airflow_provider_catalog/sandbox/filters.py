@@ -35,11 +35,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class QueryError(Exception):
-    """
-    A request that the Catalog would refuse.
-
-    :param errors: what is wrong with it, a sentence for each mistake.
-    """
+    """A request that the Catalog would refuse, with a sentence for each mistake."""
 
     def __init__(self, *errors: str) -> None:
         super().__init__("; ".join(errors))
@@ -174,11 +170,7 @@ MODELS: dict[str, type[BaseModel]] = {
 
 
 def body_schemas(endpoint: str) -> dict[str, dict[str, Any]]:
-    """
-    Return what an endpoint takes as JSON schema, by media type.
-
-    :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
-    """
+    """Return what an endpoint takes as JSON schema, by media type."""
     schema = MODELS[endpoint].model_json_schema()
     # A list without items can't be told from none in a form.
     fields = {
@@ -203,8 +195,6 @@ def read_body(body: bytes, content_type: str) -> dict[str, Any]:
     """
     Return the body's filters by name; a form's values are lists of strings.
 
-    :param body: as it came.
-    :param content_type: its ``Content-Type``; JSON when empty.
     :raises QueryError: when the body is not what its type says.
     """
     if not body:
@@ -243,7 +233,6 @@ def to_sql(
     """
     Return the filters as SQL conditions, and the values of their question marks.
 
-    :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
     :param body: what :func:`read_body` gave.
     :param form: whether the values are a form's: lists of strings.
     :param inclusive: whether a ``..._to`` filter includes the instant that it names.

@@ -12,15 +12,7 @@ table { border-collapse: collapse } th, td { border-bottom: 1px solid #ccc; padd
 
 
 def render(endpoint: str, rows: list[dict[str, Any]], page: int, count: int, now: datetime) -> str:
-    """
-    Return an HTML page.
-
-    :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
-    :param rows: those of the page.
-    :param page: its number, from 1; a page has 100 rows.
-    :param count: how many rows there are.
-    :param now: the Catalog's time.
-    """
+    """Return an HTML page with a hundred rows, of so many that there are in all, as of now."""
     head = "".join(f"<th>{escape(name)}</th>" for name in (rows[0] if rows else ()))
     body = "".join(f"<tr>{''.join(f'<td>{escape(_text(value))}</td>' for value in row.values())}</tr>" for row in rows)
     links = [(name.title(), f"/new_analytics/{name}") for name in ("products", "enrollments", "orders", "users")]

@@ -17,17 +17,11 @@ MOST = 10**15 - 1
 
 @dataclass(frozen=True)
 class Page:
-    """
-    One page of all the rows that match.
-
-    :param number: its number.
-    :param size: rows a page.
-    :param first: the number of the first page.
-    """
+    """One page of all the rows that match."""
 
     number: int
-    size: int
-    first: int
+    size: int  # rows a page
+    first: int  # the number of the first page
 
     @property
     def rows(self) -> slice:
@@ -44,8 +38,6 @@ def read_page(query: Mapping[str, str], options: Options) -> Page:
     """
     Return the page that the query asks for.
 
-    :param query: the request's query parameters.
-    :param options: the first page's number and the most rows a page.
     :raises QueryError: when there is another parameter, or a value that is not a number.
     """
     numbers = {"page": options.first_page, "per_page": DEFAULT_PER_PAGE}

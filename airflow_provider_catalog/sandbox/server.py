@@ -18,7 +18,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from airflow_provider_catalog.sandbox import SandboxCatalog, ServedRequest
-from airflow_provider_catalog.sandbox.app import Service, create_app
+from airflow_provider_catalog.sandbox.app import RateLimit, Service, create_app
 from airflow_provider_catalog.sandbox.faults import Faults
 from airflow_provider_catalog.sandbox.options import Options
 from airflow_provider_catalog.sandbox.store import Store
@@ -30,19 +30,15 @@ LINGER_NOT = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 @contextmanager
 def running(options: Options) -> Iterator[SandboxCatalog]:
-    """
-    Run a sandbox as long as the context lasts.
-
-    :param options: what it is like.
-    :raises OSError: when it can't listen on the host and port.
-    """
+    """Run a sandbox as long as the context lasts."""
     with _listen(options.host, options.port) as listener, closing(Store(options)) as store:
         connections = Connections()
         served: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
         faults = Faults(options)
+        service = Service(options, store, faults, connections, served, RateLimit(options.rate_limit))
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(Service(options, store, served.append, faults, connections)),
+                create_app(service),
                 http=connections.protocol(),
                 ws="none",
                 lifespan="off",
@@ -110,11 +106,7 @@ class Connections:
         return NotedProtocol
 
     async def write(self, scope: Scope, content: bytes) -> None:
-        """
-        Send bytes as they are.
-
-        :param scope: the request's by whose connection they go.
-        """
+        """Send bytes as they are, by the connection of a request."""
         transport = self._transports[tuple(scope["client"])]
         transport.write(content)
         while transport.get_write_buffer_size():

@@ -132,8 +132,6 @@ class Store:
 
     The database has no name: SQLite keeps it in memory while small and else in a temporary file that goes
     away with the process, however that ends.
-
-    :param options: the seed, the sizes, and the time.
     """
 
     def __init__(self, options: Options) -> None:
@@ -165,12 +163,7 @@ class Store:
         return to_datetime(self._now)
 
     def advance(self, days: float) -> datetime:
-        """
-        Let time pass, and return the new time.
-
-        :param days: how long.
-        :raises ValueError: when that is below zero or more than ten years.
-        """
+        """Let time pass, and return the new time."""
         if not 0 <= days <= MOST_DAYS:
             raise ValueError(f"days={days!r} is not between 0 and {MOST_DAYS}")
         with self._lock:
@@ -211,24 +204,13 @@ class Store:
             )
 
     def row_count(self, endpoint: str) -> int:
-        """
-        Return how many rows an endpoint has without any filter.
-
-        :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
-        :raises KeyError: when there is no such endpoint.
-        """
+        """Return how many rows an endpoint has without any filter."""
         return len(self.matching(endpoint))
 
     def matching(
         self, endpoint: str, conditions: tuple[str, ...] = (), values: tuple[object, ...] = ()
     ) -> Sequence[int]:
-        """
-        Return the ids of the rows that match, in the order of the rows.
-
-        :param endpoint: a key of ``SOURCES``.
-        :param conditions: SQL conditions, all of which must hold, with one ``?`` each.
-        :param values: what the question marks stand for.
-        """
+        """Return the ids of the rows that match all conditions, of which each has a ``?`` for one of the values."""
         with self._lock:
             return self._matching(endpoint, conditions, values)
 
@@ -241,12 +223,7 @@ class Store:
         return array("q", (row[0] for row in self._connection.execute(query, values)))
 
     def rows(self, endpoint: str, ids: Sequence[int]) -> list[bytes]:
-        """
-        Return rows as JSON, in the order of their ids.
-
-        :param endpoint: a key of ``SOURCES``.
-        :param ids: a slice of what :meth:`matching` gave.
-        """
+        """Return rows as JSON, in the order of their ids, which are a slice of what :meth:`matching` gave."""
         key, tables = SOURCES[endpoint]
         query = f"""SELECT CAST(json_object({ROWS[endpoint]}) AS BLOB) FROM {tables}
             WHERE {key} IN (SELECT value FROM json_each(?)) ORDER BY {key}"""  # noqa: S608 - our own names
