@@ -179,6 +179,7 @@ class Service:
         for start in range(0, len(ids), STREAMED_AT_ONCE):
             yield separator + b",".join(self.store.rows(endpoint, ids[start : start + STREAMED_AT_ONCE]))
             separator = b","
+            await sleep(0)  # to hear that the client has gone
         yield b"]}" if ids else separator + b"]}"
 
     async def show(self, endpoint: str, page: Annotated[int, Query(ge=1, le=MOST)] = 1) -> Response:
