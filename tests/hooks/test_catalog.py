@@ -19,7 +19,7 @@ from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"
 EXTRA = {
-    "timeout": 30, "page_size": 50, "max_concurrency": 8, "hash_key": "a long h4sh secret", "request_encoding": "form",
+    "timeout": 30, "page_size": 50, "max_concurrency": 8, "hash_key": "h4sh key", "request_encoding": "form",
     "paths": {"orders": "/o"}, "verify": True,
 }  # fmt: skip
 
@@ -53,7 +53,7 @@ class TestConnection:
         assert settings.base_url == "https://name.example"
         assert settings.token.get_secret_value() == TOKEN
         assert (settings.timeout, settings.page_size, settings.max_concurrency) == (30, 50, 8)
-        assert settings.hash_key.get_secret_value() == "a long h4sh secret"
+        assert settings.hash_key.get_secret_value() == "h4sh key"
         assert (settings.request_encoding, settings.paths, settings.verify) == ("form", {"orders": "/o"}, True)
 
     @pytest.mark.parametrize("value", [connection_json(host="http://127.0.0.1:8474"), uri("127.0.0.1:8474", "/http")])
@@ -110,44 +110,6 @@ class TestConnection:
         assert "page_sise" in warning
         assert all(name in warning for name in EXTRAS)
 
-    @pytest.mark.parametrize(
-        ("extra", "secret", "says"),
-        [
-            (
-                {"hash_key": "an old hash key of ours"},
-                "an old hash key of ours",
-                "rename the extra hash_key to hash_secret",
-            ),
-            ({"hash_key": "short"}, "short", "give a hash_secret of 16 characters or more"),
-            ({"hash_secret": "sixteen letters!"}, "sixteen letters!", ""),
-            ({"hash_secret": "sixteen letters!", "hash_key": "sixteen letters!"}, "sixteen letters!", ""),
-            ({"hash_secret": "", "hash_key": None}, None, ""),
-        ],
-    )
-    def test_the_hash_secret_and_its_old_name(self, monkeypatch, caplog, extra, secret, says):
-        monkeypatch.setenv(ENV, connection_json(host="name.example", extra=extra))
-        found = CatalogHook().settings.hash_secret
-        assert (found and found.get_secret_value()) == secret
-        logged = [
-            record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_catalog")
-        ]
-        assert len(logged) == bool(says)
-        assert says in "".join(logged)
-        assert not secret or secret not in "".join(logged)
-
-    @pytest.mark.parametrize(
-        ("extra", "says"),
-        [
-            ({"hash_secret": "fifteen letters"}, "hash_secret is shorter than 16 characters"),
-            ({"hash_secret": "sixteen letters!", "hash_key": "another of sixteen"}, "hash_secret and hash_key differ"),
-        ],
-    )
-    def test_a_hash_secret_that_is_refused(self, monkeypatch, extra, says):
-        monkeypatch.setenv(ENV, connection_json(host="name.example", extra=extra))
-        with pytest.raises(CatalogParameterError, match=f"'catalog_default': {says}") as caught:
-            CatalogHook().settings  # noqa: B018 - reading it is the test
-        assert not any(value in str(caught.value) for value in extra.values())
-
     def test_secrets_are_shown_nowhere(self, monkeypatch):
         secret = "hash-secret-of-the-test"
         extra = {"hash_key": secret, "proxy": "http://u:proxy-secret@p.example"}
@@ -155,8 +117,7 @@ class TestConnection:
         hook = CatalogHook()
         shown = repr(hook) + repr(hook.settings) + repr(hook.get_conn()) + repr(vars(hook))
         assert TOKEN not in shown
-        assert secret not in shown
-        assert "proxy-secret" not in shown
+        assert "secret" not in shown
         try:
             from airflow.sdk.log import redact
         except ImportError:  # Airflow 3.0
@@ -251,6 +212,19 @@ class TestTestConnection:
         assert not is_well
         assert all(text in message for text in says), message
         assert TOKEN not in message
+
+    @pytest.mark.parametrize(
+        ("hidden", "setting", "is_told"),
+        [("hash_key", "True", False), ("x, hash", "True", False), ("", "True", True), ("hash_key", "False", True)],
+    )
+    def test_a_hash_key_that_airflow_shows(self, connect, monkeypatch, hidden, setting, is_told):
+        monkeypatch.setenv("AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES", hidden)
+        monkeypatch.setenv("AIRFLOW__CORE__HIDE_SENSITIVE_VAR_CONN_FIELDS", setting)
+        with stand_in(lambda request: Answer({request.path.rpartition("/")[2]: []})) as catalog:
+            is_well, message = connect(catalog.url, hash_key="s3cret").test_connection()
+        assert is_well
+        assert ("sensitive_var_conn_names = hash_key" in message) == is_told
+        assert "s3cret" not in message
 
     def test_nobody_listens(self, connect):
         with socket.create_server(("127.0.0.1", 0)) as server:
