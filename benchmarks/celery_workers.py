@@ -69,7 +69,7 @@ def measured(workers: int, enrollments: int) -> Iterator[dict[str, Any]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         services() as variables,
-        sandbox(enrollments=enrollments, latency=0.2, rate_limit=RATE) as catalog,
+        sandbox(enrollments=enrollments, as_of="2026-07-01", latency=0.2, rate_limit=RATE) as catalog,
         CeleryAirflow(
             home=Path(folder),
             dags_folder=PROJECT / "example_dags",

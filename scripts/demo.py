@@ -31,7 +31,7 @@ HOME = DEMO / "airflow"
 DATA = DEMO / "data"
 LIMIT = 150  # seconds; on two cores it takes less than one minute
 
-# The sandbox has data from January 2024 to June 2026.
+AS_OF = "2026-07-01"  # so that the runs below, and what comes of them, are the same each time
 RUNS: dict[str, dict[str, Any]] = {
     "catalog_daily_load": {
         "logical_date": "2026-05-20T00:00:00Z",
@@ -77,7 +77,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     try:
-        with only_one(), sandbox(enrollments=30_000, users=5_000) as catalog:
+        with only_one(), sandbox(enrollments=30_000, users=5_000, as_of=AS_OF) as catalog:
             make_folder()
             counts = ", ".join(f"{count:,} {endpoint}" for endpoint, count in catalog.row_counts.items())
             say(f"the sandbox, a Catalog with made-up data, is up: {counts}")

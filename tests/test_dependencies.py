@@ -14,8 +14,8 @@ import airflow_provider_catalog
 
 PACKAGE = Path(airflow_provider_catalog.__file__).parent
 WITHOUT = {
+    "pytest": "its plugin is loaded by pytest, and by nothing else",
     "wtforms": "only Airflow 3.0 and 3.1 ask for the form's widgets, and they bring it or a stand-in",
-    "uvloop": "the sandbox is quicker with it, and does without",
 }
 
 

@@ -8,6 +8,8 @@ From a shell: ``python -m airflow_provider_catalog.sandbox --help``. From a test
         monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", catalog.connection_json)
         dag.test()
         assert catalog.requests[0].body == {"product_statuses": ["OPEN"]}
+        catalog.advance(days=1)  # orders come in, enrollments end, refunds are made
+        dag.test()
 
 Nothing of Airflow is needed, and the server's own dependencies are imported only when it starts.
 """
@@ -21,11 +23,17 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_catalog.sandbox.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from types import TracebackType
 
+    from airflow_provider_catalog.sandbox.faults import Faults
+    from airflow_provider_catalog.sandbox.store import Store
+
 __all__ = ["Options", "SandboxCatalog", "ServedRequest", "sandbox"]
+
+ENDPOINTS = ("products", "enrollments", "orders", "users")
 
 
 @dataclass(frozen=True)
@@ -59,14 +67,13 @@ class SandboxCatalog:
 
     :param url: where, such as ``"http://127.0.0.1:8474"``.
     :param token: the API token that may read everything.
-    :param row_counts: the number of rows by endpoint.
-    :param served: the requests that were answered.
     """
 
     url: str
     token: str
-    row_counts: Mapping[str, int]
-    served: Collection[ServedRequest] = field(repr=False)
+    _store: Store = field(repr=False)
+    _faults: Faults = field(repr=False)
+    _served: Collection[ServedRequest] = field(repr=False)
 
     @property
     def connection_json(self) -> str:
@@ -76,7 +83,17 @@ class SandboxCatalog:
     @property
     def requests(self) -> list[ServedRequest]:
         """The analytics requests so far, oldest first; the last 10,000 are remembered."""
-        return list(self.served)
+        return list(self._served)
+
+    @property
+    def now(self) -> datetime:
+        """The Catalog's time, in UTC: nothing in its data is later."""
+        return self._store.now
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        """How many rows each endpoint has without any filter."""
+        return {endpoint: self.row_count(endpoint) for endpoint in ENDPOINTS}
 
     def row_count(self, endpoint: str) -> int:
         """
@@ -85,7 +102,28 @@ class SandboxCatalog:
         :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
         :raises KeyError: when there is no such endpoint.
         """
-        return self.row_counts[endpoint]
+        return self._store.row_count(endpoint)
+
+    def advance(self, days: float = 1) -> datetime:
+        """
+        Let time pass in the Catalog, whether it is ``live`` or not, and return its new time.
+
+        New users, products and orders come in; enrollments that were active complete, drop or conclude; refunds
+        lower the revenue of orders of up to 46 days ago.
+
+        :param days: how long; from 0 to 3,660, and parts of a day.
+        :raises ValueError: when it is not.
+        """
+        return self._store.advance(days)
+
+    def set_faults(self, faults: str) -> None:
+        """
+        Replace the faults that were planned; what went before is forgotten.
+
+        :param faults: as :class:`Options` has it, such as ``"503@3x2"``; empty for none.
+        :raises ValueError: naming the part that is wrong, and what it may be.
+        """
+        self._faults.plan(faults)
 
 
 class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.suppress is
@@ -96,6 +134,7 @@ class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.supp
     once. It takes the keyword arguments of :class:`Options`.
 
     :raises ValueError: when an option is wrong.
+    :raises ImportError: on entry, without FastAPI and uvicorn, which Airflow 2 does not bring.
     :raises OSError: on entry, when it can't listen on the host and port.
     """
 
@@ -103,8 +142,12 @@ class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.supp
 
     def __enter__(self) -> SandboxCatalog:
         """Make the data and start the server."""
-        from airflow_provider_catalog.sandbox.server import running
-
+        try:
+            from airflow_provider_catalog.sandbox.server import running
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"install airflow-provider-catalog[sandbox]: the sandbox needs {error.name}", name=error.name
+            ) from error
         self._running = running(self)
         return self._running.__enter__()
 

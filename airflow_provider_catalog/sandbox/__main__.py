@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import re
 import shlex
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import fields
 from threading import Event
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from airflow_provider_catalog.sandbox import Options, SandboxCatalog, sandbox
-from airflow_provider_catalog.sandbox.options import is_loopback
 
 PORT = 8474
+METAVARS = {"latency": "SECONDS", "day_length": "SECONDS", "fault_rate": "P", "as_of": "TIME"}
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
-    """
-    Return the options of a command line.
-
-    :param arguments: what follows the program's name; that of this process by default.
-    """
+    """Return the options of a command line, that of this process by default."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_catalog.sandbox",
         description="A local stand-in for Instructure Catalog's Analytics API, with made-up data.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    helps = _helps()
+    # The options are explained once for all, in the docstring.
+    found = re.findall(r":param (\w+): (.*?)(?=\n *:|\Z)", Options.__doc__ or "", re.DOTALL)
+    helps = {name: " ".join(text.split()).replace("``", "").replace("%", "%%") for name, text in found}
     types = get_type_hints(Options)
     for option in fields(Options):
         parser.add_argument(
@@ -44,53 +44,46 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         parser.error(str(error))
 
 
-def _helps() -> dict[str, str]:
-    """Return the descriptions of the options, which stand in the docstring once for all."""
-    found = re.findall(r":param (\w+): (.*?)(?=\n *:|\Z)", Options.__doc__ or "", re.DOTALL)
-    return {name: " ".join(text.split()).replace("``", "").replace("%", "%%") for name, text in found}
-
-
 def _kind(name: str, annotation: Any) -> dict[str, Any]:
     if annotation is bool:
         return {"action": "store_true"}
     if get_origin(annotation) is Literal:
         choices = get_args(annotation)
         return {"type": type(choices[0]), "choices": choices}
-    if annotation not in {int, float}:
-        return {"metavar": "TOKEN" if "token" in name else name.upper()}
-    metavar = {"latency": "SECONDS", "fault_rate": "P"}.get(name, "N")
-    return {"type": annotation, "metavar": metavar}
+    if annotation in {int, float}:
+        return {"type": annotation, "metavar": METAVARS.get(name, "N")}
+    return {"metavar": METAVARS.get(name, "TOKEN" if "token" in name else name.upper())}
 
 
 def greeting(options: Options, catalog: SandboxCatalog) -> str:
-    """
-    Return what the user needs to know to use the sandbox.
-
-    :param options: what was asked for.
-    :param catalog: what is running.
-    """
+    """Return what the user needs to know to use the sandbox."""
     counts = ", ".join(f"{count:,} {endpoint}" for endpoint, count in catalog.row_counts.items())
-    return "\n".join(
-        (
-            f"Catalog sandbox at {catalog.url} (its filters: {catalog.url}/docs)",
-            f"Token: {catalog.token}",
-            f"Data:  {counts} (seed {options.seed}, paging {options.paging})",
-            "Connect Airflow to it with:",
-            "",
-            f"    export AIRFLOW_CONN_CATALOG_DEFAULT={shlex.quote(catalog.connection_json)}",
-            "",
-            "Ctrl-C stops it.",
-        )
-    )
+    lines = [
+        f"Catalog sandbox at {catalog.url} (its filters: {catalog.url}/docs)",
+        f"Token: {catalog.token}",
+        f"Data:  {counts} (seed {options.seed}, paging {options.paging}), as of {catalog.now:%Y-%m-%d %H:%M} UTC",
+        f"Time:  curl -X POST '{catalog.url}/sandbox/advance?days=1' lets a day pass",
+        "Connect Airflow to it with:",
+        "",
+        f"    export AIRFLOW_CONN_CATALOG_DEFAULT={shlex.quote(catalog.connection_json)}",
+        "",
+        "Ctrl-C stops it.",
+    ]
+    if not is_loopback(options.host):
+        port = catalog.url.rpartition(":")[2]
+        lines.insert(-1, f"From a container, the host is http://host.docker.internal:{port} or this machine's address.")
+    return "\n".join(lines)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address; of names only ``localhost`` is known."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """
-    Run a sandbox until Ctrl-C or SIGTERM.
-
-    :param arguments: what follows the program's name; that of this process by default.
-    :return: the exit status: 0, or 1 when it can't listen on the host and port.
-    """
+    """Run a sandbox until Ctrl-C or SIGTERM; return the exit status, 1 when it can't start."""
     options = parse_options(arguments)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -105,9 +98,13 @@ def main(arguments: list[str] | None = None) -> int:
         with sandbox(**vars(options)) as catalog:
             sys.stdout.write(greeting(options, catalog) + "\n")
             sys.stdout.flush()
-            stop.wait()
+            while not stop.wait(0.5):  # on Windows, a wait without an end hears no Ctrl-C
+                pass
     except OSError as error:
         sys.stderr.write(f"{error.strerror}; choose another with --host and --port\n")
+        return 1
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

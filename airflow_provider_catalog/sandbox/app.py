@@ -1,4 +1,4 @@
-"""The sandbox's HTTP interface: four analytics endpoints, courses, and the page that documents them."""
+"""The sandbox's HTTP interface: analytics, courses, the pages behind them, and a way to let time pass."""
 
 from __future__ import annotations
 
@@ -8,26 +8,40 @@ import math
 import re
 import time
 from asyncio import sleep
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi import FastAPI, Query, Request, Security
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel, create_model
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
 
 from airflow_provider_catalog import __version__
-from airflow_provider_catalog.sandbox import ServedRequest
+from airflow_provider_catalog.sandbox import ENDPOINTS, ServedRequest
 from airflow_provider_catalog.sandbox.faults import Asked, Faults
-from airflow_provider_catalog.sandbox.filters import FILTERS, QueryError, is_form, read_body, to_sql
-from airflow_provider_catalog.sandbox.openapi import describe_courses, describe_endpoint, openapi
+from airflow_provider_catalog.sandbox.filters import QueryError, body_schemas, is_form, read_body, to_sql
 from airflow_provider_catalog.sandbox.options import Options
-from airflow_provider_catalog.sandbox.paging import link_header, read_page
-from airflow_provider_catalog.sandbox.store import Store
+from airflow_provider_catalog.sandbox.page import render
+from airflow_provider_catalog.sandbox.paging import DEFAULT_PER_PAGE, MOST, link_header, read_page
+from airflow_provider_catalog.sandbox.store import MOST_DAYS, Store
+
+if TYPE_CHECKING:
+    from airflow_provider_catalog.sandbox.server import Connections
 
 AUTHORIZATION = re.compile(r'Token token="([^"]*)"')
+REFUSALS = {401: "The token is missing or wrong", 403: "The token has no rights", 429: "Too many requests"}
 STREAMED_AT_ONCE = 500  # rows: about 300 KB
+
+
+class Refusal(BaseModel):
+    """What is wrong with a request."""
+
+    errors: list[str]
 
 
 def refuse(*errors: str, status: int = 422) -> Response:
@@ -37,11 +51,7 @@ def refuse(*errors: str, status: int = 422) -> Response:
 
 
 class RateLimit:
-    """
-    Lets so many requests through in any second.
-
-    :param rate: how many; 0 for no limit.
-    """
+    """Lets so many requests through in any second; any number at a rate of 0."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -64,25 +74,15 @@ class RateLimit:
 
 @dataclass
 class Service:
-    """
-    Answers requests.
-
-    :param options: how.
-    :param store: from what data.
-    :param record: is told of every analytics request.
-    :param faults: the failures to mix in.
-    """
+    """Answers requests."""
 
     options: Options
     store: Store
-    record: Callable[[ServedRequest], None]
     faults: Faults
-    rate_limit: RateLimit = field(init=False)
-    in_flight: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        """Start counting requests."""
-        self.rate_limit = RateLimit(self.options.rate_limit)
+    wire: Connections
+    served: deque[ServedRequest]
+    rate_limit: RateLimit
+    in_flight: int = 0
 
     def _refuse_token(self, request: Request, *, analytics: bool) -> Response | None:
         match = AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
@@ -98,8 +98,7 @@ class Service:
     async def courses(self, request: Request) -> Response:
         """Answer the cheapest request that needs a token; one page only."""
         await sleep(self.options.latency)
-        refusal = self._refuse_token(request, analytics=False)
-        if refusal:
+        if refusal := self._refuse_token(request, analytics=False):
             return refusal
         try:
             page = read_page(request.query_params, self.options)
@@ -107,13 +106,19 @@ class Service:
             return refuse(*error.errors)
         return self._page("courses", self.store.matching("courses")[page.rows])
 
-    async def analytics(self, endpoint: str, request: Request) -> Response:
-        """Answer a request to an analytics endpoint, and record it."""
-        self.in_flight += 1
-        try:
-            return await self._answer_and_record(endpoint, request, self.in_flight)
-        finally:
-            self.in_flight -= 1
+    def analytics(self, endpoint: str) -> Callable[[Request], Awaitable[Response]]:
+        """Return what answers the requests to an analytics endpoint, and records them."""
+
+        async def answer(request: Request) -> Response:
+            self.in_flight += 1
+            try:
+                return await self._answer_and_record(endpoint, request, self.in_flight)
+            except ClientDisconnect:
+                return Response(status_code=499)  # goes nowhere: nobody is there any more
+            finally:
+                self.in_flight -= 1
+
+        return answer
 
     async def _answer_and_record(self, endpoint: str, request: Request, in_flight: int) -> Response:
         await sleep(self.options.latency)
@@ -128,7 +133,7 @@ class Service:
             or self.rate_limit.refuse()
             or self._answer(endpoint, request, body)
         )
-        self.record(
+        self.served.append(
             ServedRequest(
                 method=request.method,
                 path=request.url.path,
@@ -155,9 +160,8 @@ class Service:
             )
         except QueryError as error:
             return refuse(*error.errors)
-        ids = self.store.matching(endpoint, conditions, values)
-        if missing := self.faults.rows_missing(endpoint):
-            ids = ids[missing:]
+        self.store.tick()
+        ids = self.store.matching(endpoint, conditions, values)[self.faults.rows_missing(endpoint) :]
 
         def answer(number: int, next_page: int | None = None) -> Response:
             if options.paging == "none":
@@ -169,7 +173,7 @@ class Service:
                 response.headers["link"] = link
             return response
 
-        return self.faults.draw(Asked(endpoint, page, page.last(len(ids)), answer)) or answer(page.number)
+        return self.faults.draw(Asked(endpoint, page, page.last(len(ids)), answer, self.wire)) or answer(page.number)
 
     def _page(self, endpoint: str, ids: Sequence[int]) -> Response:
         rows = b",".join(self.store.rows(endpoint, ids))
@@ -180,37 +184,58 @@ class Service:
         for start in range(0, len(ids), STREAMED_AT_ONCE):
             yield separator + b",".join(self.store.rows(endpoint, ids[start : start + STREAMED_AT_ONCE]))
             separator = b","
+            await sleep(0)  # to hear that the client has gone
         yield b"]}" if ids else separator + b"]}"
 
+    async def show(self, endpoint: str, page: Annotated[int, Query(ge=1, le=MOST)] = 1) -> Response:
+        """Answer with the page of the Catalog's own administration that shows an endpoint's rows, newest first."""
+        if endpoint not in ENDPOINTS:
+            return refuse("Not Found", status=404)
+        self.store.tick()
+        ids = self.store.matching(endpoint)[::-1]
+        rows = self.store.rows(endpoint, ids[(page - 1) * 100 : page * 100])[::-1]
+        return HTMLResponse(render(endpoint, [json.loads(row) for row in rows], page, len(ids), self.store.now))
 
-def create_app(options: Options, store: Store, record: Callable[[ServedRequest], None], faults: Faults) -> FastAPI:
-    """
-    Return the application.
+    async def advance(self, days: Annotated[float, Query(ge=0, le=MOST_DAYS)] = 1) -> dict[str, str]:
+        """Let time pass, for a program other than the one that runs the sandbox."""
+        return {"now": self.store.advance(days).isoformat()}
 
-    :param options: how it answers.
-    :param store: its data.
-    :param record: is told of every analytics request.
-    :param faults: the failures to mix in.
-    """
-    service = Service(options, store, record, faults)
-    app = FastAPI(title="Catalog sandbox", version=__version__, redoc_url=None)
 
-    def add_endpoint(endpoint: str) -> None:
-        async def answer(request: Request) -> Response:
-            return await service.analytics(endpoint, request)
+def create_app(service: Service) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(
+        title="Catalog sandbox",
+        version=__version__,
+        description="A local stand-in for Instructure Catalog's Analytics API, with made-up data.",
+        redoc_url=None,
+    )
+    token = APIKeyHeader(
+        name="Authorization", auto_error=False, description='The whole header: `Token token="sandbox-token"`'
+    )
 
+    def add(method: str, path: str, answer: Callable[..., Any], about: dict[str, Any], *refusals: int) -> None:
+        key = path.rpartition("/")[2]
+        rows = create_model(key.title(), **{key: (list[dict[str, Any]], ...)})  # type: ignore[call-overload]
+        responses: dict[int | str, dict[str, Any]] = {status: {"description": REFUSALS[status]} for status in refusals}
+        responses[200] = {"model": rows, "description": "A page of rows; empty past the last page"}
+        responses[422] = {"model": Refusal, "description": "A filter or a parameter is unknown or has a wrong value"}
         app.add_api_route(
-            f"/api/v1/analytics/{endpoint}",
+            path,
             answer,
-            methods=["POST"],
-            summary=f"Analytics of {endpoint}",
-            openapi_extra=describe_endpoint(endpoint, FILTERS[endpoint], options),
+            methods=[method],
+            summary=key.title(),
+            responses=responses,
+            dependencies=[Security(token)],
+            openapi_extra={"parameters": _page_parameters(service.options), **about},
         )
 
-    for endpoint in FILTERS:
-        add_endpoint(endpoint)
-    app.add_api_route("/api/v1/courses", service.courses, summary="Courses", openapi_extra=describe_courses(options))
-    app.openapi = lambda: openapi(app)  # type: ignore[method-assign] # as FastAPI's documentation has it
+    for endpoint in ENDPOINTS:
+        content = {media_type: {"schema": schema} for media_type, schema in body_schemas(endpoint).items()}
+        answer = service.analytics(endpoint)
+        add("POST", f"/api/v1/analytics/{endpoint}", answer, {"requestBody": {"content": content}}, 401, 403, 429)
+    add("GET", "/api/v1/courses", service.courses, {}, 401)
+    app.get("/new_analytics/{endpoint}", include_in_schema=False)(service.show)
+    app.post("/sandbox/advance", include_in_schema=False)(service.advance)
 
     @app.exception_handler(HTTPException)
     async def no_such_path(_request: Request, error: HTTPException) -> Response:
@@ -218,6 +243,16 @@ def create_app(options: Options, store: Store, record: Callable[[ServedRequest],
         response.headers.update(error.headers or {})  # which methods are allowed
         return response
 
-    if options.gzip:
+    if service.options.gzip:
         app.add_middleware(GZipMiddleware, compresslevel=1)
     return app
+
+
+def _page_parameters(options: Options) -> list[dict[str, Any]]:
+    number = {"type": "integer", "minimum": 0, "maximum": MOST, "default": options.first_page}
+    size = {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_PER_PAGE}
+    cut = f"at most {options.max_per_page}; a larger number is cut to that"
+    return [
+        {"name": "page", "in": "query", "schema": number},
+        {"name": "per_page", "in": "query", "schema": size, "description": cut},
+    ]

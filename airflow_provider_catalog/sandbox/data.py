@@ -1,28 +1,32 @@
-"""Made-up accounts, products, users, orders and enrollments that agree with each other.
+"""A made-up Catalog as a function of a seed and a time.
 
-Only ``Random.random()`` is used: Python promises that its sequence for a seed never changes, which it does not
-for ``choice`` or ``randrange``. The calendar is fixed, so the same options give the same data everywhere.
+Everything has a place in an endless sequence, by which its time and all else about it is drawn: an order is the same
+whenever it is looked at. A sandbox shows a stretch of the sequence that ends now. Only a hash and basic arithmetic are
+used, so that it is the same on every machine, too.
 """
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from airflow_provider_catalog.sandbox.options import Options
+from functools import lru_cache
+from hashlib import blake2b
+from math import inf
+from struct import unpack
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+Row = dict[str, Any]
+"""Column → value, as the tables of :mod:`airflow_provider_catalog.sandbox.store` have them; money in cents."""
 
-START = datetime(2024, 1, 1, tzinfo=UTC)
-END = datetime(2026, 7, 1, tzinfo=UTC)  # the first instant that is not in the data any more
-DAY = 86_400_000_000  # microseconds; times are counted in them from START
-MIDNIGHT = START.replace(tzinfo=None)  # so that its text has no offset: Z is shorter
-LENGTH = (END - START) // timedelta(microseconds=1)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # times are microseconds since then
+NAIVE = EPOCH.replace(tzinfo=None)
+DAY = 86_400_000_000
+YEAR = 365 * DAY
+SPAN = 2 * YEAR  # how far orders and enrollments go back at the start
+SETTLED = 10 * 60 * 1_000_000  # how long after its purchase an order shows, with its enrollments
 
 # Each kind of id has a range of its own, so that one taken for another does not pass unnoticed.
 FIRST_PRODUCT, FIRST_USER, FIRST_ORDER, FIRST_ENROLLMENT = 101, 20_001, 300_001, 4_000_001
@@ -35,35 +39,42 @@ ACCOUNTS = (
     (5, "Éducation permanente", 1),
     (7, "Safety & Compliance", 0),
 )  # id, name, hours from UTC in which the account's products tell their creation
-TOPICS = (
-    "Data Analysis",
-    "Wound Care",
-    "Project Management",
-    "Français des affaires",
-    'Safety "Basics"',
-    "日本語入門",
-    "Excel, Word & Outlook",
-    "Instructional Design",
-    "Grant Writing",
-    "Cybersecurity",
-)
 LEVELS = ("Introduction to", "Intermediate", "Advanced", "Applied", "Certificate in")
-PRICES = (1_000, 2_500, 4_999, 9_900, 14_950, 29_900, 75_000, 120_000)  # cents
-FIRST_NAMES = ("Zoë", "José", "Amara", "Łukasz", "Mei", "Aïcha", "Noah", "Priya", "Søren", "Ngọc", "Olga", "Tom")
-LAST_NAMES = ("Testperson", "Sampleton", "Muster", "O'Example", "Déjà", "Ficción", "Placeholder", "Dummy-Smith")
+TOPICS = """Data Analysis, Wound Care, Project Management, Français des affaires, Safety "Basics", 日本語入門,
+Excel & Outlook, Instructional Design, Grant Writing, Cybersecurity""".replace("\n", " ").split(", ")
+PRICES = (0, 0, 0, 1_000, 2_500, 4_999, 9_900, 14_950, 29_900, 75_000, 120_000)  # cents
+FIRST_NAMES = ["Zoë", "José", "Amara", "Łukasz", "Mei", "Aïcha", "Noah", "Priya", "Søren", "Ngọc", "Olga", "Tom"]
+LAST_NAMES = ["Testperson", "Sampleton", "Muster", "O'Example", "Déjà", "Ficción", "Placeholder", "Dummy-Smith"]
 DEPARTMENTS = ("Nursing", "Facilities", "IT", "Ingénierie", None)
-PROMO_CODES = (("WELCOME10", 10), ("STAFF25", 25), ("SPRING50", 50), ("SCHOLARSHIP", 100))  # code, percent off
+PROMOTIONS: tuple[tuple[list[str], int], ...] = (
+    (["WELCOME10"], 10),
+    (["ALUMNI5", "WELCOME10"], 15),
+    (["STAFF25"], 25),
+    (["SPRING50"], 50),
+    (["SCHOLARSHIP"], 100),
+)  # codes, percent off
 BULK_SHARE, MOST_SEATS = 0.08, 25
+BLOCK = 64  # places that orders share out among themselves, so that reading can begin in the middle
 
 
-def pick(random: Random, items: Sequence[T]) -> T:
+def pick(draw: float, items: Sequence[T]) -> T:
     """Return one of the items."""
-    return items[int(random.random() * len(items))]
+    return items[int(draw * len(items))]
+
+
+def from_datetime(moment: datetime) -> int:
+    """Return a time as the data has it."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(microseconds: int) -> datetime:
+    """Return the time that a number stands for."""
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def to_text(microseconds: int) -> str:
     """Return a time in the one form that the database holds, in which text order is time order."""
-    return (MIDNIGHT + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
+    return (NAIVE + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 
 def to_json(value: Any) -> str:
@@ -71,214 +82,251 @@ def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-class Product(NamedTuple):
-    """A row of the table ``products``, save what is summed up from its orders and enrollments."""
+class Timeline:
+    """
+    When things happen that come one after the other, more of them in some months than in others.
 
-    id: int
-    account_id: int
-    reference: str  # JSON of name, id, url, sku
-    title: str  # JSON
-    status: str
-    created_at: str
-    created_at_local: str
-    canvas_course_id: int | None
-    currency: str
-    list_price: int  # cents
-    credits: str  # JSON
-    certificate_offered: bool
+    :param spacing: microseconds between two of them, on average; infinite where they were always there.
+    :param rhythm: another number gives other times.
+    """
 
+    def __init__(self, spacing: float, rhythm: int) -> None:
+        self.spacing = spacing
+        self._offset = rhythm % 1_000 * 0.755
 
-class User(NamedTuple):
-    """A row of the table ``users``, save what is summed up from the user's enrollments."""
+    def moment(self, place: int) -> int:
+        """Return when; never earlier than the place before."""
+        if self.spacing == inf:
+            return place * DAY
+        moment = (place + (place * 0.618 + self._offset) % 1) * self.spacing
+        year, season = divmod(moment / YEAR, 1)
+        # Two parabolas for a sine, whose last digits would differ between machines.
+        swing = season * (0.5 - season) if season < 0.5 else (season - 0.5) * (season - 1)
+        return int((year + season - swing * 0.8) * YEAR)
 
-    id: int
-    account_id: int
-    canvas_user_id: int | None
-    reference: str  # JSON of id, canvas_user_id, name, email
-    registered_at: str
-    registered_through: str
-    custom_fields: str  # JSON
+    def until(self, now: int) -> int:
+        """Return the first place that is later."""
+        return bisect_right(range(1 << 40), now, key=self.moment)
 
 
-class Order(NamedTuple):
-    """A row of the table ``orders``."""
+class Population:
+    """
+    Products or users: so many of them at the start, and newcomers.
 
-    id: int
-    product_id: int
-    student_id: int | None  # none for a bulk purchase: its seats have many
-    purchaser_id: int
-    seats: int
-    purchased_at: str
-    promo_codes: str  # JSON
-    discount: int  # cents, of all seats
-    revenue: int  # cents
+    Whoever takes part in an order is one of those that came last before it: they are part of every sandbox that shows
+    the order, and so it is the same in all of them.
 
+    :param size: how many there are at the start; :meth:`newcomers` gives them.
+    :param now: when that is.
+    :param rhythm: another number gives other times.
+    """
 
-class Enrollment(NamedTuple):
-    """A row of the table ``enrollments``."""
+    def __init__(self, size: int, now: int, rhythm: int) -> None:
+        self._pool = max(1, size // 4)
+        others = size - self._pool - 2
+        # They come while the orders do, and in the half year before.
+        self._timeline = Timeline((SPAN + YEAR // 2) / others if others > 0 else inf, rhythm)
+        self._size = size
+        self.first = self._until(now) - size
+        self.moments: list[int] = []
 
-    id: int
-    order_id: int
-    product_id: int
-    student_id: int
-    canvas_section_id: int | None
-    status: str
-    enrolled_at: str
-    completed_at: str | None
-    completion_percent: int | None
+    def _until(self, now: int) -> int:
+        return self._size if self._timeline.spacing == inf else self._timeline.until(now)
+
+    def newcomers(self, now: int) -> range:
+        """Return the places of those who have come since the last time."""
+        places = range(self.first + len(self.moments), self._until(now))
+        self.moments += map(self._timeline.moment, places)
+        return places
+
+    def candidates(self, now: int) -> range:
+        """Return the places of those who may take part in an order at a time."""
+        end = self.first + max(1, bisect_right(self.moments, now))
+        return range(max(self.first, end - self._pool), end)
 
 
 class Data:
     """
-    The sandbox's made-up data; products and users are made at once, orders while they are asked for.
+    The made-up rows. Each method gives those that came since it was last called; products and users go first.
 
-    :param options: the seed and the sizes.
+    :param seed: another one gives other data.
+    :param products: how many there are at the start.
+    :param users: the same.
+    :param enrollments: the same; about half as many orders, some with many seats.
+    :param now: when the start is.
     """
 
-    def __init__(self, options: Options) -> None:
-        self._random = Random(options.seed)  # noqa: S311 - made-up data, no secret
-        self._enrollments = options.enrollments
-        # When each product and user came to be: nobody buys or enrolls before that.
-        self._created = [self._moment(0, LENGTH * 2 // 3) for _ in range(options.products)]
-        self._registered = [self._moment(0, LENGTH - 30 * DAY) for _ in range(options.users)]
-        self.products = [self._product(index) for index in range(options.products)]
-        self.users = [self._user(index) for index in range(options.users)]
+    def __init__(self, *, seed: int, products: int, users: int, enrollments: int, now: int) -> None:
+        self._key = str(seed).encode()[:64]
+        self._start = now
+        self._products = Population(products, now, seed)
+        self._users = Population(users, now, seed + 500)
+        self._known: dict[int, tuple[float, Row]] = {}  # popularity and row of each product
+        self._most_seats = min(MOST_SEATS, enrollments // 20)
+        self._sizes = lru_cache(maxsize=16)(self._order_sizes)
+        self._enrollments = enrollments
+        self._timeline = Timeline(SPAN / enrollments if enrollments else inf, seed + 250)
+        self._place = self._end = 0
+        if enrollments:
+            # Only whole orders: where the number does not come out even, the last of them wait for the next time.
+            self._end = self._boundary(now)
+            while not (self._begins(self._end) and self._begins(self._end - enrollments)):
+                self._end -= 1
+            self._place = self._end - enrollments
 
-    def _moment(self, earliest: int, latest: int) -> int:
-        return earliest + int(self._random.random() * (latest - earliest))
+    def _draws(self, kind: bytes, place: int) -> list[float]:
+        """Return eight numbers from 0 to below 1, always the same for a place."""
+        digest = blake2b(b"%b %d" % (kind, place), key=self._key, digest_size=32).digest()
+        return [number / 2**32 for number in unpack("<8I", digest)]
 
-    def _product(self, index: int) -> Product:
-        random = self._random
-        product_id = FIRST_PRODUCT + index
-        account_id, _, offset = pick(random, ACCOUNTS)
-        created = START + timedelta(microseconds=self._created[index])
-        title = f"{pick(random, LEVELS)} {pick(random, TOPICS)} {index + 1}"
+    def products(self, now: int) -> Iterator[Row]:
+        """Yield the new products."""
+        return map(self._product, self._products.newcomers(now))
+
+    def users(self, now: int) -> Iterator[Row]:
+        """Yield the new users."""
+        return map(self._user, self._users.newcomers(now))
+
+    def orders(self, now: int) -> Iterator[tuple[Row, list[Row]]]:
+        """Yield the new orders, each with its enrollments."""
+        if self._enrollments and now > self._start:
+            self._end = max(self._end, self._boundary(now))
+        while self._place < self._end:
+            seats = self._sizes(self._place // BLOCK)[self._place]
+            yield self._order(self._place, seats)
+            self._place += seats
+
+    def _order_sizes(self, block: int) -> dict[int, int]:
+        """Return how many seats each order of a block has, by its place; a seat is the place of an enrollment."""
+        sizes, place, end = {}, block * BLOCK, (block + 1) * BLOCK
+        while place < end:
+            bulk, seats = self._draws(b"size", place)[:2]
+            is_bulk = bulk < BULK_SHARE and self._most_seats > 1
+            sizes[place] = min(2 + int(seats * (self._most_seats - 1)) if is_bulk else 1, end - place)
+            place += sizes[place]
+        return sizes
+
+    def _begins(self, place: int) -> bool:
+        """Return whether an order begins there."""
+        return place in self._sizes(place // BLOCK)
+
+    def _boundary(self, now: int) -> int:
+        """Return the place of the first order that does not show yet."""
+        place = self._timeline.until(now - SETTLED)
+        while not self._begins(place):
+            place += 1
+        return place
+
+    def _order(self, place: int, seats: int) -> tuple[Row, list[Row]]:
+        draws = self._draws(b"order", place)
+        purchased = self._timeline.moment(place)
+        # The most popular one of three: a few products have most of the orders, and some have none.
+        products = self._products.candidates(purchased)
+        product = max((self._known[pick(draw, products)] for draw in draws[:3]), key=lambda known: known[0])[1]
+        users = self._users.candidates(purchased)
+        enrollments = [self._enrollment(place, seat, product, users, purchased) for seat in range(place, place + seats)]
+        student = enrollments[0]["student_id"]
+        by_another = seats > 1 or draws[3] < 0.05
+        price = product["list_price"] * seats
+        codes, percent = pick(draws[5] * 5, PROMOTIONS) if price and draws[5] < 0.2 else ([], 0)
+        revenue = price - price * percent // 100
+        refund = revenue * (50 if draws[6] < 0.03 else 90) // 100 if draws[6] < 0.08 else 0  # a fee is kept
+        order = {
+            "id": FIRST_ORDER + place,
+            "product_id": product["id"],
+            "student_id": student if seats == 1 else None,  # the seats of a bulk purchase have many
+            "purchaser_id": FIRST_USER + pick(draws[4], users) if by_another else student,
+            "seats": seats,
+            "purchased_at": to_text(purchased),
+            "promo_codes": to_json(codes),
+            "discount": price - revenue,
+            "revenue": revenue,
+            "refund": refund,
+            "refunded_at": to_text(purchased + DAY + int(draws[7] * 45 * DAY)) if refund else None,
+        }
+        return order, enrollments
+
+    def _enrollment(self, order: int, seat: int, product: Row, users: range, purchased: int) -> Row:
+        draws = self._draws(b"seat", seat)
+        student = pick(draws[0], users)
+        student -= student % 10 == 9 and student > users[0]  # every tenth never enrolls in anything
+        enrolled = purchased + int(draws[1] * SETTLED)
+        fate, ends, percent = "ACTIVE", 0, int(draws[4] * 100)
+        if draws[2] < 0.5:
+            fate, ends = "COMPLETED", enrolled + DAY + int(draws[3] ** 2 * 150 * DAY)
+        elif draws[2] < 0.65:
+            fate, ends, percent = "DROPPED", enrolled + DAY // 24 + int(draws[3] * 40 * DAY), int(draws[4] * 70)
+        elif draws[2] < 0.77:
+            fate, ends = "CONCLUDED", enrolled + 180 * DAY
+        has_course = product["canvas_course_id"] is not None
+        return {
+            "id": FIRST_ENROLLMENT + seat,
+            "order_id": FIRST_ORDER + order,
+            "product_id": product["id"],
+            "student_id": FIRST_USER + student,
+            "canvas_section_id": FIRST_SECTION + product["id"] * 3 + seat % 3 if has_course else None,
+            "enrolled_at": to_text(enrolled),
+            "fate": fate,
+            "ends_at": to_text(ends) if ends else None,
+            "completion_percent": percent if has_course else None,
+        }
+
+    def _product(self, place: int) -> Row:
+        kind, end, account, level, topic, price, credit, popularity = self._draws(b"product", place)
+        product_id = FIRST_PRODUCT + place
+        created = self._products.moments[place - self._products.first]
+        account_id, _, hours = pick(account, ACCOUNTS)
+        title = f"{pick(level, LEVELS)} {pick(topic, TOPICS)} {product_id}"
         reference = {
             "name": title,
             "id": product_id,
             "url": f"https://catalog.example.edu/admin/products/{product_id}/edit",
-            "sku": None if random.random() < 0.2 else f"SKU-{index:05d}",
+            "sku": None if kind < 0.2 else f"SKU-{place:05d}",
         }
-        return Product(
-            id=product_id,
-            account_id=account_id,
-            reference=to_json(reference),
-            title=to_json(title),
-            status=pick(random, ("OPEN", "OPEN", "OPEN", "OPEN", "CLOSED", "DELETED")),
-            created_at=to_text(self._created[index]),
-            created_at_local=created.astimezone(timezone(timedelta(hours=offset))).isoformat(timespec="microseconds"),
-            canvas_course_id=None if random.random() < 0.1 else FIRST_COURSE + index,
-            currency="EUR" if account_id == 5 else "USD",
-            list_price=0 if random.random() < 0.25 else pick(random, PRICES),
-            credits=pick(random, ("null", "0", "1", "1.5", "5")),
-            certificate_offered=random.random() < 0.6,
-        )
+        closes = created + YEAR + int(end * 3 * YEAR)
+        product = {
+            "id": product_id,
+            "account_id": account_id,
+            "reference": to_json(reference),
+            "title": title,
+            "created_at": to_text(created),
+            "created_at_local": to_datetime(created)
+            .astimezone(timezone(timedelta(hours=hours)))
+            .isoformat(timespec="microseconds"),
+            "closes_at": to_text(closes) if end < 0.5 else None,
+            "deletes_at": to_text(closes + 30 * DAY) if end < 0.25 else None,
+            "canvas_course_id": None if kind > 0.9 else FIRST_COURSE + place,
+            "currency": "EUR" if account_id == 5 else "USD",
+            "list_price": pick(price, PRICES),
+            "credits": pick(credit, ("null", "0", "1", "1.5", "5")),
+            "certificate_offered": credit * 10 % 1 < 0.6,
+        }
+        self._known[place] = popularity, product
+        return product
 
-    def _user(self, index: int) -> User:
-        random = self._random
-        user_id = FIRST_USER + index
-        through = pick(random, ("CANVAS", "CATALOG"))
+    def _user(self, place: int) -> Row:
+        through, first_name, last_name, account, fields, department, interests, not_yet = self._draws(b"user", place)
+        user_id = FIRST_USER + place
+        is_canvas = through < 0.5
         # Some who came through the Catalog have not been to Canvas yet.
-        canvas_user_id = None if through == "CATALOG" and random.random() < 0.3 else FIRST_CANVAS_USER + index * 7
+        canvas_user_id = FIRST_CANVAS_USER + place * 7 if is_canvas or not_yet > 0.3 else None
         reference = {
             "id": user_id,
             "canvas_user_id": canvas_user_id,
-            "name": f"{pick(random, FIRST_NAMES)} {pick(random, LAST_NAMES)}",
+            "name": f"{pick(first_name, FIRST_NAMES)} {pick(last_name, LAST_NAMES)}",
             "email": f"student.{user_id}@example.edu",
         }
-        custom_fields: dict[str, Any] = {}
-        if random.random() < 0.7:
-            custom_fields = {
-                "department": pick(random, DEPARTMENTS),
-                "employee_id": f"{index:07d}",  # text: its leading zeros must survive
-                "interests": ["online", "évening"][: int(random.random() * 3)],
-            }
-        return User(
-            id=user_id,
-            account_id=pick(random, ACCOUNTS)[0],
-            canvas_user_id=canvas_user_id,
-            reference=to_json(reference),
-            registered_at=to_text(self._registered[index]),
-            registered_through=through,
-            custom_fields=to_json(custom_fields),
-        )
-
-    def _student(self) -> int:
-        """Return the index of a user; every tenth never enrolls in anything."""
-        index = int(self._random.random() * len(self.users))
-        return index - (index % 10 == 9)
-
-    def purchases(self) -> Iterator[tuple[Order, list[Enrollment]]]:
-        """Yield every order with the enrollments that it paid for, until there are enough of those."""
-        order_id, enrollment_id = FIRST_ORDER, FIRST_ENROLLMENT
-        last = FIRST_ENROLLMENT + self._enrollments
-        while enrollment_id < last:
-            bulk = self._random.random() < BULK_SHARE
-            seats = 2 + int(self._random.random() * (MOST_SEATS - 1)) if bulk else 1
-            seats = min(seats, last - enrollment_id)
-            yield self._purchase(order_id, enrollment_id, seats)
-            order_id += 1
-            enrollment_id += seats
-
-    def _purchase(self, order_id: int, enrollment_id: int, seats: int) -> tuple[Order, list[Enrollment]]:
-        random = self._random
-        # Squared: a few products sell best, and some not at all.
-        product_index = int(random.random() ** 2 * len(self.products))
-        product = self.products[product_index]
-        student = self._student()
-        bought_by_another = seats > 1 or random.random() < 0.05
-        purchaser = int(random.random() * len(self.users)) if bought_by_another else student
-        purchased = self._moment(max(self._created[product_index], self._registered[purchaser]), LENGTH)
-        codes, discount = self._promotion(product.list_price * seats)
-        order = Order(
-            id=order_id,
-            product_id=product.id,
-            student_id=FIRST_USER + student if seats == 1 else None,
-            purchaser_id=FIRST_USER + purchaser,
-            seats=seats,
-            purchased_at=to_text(purchased),
-            promo_codes=codes,
-            discount=discount,
-            revenue=product.list_price * seats - discount,
-        )
-        enrollments = [self._enrollment(order, enrollment_id, product, student, purchased)]
-        enrollments += [
-            self._enrollment(order, enrollment_id + seat, product, self._student(), purchased)
-            for seat in range(1, seats)
-        ]
-        return order, enrollments
-
-    def _promotion(self, price: int) -> tuple[str, int]:
-        """Return the codes applied, as JSON, and what they take off."""
-        if not price or self._random.random() > 0.2:
-            return "[]", 0
-        code, percent = pick(self._random, PROMO_CODES)
-        if percent == 10 and self._random.random() < 0.3:
-            return to_json([code, "ALUMNI5"]), price * 15 // 100
-        return to_json([code]), price * percent // 100
-
-    def _enrollment(
-        self, order: Order, enrollment_id: int, product: Product, student: int, purchased: int
-    ) -> Enrollment:
-        draw = self._random.random()
-        enrolled = min(max(purchased, self._registered[student]) + int(draw * DAY), LENGTH - 1)
-        finished = enrolled + DAY + int(self._random.random() * 120 * DAY)
-        status, percent, completed = "ACTIVE", int(draw * 100), None
-        if draw < 0.45 and finished < LENGTH:
-            status, percent, completed = "COMPLETED", 100, to_text(finished)
-        elif draw < 0.6:
-            status, percent = "DROPPED", int(draw * 70)
-        elif draw < 0.7:
-            status = "CONCLUDED"
-        has_course = product.canvas_course_id is not None
-        return Enrollment(
-            id=enrollment_id,
-            order_id=order.id,
-            product_id=product.id,
-            student_id=FIRST_USER + student,
-            canvas_section_id=FIRST_SECTION + product.id * 3 + enrollment_id % 3 if has_course else None,
-            status=status,
-            enrolled_at=to_text(enrolled),
-            completed_at=completed,
-            completion_percent=percent if has_course else None,
-        )
+        custom_fields = {
+            "department": pick(department, DEPARTMENTS),
+            "employee_id": f"{place:07d}",  # text: its leading zeros must survive
+            "interests": ["online", "évening"][: int(interests * 3)],
+        }
+        return {
+            "id": user_id,
+            "account_id": pick(account, ACCOUNTS)[0],
+            "canvas_user_id": canvas_user_id,
+            "reference": to_json(reference),
+            "registered_at": to_text(self._users.moments[place - self._users.first]),
+            "registered_through": "CANVAS" if is_canvas else "CATALOG",
+            "custom_fields": to_json(custom_fields if fields < 0.7 else {}),
+        }

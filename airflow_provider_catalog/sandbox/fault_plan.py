@@ -3,71 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, cast
 
 RANDOM_FAULTS = (
-    "500",
-    "503",
-    "503-retry-now",
-    "503-retry-date",
-    "429",
-    "cut-off",
-    "dropped",
-    "reset-before-headers",
-    "reset-in-headers",
-    "reset-after-headers",
-    "html",
-    "broken-json",
-    "broken-gzip",
+    *("500", "503", "503-retry-now", "503-retry-date", "429", "cut-off", "dropped"),
+    *("reset-before-headers", "reset-in-headers", "reset-after-headers", "html", "broken-json", "broken-gzip"),
 )
 """Those that a client that asks again soon never notices; what ``fault_rate`` mixes in unless told otherwise."""
 
 FAULTS = (
     *RANDOM_FAULTS,
-    "429-retry-after",
-    "stalled",
-    "other-json",
-    "page-twice",
-    "page-missing",
-    "page-empty",
-    "circles",
-    "row-inserted",
-    "row-deleted",
+    *("429-retry-after", "stalled", "other-json"),
+    *("page-twice", "page-missing", "page-empty", "circles", "row-inserted", "row-deleted"),
 )
 """All of them; :mod:`airflow_provider_catalog.sandbox.faults` says what each is."""
-
-Place = int | Literal["first", "middle", "last"]
 
 _PLANNED = re.compile(r"(?P<fault>[\w-]+)@(?P<page>\d{1,15}|first|middle|last)(x(?P<times>[1-9]\d{0,8}|\*))?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """
-    A fault that is to happen when a page is asked for.
-
-    :param fault: one of :data:`FAULTS`.
-    :param place: the page's number, or ``first``, ``middle`` or ``last`` of those that match.
-    :param times: for how many requests for it, of each endpoint; infinite for all.
-    """
+    """A fault that is to happen when a page is asked for."""
 
     fault: str
-    place: Place
-    times: float
+    page: str  # its number, or first, middle or last
+    times: float  # for how many requests for it, of each endpoint
 
     def concerns(self, number: int, first: int, last: int) -> bool:
-        """
-        Return whether a page is meant.
-
-        :param number: its number.
-        :param first: the number of the first page.
-        :param last: the number of the last one.
-        """
+        """Return whether a page is meant, where the pages have the numbers from ``first`` to ``last``."""
         places = {"first": first, "middle": (first + last) // 2, "last": last}
-        return number == places.get(cast("str", self.place), self.place)
+        return number == (places[self.page] if self.page in places else int(self.page))
 
 
 def parse_faults(text: str) -> list[PlannedFault]:
@@ -86,13 +52,12 @@ def parse_faults(text: str) -> list[PlannedFault]:
                 "middle or last, and TIMES a number, or * for always"
             )
         _check_names([match["fault"]], "faults")
-        page, times = match["page"], match["times"] or "1"
-        place = int(page) if page.isdigit() else cast("Place", page)
-        planned.append(PlannedFault(match["fault"], place, inf if times == "*" else int(times)))
+        times = match["times"] or "1"
+        planned.append(PlannedFault(match["fault"], match["page"], inf if times == "*" else int(times)))
     return planned
 
 
-def parse_fault_kinds(text: str) -> Sequence[str]:
+def parse_fault_kinds(text: str) -> tuple[str, ...]:
     """
     Return the faults that ``fault_rate`` mixes in.
 
@@ -101,14 +66,14 @@ def parse_fault_kinds(text: str) -> Sequence[str]:
     """
     names = _parts(text)
     _check_names(names, "fault_kinds")
-    return names or RANDOM_FAULTS
+    return tuple(names) or RANDOM_FAULTS
 
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _check_names(names: Sequence[str], option: str) -> None:
+def _check_names(names: list[str], option: str) -> None:
     for name in names:
         if name not in FAULTS:
             raise ValueError(f"{option} has {name!r}, which is not one of {', '.join(FAULTS)}")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, date, datetime
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from airflow_provider_catalog.sandbox.fault_plan import parse_fault_kinds, parse_faults
 
-Paging = Literal["link", "next-only", "page-only", "none"]
+BOUNDS: dict[str, tuple[float, float]] = {
+    "port": (0, 65_535),
+    "products": (0, 10_000_000),
+    "users": (0, 10_000_000),
+    "enrollments": (0, 100_000_000),
+    "day_length": (0.01, 86_400),
+    "latency": (0, 3_600),
+    "max_per_page": (1, 1_000_000),
+    "fault_rate": (0, 1),
+    "rate_limit": (0, math.inf),
+}
+FIRST_YEAR, LAST_YEAR = 2012, 2200
 
 
 @dataclass(kw_only=True)
@@ -18,14 +28,19 @@ class Options:
     """
     The options of a sandbox; the command line's have the same names, with dashes.
 
-    :param host: the address to listen on.
+    :param host: the address to listen on; 0.0.0.0 lets containers and other machines in.
     :param port: the port to listen on; 0 takes any free one.
     :param token: the API token that may read everything.
     :param token_without_analytics: a second token, which may read courses but gets 403 for analytics.
-    :param seed: number from which the data and the faults are made; the same seed and sizes give the same.
-    :param products: number of products.
-    :param users: number of users.
-    :param enrollments: number of enrollments; there are about half as many orders, some with many seats.
+    :param seed: number from which the data and the faults are made; the same seed, sizes and time give the same.
+    :param as_of: the Catalog's time when it starts, ISO 8601 in UTC, such as ``2026-07-01``; nothing in the data is
+        later. By default the last midnight, or the very moment when ``live``.
+    :param live: let the Catalog's time go on, so that orders come in, enrollments end and refunds are made.
+    :param day_length: seconds that a day of a ``live`` Catalog takes.
+    :param products: number of products at the start; they and the users are of the last three years or so.
+    :param users: number of users at the start.
+    :param enrollments: number of enrollments at the start, of the last two years; there are about half as many
+        orders, some with many seats.
     :param latency: seconds to wait before every answer.
     :param paging: how pages are told: ``link`` (a Link header with first, prev, next and last),
         ``next-only`` (a Link header with next alone), ``page-only`` (no Link header; ``page`` works) or
@@ -52,11 +67,14 @@ class Options:
     token: str = "sandbox-token"  # noqa: S105 - it opens nothing but made-up data
     token_without_analytics: str | None = None
     seed: int = 1
+    as_of: str | date | None = None
+    live: bool = False
+    day_length: float = 86_400.0
     products: int = 300
     users: int = 2_000
     enrollments: int = 10_000
     latency: float = 0.0
-    paging: Paging = "link"
+    paging: Literal["link", "next-only", "page-only", "none"] = "link"
     first_page: Literal[1, 0] = 1
     max_per_page: int = 100
     links: Literal["absolute", "relative"] = "absolute"
@@ -70,28 +88,16 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what could not work, so that a slip is told before anything starts."""
-        for name, least, most in (
-            ("port", 0, 65_535),
-            ("products", 0, 10_000_000),
-            ("users", 0, 10_000_000),
-            ("enrollments", 0, 100_000_000),
-            ("latency", 0, 3_600),
-            ("first_page", 0, 1),
-            ("max_per_page", 1, 1_000_000),
-            ("fault_rate", 0, 1),
-            ("rate_limit", 0, math.inf),
-        ):
+        for name, (least, most) in BOUNDS.items():
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not between {least} and {most}")
-        for name, choices in (
-            ("paging", ("link", "next-only", "page-only", "none")),
-            ("links", ("absolute", "relative")),
-            ("date_to", ("inclusive", "exclusive")),
-        ):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(choices)}")
+        for name, hint in get_type_hints(Options).items():
+            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
+                choices = ", ".join(map(str, get_args(hint)))
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {choices}")
         parse_fault_kinds(self.fault_kinds)
         parse_faults(self.faults)
+        self.now()
         if self.enrollments and not (self.products and self.users):
             raise ValueError("enrollments need at least one product and one user; set enrollments=0 as well")
         for name in ("token", "token_without_analytics"):
@@ -100,13 +106,21 @@ class Options:
         if self.token == self.token_without_analytics:
             raise ValueError("token_without_analytics must differ from token")
 
+    def now(self) -> datetime:
+        """
+        Return the Catalog's time when it starts now.
 
-def is_loopback(host: str) -> bool:
-    """
-    Say whether only this machine can reach the address.
-
-    :param host: an IP address or a name; of names only ``localhost`` is known.
-    """
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
+        :raises ValueError: when ``as_of`` is no time.
+        """
+        now = datetime.now(UTC)
+        if self.as_of is None:
+            return now if self.live else now.replace(hour=0, minute=0, second=0, microsecond=0)
+        try:
+            as_of = datetime.fromisoformat(str(self.as_of))
+        except ValueError:
+            raise ValueError(
+                f"as_of={str(self.as_of)!r} is not a time such as 2026-07-01 or 2026-07-01T12:00Z"
+            ) from None
+        if not FIRST_YEAR <= as_of.year <= LAST_YEAR:
+            raise ValueError(f"as_of={str(self.as_of)!r} is not between {FIRST_YEAR} and {LAST_YEAR}")
+        return as_of.astimezone(UTC) if as_of.tzinfo else as_of.replace(tzinfo=UTC)

@@ -17,17 +17,11 @@ MOST = 10**15 - 1
 
 @dataclass(frozen=True)
 class Page:
-    """
-    One page of all the rows that match.
-
-    :param number: its number.
-    :param size: rows a page.
-    :param first: the number of the first page.
-    """
+    """One page of all the rows that match."""
 
     number: int
-    size: int
-    first: int
+    size: int  # rows a page
+    first: int  # the number of the first page
 
     @property
     def rows(self) -> slice:
@@ -36,51 +30,26 @@ class Page:
         return slice(start, start + self.size)
 
     def last(self, count: int) -> int:
-        """
-        Return the number of the last page.
-
-        :param count: how many rows match.
-        """
+        """Return the number of the last page when so many rows match."""
         return self.first + max(0, count - 1) // self.size
-
-    def links(self, count: int) -> dict[str, int]:
-        """
-        Return the pages that the Link header names: the first page has no first and prev, the last no next
-        and last.
-
-        :param count: how many rows match.
-        """
-        last = self.last(count)
-        links: dict[str, int] = {}
-        if self.number < last:
-            links |= {"next": self.number + 1, "last": last}
-        if self.number > self.first:
-            links |= {"prev": min(self.number - 1, last), "first": self.first}
-        return links
 
 
 def read_page(query: Mapping[str, str], options: Options) -> Page:
     """
     Return the page that the query asks for.
 
-    :param query: the request's query parameters.
-    :param options: the first page's number and the most rows a page.
     :raises QueryError: when there is another parameter, or a value that is not a number.
     """
-    errors = [
-        f"{name} is not a query parameter; filters belong into the body"
-        for name in query
-        if name not in {"page", "per_page"}
-    ]
     numbers = {"page": options.first_page, "per_page": DEFAULT_PER_PAGE}
-    for name, least in (("page", 0), ("per_page", 1)):
-        text = query.get(name)
-        if text is None:
-            continue
-        if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or int(text) < least:
-            errors.append(f"{name} must be a whole number from {least} to {MOST}")
-            continue
-        numbers[name] = int(text)
+    least = {"page": 0, "per_page": 1}
+    errors = []
+    for name, text in query.items():
+        if name not in numbers:
+            errors.append(f"{name} is not a query parameter; filters belong into the body")
+        elif re.fullmatch(r"\d{1,15}", text, re.ASCII) and int(text) >= least[name]:
+            numbers[name] = int(text)
+        else:
+            errors.append(f"{name} must be a whole number from {least[name]} to {MOST}")
     if errors:
         raise QueryError(*errors)
     return Page(
@@ -97,6 +66,8 @@ def link_header(
     """
     Return the Link header's value; empty when there is nothing to link to.
 
+    As documented, the first page has no ``first`` and ``prev``, the last no ``next`` and ``last``.
+
     :param page: the page that is being sent.
     :param count: how many rows match.
     :param url: the request's URL without its query, or its path for relative links.
@@ -104,15 +75,18 @@ def link_header(
     :param options: what kind of paging this is.
     :param next_page: the number of the next page, where it is to be a wrong one.
     """
-    if options.paging not in {"link", "next-only"}:
-        return ""
-    links = page.links(count)
+    last = page.last(count)
+    links: dict[str, int] = {}
+    if page.number < last:
+        links |= {"next": page.number + 1, "last": last}
+    if page.number > page.first:
+        links |= {"prev": min(page.number - 1, last), "first": page.first}
     if next_page is not None:
         links["next"] = next_page
-    others = urlencode({name: value for name, value in query.items() if name != "page"})
-    start = f"{url}?{others}&page=" if others else f"{url}?page="
+    shown = {"link": tuple(links), "next-only": ("next",)}.get(options.paging, ())
+    others = {name: value for name, value in query.items() if name != "page"}
     return ", ".join(
-        f'<{start}{number}>; rel="{relation}"'
+        f'<{url}?{urlencode(others | {"page": number})}>; rel="{relation}"'
         for relation, number in links.items()
-        if options.paging == "link" or relation == "next"
+        if relation in shown
     )

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Thread
 from typing import Any
@@ -18,30 +18,27 @@ from starlette.types import Scope
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from airflow_provider_catalog.sandbox import SandboxCatalog, ServedRequest
-from airflow_provider_catalog.sandbox.app import create_app
+from airflow_provider_catalog.sandbox.app import RateLimit, Service, create_app
 from airflow_provider_catalog.sandbox.faults import Faults
-from airflow_provider_catalog.sandbox.filters import FILTERS
 from airflow_provider_catalog.sandbox.options import Options
 from airflow_provider_catalog.sandbox.store import Store
 
 REMEMBERED_REQUESTS = 10_000
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to listen on, but not to connect to
+LINGER_NOT = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 @contextmanager
 def running(options: Options) -> Iterator[SandboxCatalog]:
-    """
-    Run a sandbox as long as the context lasts.
-
-    :param options: what it is like.
-    :raises OSError: when it can't listen on the host and port.
-    """
+    """Run a sandbox as long as the context lasts."""
     with _listen(options.host, options.port) as listener, closing(Store(options)) as store:
         connections = Connections()
-        requests: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
-        faults = Faults(options, connections)
+        served: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
+        faults = Faults(options)
+        service = Service(options, store, faults, connections, served, RateLimit(options.rate_limit))
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(options, store, requests.append, faults),
+                create_app(service),
                 http=connections.protocol(),
                 ws="none",
                 lifespan="off",
@@ -54,15 +51,10 @@ def running(options: Options) -> Iterator[SandboxCatalog]:
             )
         )
         host, port = listener.getsockname()[:2]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 # one can't connect to these
+        host = ANYWHERE.get(host, host)
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         with _in_thread(server, listener):
-            yield SandboxCatalog(
-                url=url,
-                token=options.token,
-                row_counts={endpoint: store.row_count(endpoint) for endpoint in FILTERS},
-                served=requests,
-            )
+            yield SandboxCatalog(url, options.token, store, faults, served)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -77,8 +69,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _in_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[None]:
     def run() -> None:
         # Not Server.run: older versions of uvicorn set the event loop policy of the whole process.
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(server.serve(sockets=[listener]))
+        asyncio.run(server.serve(sockets=[listener]))
 
     thread = Thread(target=run, name="catalog-sandbox", daemon=True)
     thread.start()
@@ -89,14 +80,6 @@ def _in_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[None
     finally:
         server.should_exit = True
         thread.join()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 class Connections:
@@ -123,32 +106,18 @@ class Connections:
         return NotedProtocol
 
     async def write(self, scope: Scope, content: bytes) -> None:
-        """
-        Send bytes as they are.
-
-        :param scope: the request's by whose connection they go.
-        """
+        """Send bytes as they are, by the connection of a request."""
         transport = self._transports[tuple(scope["client"])]
         transport.write(content)
         while transport.get_write_buffer_size():
             await asyncio.sleep(0)
 
     def close(self, scope: Scope) -> None:
-        """
-        Close the connection of a request, after what was already sent to it.
-
-        :param scope: the request's.
-        """
+        """Close the connection of a request, after what was already sent to it."""
         self._transports[tuple(scope["client"])].close()
 
     def reset(self, scope: Scope) -> None:
-        """
-        Break the connection of a request off with an RST.
-
-        :param scope: the request's.
-        """
+        """Break the connection of a request off with an RST."""
         transport = self._transports[tuple(scope["client"])]
-        descriptor = transport.get_extra_info("socket").fileno()
-        with socket.socket(fileno=os.dup(descriptor)) as connection:  # the loop's own is not quite a socket
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
         transport.abort()

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING
+from threading import Lock
 
-from airflow_provider_catalog.sandbox.data import ACCOUNTS, Data, Enrollment, Order, Product, User, to_json
+from airflow_provider_catalog.sandbox.data import ACCOUNTS, DAY, Data, Row, from_datetime, to_datetime, to_text
+from airflow_provider_catalog.sandbox.filters import COMPLETED_AT
+from airflow_provider_catalog.sandbox.options import Options
 
-if TYPE_CHECKING:
-    from airflow_provider_catalog.sandbox.options import Options
+MOST_DAYS = 3_660
 
 TABLES = """
 CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE products (
     id INTEGER PRIMARY KEY, account_id INTEGER, reference TEXT, title TEXT, status TEXT, created_at TEXT,
-    created_at_local TEXT, canvas_course_id INTEGER, currency TEXT, list_price INTEGER, credits TEXT,
-    certificate_offered INTEGER, enrollment_count INTEGER DEFAULT 0, completion_count INTEGER DEFAULT 0,
-    dropped_count INTEGER DEFAULT 0, promo_codes TEXT DEFAULT '[]', discount INTEGER DEFAULT 0,
-    revenue INTEGER DEFAULT 0
+    created_at_local TEXT, closes_at TEXT, deletes_at TEXT, canvas_course_id INTEGER, currency TEXT,
+    list_price INTEGER, credits TEXT, certificate_offered INTEGER, enrollment_count INTEGER DEFAULT 0,
+    completion_count INTEGER DEFAULT 0, dropped_count INTEGER DEFAULT 0, promo_codes TEXT DEFAULT '[]',
+    discount INTEGER DEFAULT 0, revenue INTEGER DEFAULT 0
 );
 CREATE TABLE users (
     id INTEGER PRIMARY KEY, account_id INTEGER, canvas_user_id INTEGER, reference TEXT, registered_at TEXT,
@@ -30,12 +33,19 @@ CREATE TABLE users (
 );
 CREATE TABLE orders (
     id INTEGER PRIMARY KEY, product_id INTEGER, student_id INTEGER, purchaser_id INTEGER, seats INTEGER,
-    purchased_at TEXT, promo_codes TEXT, discount INTEGER, revenue INTEGER
+    purchased_at TEXT, promo_codes TEXT, discount INTEGER, revenue INTEGER, refund INTEGER, refunded_at TEXT
 );
 CREATE TABLE enrollments (
-    id INTEGER PRIMARY KEY, order_id INTEGER, product_id INTEGER, student_id INTEGER,
-    canvas_section_id INTEGER, status TEXT, enrolled_at TEXT, completed_at TEXT, completion_percent INTEGER
+    id INTEGER PRIMARY KEY, order_id INTEGER, product_id INTEGER, student_id INTEGER, canvas_section_id INTEGER,
+    status TEXT DEFAULT 'ACTIVE', enrolled_at TEXT, fate TEXT, ends_at TEXT, completion_percent INTEGER
 );
+"""
+
+# What time does to rows: a function of the time alone, so that it may be done in any number of steps.
+CHANGES = """
+UPDATE enrollments SET status = fate WHERE status <> fate AND ends_at <= :now;
+UPDATE orders SET revenue = revenue - refund, refund = 0 WHERE refund > 0 AND refunded_at <= :now;
+UPDATE products SET status = iif(deletes_at <= :now, 'DELETED', iif(closes_at <= :now, 'CLOSED', 'OPEN'));
 """
 
 # A product's and a user's figures are the sums of their orders and enrollments, by construction.
@@ -64,201 +74,164 @@ FROM (
 """
 
 
-def _text(column: str) -> str:
-    return f"coalesce('\"' || {column} || '\"', 'null')"
-
-
-def _or_null(column: str) -> str:
-    return f"coalesce({column}, 'null')"
+def _money(cents: str) -> str:
+    return f"iif({cents} % 100, {cents} / 100.0, {cents} / 100)"
 
 
 def _flag(condition: str) -> str:
-    return f"iif({condition}, 'true', 'false')"
+    return f"json(iif({condition}, 'true', 'false'))"
 
 
-def _money(cents: str) -> str:
-    return f"iif({cents} % 100, printf('%d.%02d', {cents} / 100, {cents} % 100), {cents} / 100)"
+_OF_A_PRODUCT = "'product', json(p.reference), 'product_status', p.status"
 
-
-# What each row shows: name -> SQL for a piece of JSON text. Columns named reference, title, custom_fields and
-# promo_codes hold JSON already, and accounts.name too.
-ROWS: dict[str, dict[str, str]] = {
-    "products": {
-        "account_id": "p.account_id",
-        "account_name": "a.name",
-        "product": "p.reference",
-        "product_status": _text("p.status"),
-        "created_at": _text("p.created_at_local"),
-        "canvas_course_id": _or_null("p.canvas_course_id"),
-        "enrollment_count": "p.enrollment_count",
-        "dropped_count": "p.dropped_count",
-        "completion_count": "p.completion_count",
-        "currency": _text("p.currency"),
-        "list_price": _money("p.list_price"),
-        "promo_codes": "p.promo_codes",
-        "discount": _money("p.discount"),
-        "revenue": _money("p.revenue"),
-        "credits": "p.credits",
-        "certificate_offered": _flag("p.certificate_offered"),
-    },
-    "enrollments": {
-        "account_id": "p.account_id",
-        "account_name": "a.name",
-        "product": "p.reference",
-        "product_status": _text("p.status"),
-        "canvas_course_id": _or_null("p.canvas_course_id"),
-        "canvas_section_id": _or_null("e.canvas_section_id"),
-        "enrollment_id": "e.id",
-        "order_id": "e.order_id",
-        "enrollment_status": _text("e.status"),
-        "enrollment_date": _text("e.enrolled_at"),
-        "completion_date": _text("e.completed_at"),
-        "certificate_offered": _flag("p.certificate_offered"),
-        "requirement_completion": _or_null("e.completion_percent"),
-        "student": "s.reference",
-        "custom_fields": "s.custom_fields",
-    },
-    "orders": {
-        "account_id": "p.account_id",
-        "account_name": "a.name",
-        "order_id": "o.id",
-        "product": "p.reference",
-        "product_status": _text("p.status"),
-        "student": _or_null("s.reference"),
-        "purchaser": "b.reference",
-        "bulk_purchase": _flag("o.seats > 1"),
-        "seats": "o.seats",
-        "purchase_date": _text("o.purchased_at"),
-        "promo_codes": "o.promo_codes",
-        "list_price": _money("p.list_price"),
-        "discount": _money("o.discount"),
-        "revenue": _money("o.revenue"),
-        "currency": _text("p.currency"),
-    },
-    "users": {
-        "account_id": "s.account_id",
-        "account_name": "a.name",
-        "student": "s.reference",
-        "registration_date": _text("s.registered_at"),
-        "registered_through": _text("s.registered_through"),
-        "enrollment_count": "s.enrollment_count",
-        "last_enrollment_date": _text("s.last_enrolled_at"),
-        "custom_fields": "s.custom_fields",
-    },
-    "courses": {
-        "id": "p.id",
-        "title": "p.title",
-        "listing_price": _money("p.list_price"),
-        "canvas_course_id": _or_null("p.canvas_course_id"),
-    },
+# What a row shows: names and SQL in turns. The columns reference, custom_fields and promo_codes hold JSON.
+ROWS = {
+    "products": f"""'account_id', a.id, 'account_name', a.name, {_OF_A_PRODUCT}, 'created_at', p.created_at_local,
+        'canvas_course_id', p.canvas_course_id, 'enrollment_count', p.enrollment_count,
+        'dropped_count', p.dropped_count, 'completion_count', p.completion_count, 'currency', p.currency,
+        'list_price', {_money("p.list_price")}, 'promo_codes', json(p.promo_codes),
+        'discount', {_money("p.discount")}, 'revenue', {_money("p.revenue")}, 'credits', json(p.credits),
+        'certificate_offered', {_flag("p.certificate_offered")}""",
+    "enrollments": f"""'account_id', a.id, 'account_name', a.name, {_OF_A_PRODUCT},
+        'canvas_course_id', p.canvas_course_id, 'canvas_section_id', e.canvas_section_id, 'enrollment_id', e.id,
+        'order_id', e.order_id, 'enrollment_status', e.status, 'enrollment_date', e.enrolled_at,
+        'completion_date', {COMPLETED_AT}, 'certificate_offered', {_flag("p.certificate_offered")},
+        'requirement_completion', iif(e.status = 'COMPLETED', 0 * e.completion_percent + 100, e.completion_percent),
+        'student', json(s.reference), 'custom_fields', json(s.custom_fields)""",
+    "orders": f"""'account_id', a.id, 'account_name', a.name, 'order_id', o.id, {_OF_A_PRODUCT},
+        'student', json(s.reference), 'purchaser', json(b.reference), 'bulk_purchase', {_flag("o.seats > 1")},
+        'seats', o.seats, 'purchase_date', o.purchased_at, 'promo_codes', json(o.promo_codes),
+        'list_price', {_money("p.list_price")}, 'discount', {_money("o.discount")}, 'revenue', {_money("o.revenue")},
+        'currency', p.currency""",
+    "users": """'account_id', a.id, 'account_name', a.name, 'student', json(s.reference),
+        'registration_date', s.registered_at, 'registered_through', s.registered_through,
+        'enrollment_count', s.enrollment_count, 'last_enrollment_date', s.last_enrolled_at,
+        'custom_fields', json(s.custom_fields)""",
+    "courses": f"""'id', p.id, 'title', p.title, 'listing_price', {_money("p.list_price")},
+        'canvas_course_id', p.canvas_course_id""",
 }
 
-# Where they come from: the id that orders the rows, and the tables.
-PRODUCTS = "JOIN accounts a ON a.id = p.account_id"
-SOURCES: dict[str, tuple[str, str]] = {
-    "products": ("p.id", f"products p {PRODUCTS}"),
-    "enrollments": (
-        "e.id",
-        f"enrollments e JOIN products p ON p.id = e.product_id {PRODUCTS} JOIN users s ON s.id = e.student_id",
-    ),
+# Where they come from: the id that orders the rows, and the tables, the one with the rows first.
+_PRODUCTS = "products p JOIN accounts a ON a.id = p.account_id"
+_PRODUCT = "JOIN products p ON p.id = product_id JOIN accounts a ON a.id = p.account_id"
+SOURCES = {
+    "products": ("p.id", _PRODUCTS),
+    "enrollments": ("e.id", f"enrollments e {_PRODUCT} JOIN users s ON s.id = e.student_id"),
     "orders": (
         "o.id",
-        f"""orders o JOIN products p ON p.id = o.product_id {PRODUCTS}
-            JOIN users b ON b.id = o.purchaser_id LEFT JOIN users s ON s.id = o.student_id""",
+        f"orders o {_PRODUCT} JOIN users b ON b.id = o.purchaser_id LEFT JOIN users s ON s.id = o.student_id",
     ),
     "users": ("s.id", "users s JOIN accounts a ON a.id = s.account_id"),
-    "courses": ("p.id", f"products p {PRODUCTS}"),
+    "courses": ("p.id", _PRODUCTS),
 }
-
-
-def _row_query(endpoint: str) -> str:
-    key, tables = SOURCES[endpoint]
-    template = ",".join(f'"{name}":%s' for name in ROWS[endpoint])
-    row = f"printf('{{{template}}}', {', '.join(ROWS[endpoint].values())})"
-    return f"SELECT CAST({row} AS BLOB) FROM {tables} WHERE {key} IN (SELECT value FROM json_each(?)) ORDER BY {key}"  # noqa: S608 - our own names
-
-
-ROW_QUERIES = {endpoint: _row_query(endpoint) for endpoint in ROWS}
 
 
 class Store:
     """
-    The sandbox's data, made when this is made; close it after use.
+    The sandbox's data, made when this is made; close it after use. May be used from several threads.
 
     The database has no name: SQLite keeps it in memory while small and else in a temporary file that goes
     away with the process, however that ends.
-
-    :param options: the seed and the sizes.
     """
 
     def __init__(self, options: Options) -> None:
+        self._lock = Lock()
         self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA cache_size = -65536")  # KiB
+        self._connection.execute("PRAGMA cache_size = -32768")  # KiB
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA temp_store = FILE")
         self._connection.executescript(TABLES)
-        self._load(Data(options))
-        self._connection.executescript(SUMS)
-        # An array of ids takes 8 bytes a row; the last few sets of filters are remembered for their next pages.
-        self.matching = lru_cache(maxsize=8)(self._matching)
-
-    def _load(self, data: Data) -> None:
-        self._connection.execute("BEGIN")
-        self._insert("accounts", [(account_id, to_json(name)) for account_id, name, _ in ACCOUNTS])
-        self._insert("products", data.products, Product._fields)
-        self._insert("users", data.users, User._fields)
-        purchases = data.purchases()
-        while batch := list(islice(purchases, 2_000)):
-            self._insert("orders", [order for order, _ in batch], Order._fields)
-            self._insert("enrollments", [row for _, rows in batch for row in rows], Enrollment._fields)
-        self._connection.execute("COMMIT")
-
-    def _insert(
-        self, table: str, rows: Sequence[tuple[object, ...]], columns: tuple[str, ...] = ("id", "name")
-    ) -> None:
-        places = ", ".join("?" * len(columns))
-        self._connection.executemany(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",  # noqa: S608 - our own names
-            rows,
+        self._insert("accounts", ({"id": account_id, "name": name} for account_id, name, _ in ACCOUNTS))
+        self._now = from_datetime(options.now())
+        self._data = Data(
+            seed=options.seed,
+            products=options.products,
+            users=options.users,
+            enrollments=options.enrollments,
+            now=self._now,
         )
+        # An array of ids takes 8 bytes a row; the last few sets of filters are remembered for their next pages.
+        self._matching = lru_cache(maxsize=8)(self._find)
+        self._speed = DAY / options.day_length if options.live else 0.0  # microseconds of the Catalog's a second
+        self._ticked = time.monotonic()
+        self._pause = 0.0
+        self._change()
+
+    @property
+    def now(self) -> datetime:
+        """The Catalog's time: nothing in the data is later."""
+        return to_datetime(self._now)
+
+    def advance(self, days: float) -> datetime:
+        """Let time pass, and return the new time."""
+        if not 0 <= days <= MOST_DAYS:
+            raise ValueError(f"days={days!r} is not between 0 and {MOST_DAYS}")
+        with self._lock:
+            self._now += int(days * DAY)
+            self._change()
+        return self.now
+
+    def tick(self) -> None:
+        """Let time pass as the clock says, where the sandbox is live; but leave time for other things."""
+        passed = time.monotonic() - self._ticked
+        if self._speed and passed > self._pause:
+            self._ticked += passed
+            self.advance(passed * self._speed / DAY)
+            self._pause = max(1, 20 * (time.monotonic() - self._ticked))
+
+    def _change(self) -> None:
+        """Bring the rows up to now."""
+        self._connection.execute("BEGIN")
+        self._insert("products", self._data.products(self._now))
+        self._insert("users", self._data.users(self._now))
+        purchases = self._data.orders(self._now)
+        while batch := list(islice(purchases, 2_000)):
+            self._insert("orders", (order for order, _ in batch))
+            self._insert("enrollments", (enrollment for _, enrollments in batch for enrollment in enrollments))
+        for statement in CHANGES.strip().splitlines():
+            self._connection.execute(statement, {"now": to_text(self._now)})
+        self._connection.execute("COMMIT")
+        self._connection.executescript(SUMS)
+        self._matching.cache_clear()
+
+    def _insert(self, table: str, rows: Iterable[Row]) -> None:
+        for batch in iter(lambda: list(islice(rows, 2_000)), []):
+            columns = list(batch[0])
+            places = ", ".join(f":{column}" for column in columns)
+            self._connection.executemany(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",  # noqa: S608 - our own names
+                batch,
+            )
 
     def row_count(self, endpoint: str) -> int:
-        """
-        Return how many rows an endpoint has without any filter.
-
-        :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
-        """
+        """Return how many rows an endpoint has without any filter."""
         return len(self.matching(endpoint))
 
-    def _matching(
+    def matching(
         self, endpoint: str, conditions: tuple[str, ...] = (), values: tuple[object, ...] = ()
     ) -> Sequence[int]:
-        """
-        Return the ids of the rows that match, in the order of the rows.
+        """Return the ids of the rows that match all conditions, of which each has a ``?`` for one of the values."""
+        with self._lock:
+            return self._matching(endpoint, conditions, values)
 
-        :param endpoint: a key of ``SOURCES``.
-        :param conditions: SQL conditions, all of which must hold, with one ``?`` each.
-        :param values: what the question marks stand for.
-        """
+    def _find(self, endpoint: str, conditions: tuple[str, ...], values: tuple[object, ...]) -> Sequence[int]:
         key, tables = SOURCES[endpoint]
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         if not conditions:
-            # Ids have no gaps, so all of them need no array; the first table is the one with the rows.
-            table = tables.split(" ", 1)[0]
-            first, last = self._connection.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608 - our own names
-            return range(0) if first is None else range(first, last + 1)
-        query = f"SELECT {key} FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {key}"  # noqa: S608 - our own names
+            tables = " ".join(tables.split(maxsplit=2)[:2])  # the table with the rows: no need to join
+        query = f"SELECT {key} FROM {tables} {where} ORDER BY {key}"  # noqa: S608 - our own names
         return array("q", (row[0] for row in self._connection.execute(query, values)))
 
     def rows(self, endpoint: str, ids: Sequence[int]) -> list[bytes]:
-        """
-        Return rows as JSON, in the order of their ids.
-
-        :param endpoint: a key of ``SOURCES``.
-        :param ids: a slice of what :meth:`matching` gave.
-        """
-        return [row[0] for row in self._connection.execute(ROW_QUERIES[endpoint], (json.dumps(list(ids)),))]
+        """Return rows as JSON, in the order of their ids, which are a slice of what :meth:`matching` gave."""
+        key, tables = SOURCES[endpoint]
+        query = f"""SELECT CAST(json_object({ROWS[endpoint]}) AS BLOB) FROM {tables}
+            WHERE {key} IN (SELECT value FROM json_each(?)) ORDER BY {key}"""  # noqa: S608 - our own names
+        with self._lock:
+            return [row[0] for row in self._connection.execute(query, (json.dumps(list(ids)),))]
 
     def close(self) -> None:
         """Throw the data away."""
-        self.matching.cache_clear()
-        self._connection.close()
+        with self._lock:
+            self._matching.cache_clear()
+            self._connection.close()

@@ -34,7 +34,7 @@ PAGE_SIZE = 4
 IN_FLIGHT = 2
 POOL_SLOTS = 3
 WORKER_SLOTS = 2
-DATA = {"products": 300, "users": 2_000, "enrollments": 10_000}
+DATA = {"products": 300, "users": 2_000, "enrollments": 10_000, "as_of": "2026-07-01"}
 LATENCY = 0.3
 
 SETTINGS = {

@@ -67,7 +67,7 @@ def airflow_database() -> None:
 def catalog() -> Iterator[SandboxCatalog]:
     """Run a sandbox with few rows, and set the connection to it."""
     with (
-        sandbox(products=30, users=80, enrollments=1500) as running,
+        sandbox(products=30, users=80, enrollments=1500, as_of="2026-07-01") as running,
         pytest.MonkeyPatch.context() as environment,
     ):
         connection = json.loads(running.connection_json) | {"extra": {"hash_key": HASH_KEY}}

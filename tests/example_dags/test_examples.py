@@ -314,7 +314,7 @@ def manifests(all_rows, **more: int) -> dict[str, list[dict[str, int]]]:
 def test_the_check_tells_how_many_rows_are_in_two_files(all_rows, endpoint):
     check = load_dag("catalog_backfill").get_task("check").python_callable
 
-    counted = check(manifests(all_rows, **{endpoint: 1}), "2024-01-01", "2026-07-01")
+    counted = check(manifests(all_rows, **{endpoint: 1}), "2020-01-01", "2026-07-01")
 
     assert {name: count["in_two_files"] for name, count in counted.items()} == {
         name: int(name == endpoint) for name in WINDOW_FIELDS
@@ -328,4 +328,4 @@ def test_the_check_fails_when_rows_are_missing(all_rows, endpoint):
     check = load_dag("catalog_backfill").get_task("check").python_callable
 
     with pytest.raises(ValueError, match=f"{endpoint}: the files have {there - 1:,} rows, the Catalog has {there:,}"):
-        check(manifests(all_rows, **{endpoint: -1}), "2024-01-01", "2026-07-01")
+        check(manifests(all_rows, **{endpoint: -1}), "2020-01-01", "2026-07-01")

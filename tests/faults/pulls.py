@@ -32,7 +32,7 @@ OPERATORS: dict[str, Any] = {
     "users": analytics.CatalogUsersAnalyticsOperator,
 }
 PAGE_ROWS = 10
-SIZES = {"products": 64, "users": 65, "enrollments": 300}  # seven pages or more of each endpoint
+SIZES = {"products": 64, "users": 65, "enrollments": 300, "as_of": "2026-07-01"}  # seven pages or more of each endpoint
 EARLIER = b"what an earlier run has written"
 STATES = 12
 """Rows that may be missing at the start where data moves lastingly."""

@@ -76,7 +76,7 @@ def undisturbed(pages: int, output: str) -> bytes:
 
 
 def _catalog(pages: int, **options: Any) -> sandbox:
-    return sandbox(products=50, users=500, enrollments=pages * PAGE_ROWS, **options)
+    return sandbox(products=50, users=500, enrollments=pages * PAGE_ROWS, as_of="2026-07-01", **options)
 
 
 def _write(catalog: SandboxCatalog, output: str) -> bytes:

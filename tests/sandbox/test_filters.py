@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -133,30 +134,21 @@ def as_form(name: str, value: Any, suffix: str) -> list[tuple[str, str]]:
 
 
 def test_every_documented_filter_is_tried() -> None:
-    assert {endpoint: len(cases) for endpoint, cases in CASES.items()} == {
-        "products": 17,
-        "enrollments": 10,
-        "orders": 16,
-        "users": 10,
-    }
+    assert len(ALL) == 53
 
 
-@pytest.mark.parametrize("encoding", ["json", "form", "form[]"])
 @pytest.mark.parametrize("filter_", ALL, ids="-".join)
-def test_filter_selects_exactly_the_rows_that_match(filter_, encoding, catalog, all_rows, post) -> None:
+def test_filter_selects_exactly_the_rows_that_match(filter_, catalog, all_rows, post) -> None:
     endpoint, name = filter_
     rows = all_rows[endpoint]
     case = CASES[endpoint][name]
     value = case.value(rows)
     expected = [row for row in rows if case.passes(row, value)]
     assert 0 < len(expected) < len(rows), "the value must tell rows apart"
-    if encoding == "json":
-        response = post(catalog, endpoint, {name: value}, params={"per_page": 100_000})
-    else:
-        data = as_form(name, value, encoding.removeprefix("form"))
-        response = post(catalog, endpoint, data=data, params={"per_page": 100_000})
-    assert response.status_code == 200, response.text
-    assert response.json()[endpoint] == expected
+    for sent in ({"filters": {name: value}}, {"data": as_form(name, value, "")}, {"data": as_form(name, value, "[]")}):
+        response = post(catalog, endpoint, params={"per_page": 100_000}, **sent)
+        assert response.status_code == 200, response.text
+        assert response.json()[endpoint] == expected
 
 
 def test_filters_combine_with_and(catalog, all_rows, post) -> None:
@@ -173,7 +165,7 @@ def test_filters_combine_with_and(catalog, all_rows, post) -> None:
 def test_flags_that_are_false(catalog, all_rows, post) -> None:
     everything = post(catalog, "orders", {"bulk_purchases_only": False}, params={"per_page": 100_000})
     assert everything.json()["orders"] == all_rows["orders"]
-    without = post(catalog, "products", data="certificate_offered=false", headers=FORM, params={"per_page": 1_000})
+    without = post(catalog, "products", {"certificate_offered": False}, params={"per_page": 1_000})
     assert without.json()["products"] == [row for row in all_rows["products"] if not row["certificate_offered"]]
 
 
@@ -212,7 +204,9 @@ def test_dates_in_every_form_name_the_same_instant(catalog, all_rows, post) -> N
 
 @pytest.mark.parametrize("date_to", ["inclusive", "exclusive"])
 def test_whether_the_end_of_a_range_belongs_to_it(date_to, post) -> None:
-    with sandbox(products=0, users=50, enrollments=0, date_to=date_to, max_per_page=1_000) as catalog:
+    with sandbox(
+        products=0, users=50, enrollments=0, as_of="2026-07-01", date_to=date_to, max_per_page=1_000
+    ) as catalog:
 
         def dates_to(text: str) -> list[str]:
             response = post(catalog, "users", {"registration_date_to": text}, params={"per_page": 1_000})
@@ -228,69 +222,56 @@ def test_whether_the_end_of_a_range_belongs_to_it(date_to, post) -> None:
 
 
 WRONG = [
-    ("products", {"updated_at_from": "2024-01-01"}, "updated_at_from"),
-    ("products", {"student_ids": [1]}, "student_ids"),
-    ("users", {"product_ids": [1]}, "product_ids"),
-    ("products", {"account_ids": 3}, "account_ids"),
-    ("products", {"account_ids": []}, "account_ids"),
-    ("products", {"account_ids": ["3"]}, "account_ids"),
-    ("products", {"account_ids": [True]}, "account_ids"),
-    ("products", {"account_ids": [3.5]}, "account_ids"),
-    ("products", {"account_ids": [2**63]}, "account_ids"),
-    ("products", {"account_ids": None}, "account_ids"),
-    ("products", {"product_statuses": ["open"]}, "product_statuses"),
-    ("products", {"product_statuses": "OPEN"}, "product_statuses"),
-    ("products", {"product_statuses": [["OPEN"]]}, "product_statuses"),
-    ("orders", {"promo_codes": ["SPRING50"]}, "promo_codes"),
-    ("products", {"enrollment_count_min": 1.5}, "enrollment_count_min"),
-    ("products", {"enrollment_count_min": "1"}, "enrollment_count_min"),
-    ("products", {"enrollment_count_max": 10**30}, "enrollment_count_max"),
-    ("products", {"listing_price_min": "10"}, "listing_price_min"),
-    ("products", {"listing_price_min": True}, "listing_price_min"),
-    ("products", {"certificate_offered": "true"}, "certificate_offered"),
-    ("products", {"certificate_offered": 1}, "certificate_offered"),
-    ("products", {"creation_date_from": "yesterday"}, "creation_date_from"),
-    ("products", {"creation_date_from": "2024-02-30"}, "creation_date_from"),
-    ("products", {"creation_date_from": "20240101"}, "creation_date_from"),
-    ("products", {"creation_date_from": "2024-01-01\n"}, "creation_date_from"),
-    ("products", {"creation_date_to": "0001-01-01T00:00:00+02:00"}, "creation_date_to"),
-    ("products", {"creation_date_to": 1_700_000_000}, "creation_date_to"),
+    ("products", {"updated_at_from": "2024-01-01"}),
+    ("products", {"student_ids": [1]}),
+    ("users", {"product_ids": [1]}),
+    *(("products", {"account_ids": value}) for value in (3, [], ["3"], [True], [3.5], [2**63], None, [1e300])),
+    *(("products", {"product_statuses": value}) for value in (["open"], "OPEN", [["OPEN"]], ["\ud800"])),
+    ("orders", {"promo_codes": ["SPRING50"]}),
+    *(("products", {"enrollment_count_min": value}) for value in (1.5, "1", 10**30)),
+    *(("products", {"listing_price_min": value}) for value in ("10", True, math.inf)),
+    *(("products", {"certificate_offered": value}) for value in ("true", 1)),
+    *(
+        ("products", {"creation_date_to": value})
+        for value in ("yesterday", "2024-02-30", "20240101", "2024-01-01\n", 1_700_000_000, "\ud800")
+    ),
+    ("products", {"creation_date_to": "0001-01-01T00:00:00+02:00"}),
+    ("products", {"\ud800": 1}),
 ]
 
 
-@pytest.mark.parametrize(("endpoint", "filters", "named"), WRONG)
-def test_what_the_api_would_refuse_is_refused_by_name(endpoint, filters, named, catalog, post) -> None:
-    response = post(catalog, endpoint, filters)
+@pytest.mark.parametrize(("endpoint", "filters"), WRONG)
+def test_what_the_api_would_refuse_is_refused_by_name(endpoint, filters, catalog, post) -> None:
+    body = json.dumps(filters).replace("Infinity", "1e400")
+    response = post(catalog, endpoint, data=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422
     [message] = response.json()["errors"]
-    assert message.startswith(named + " ")
+    assert message.startswith(f"{next(iter(filters))} ")
 
 
 def test_every_mistake_is_told(catalog, post) -> None:
     errors = post(catalog, "products", {"nonsense": 1, "revenue_min": "much"}).json()["errors"]
-    assert [error.split()[0] for error in errors] == ["nonsense", "revenue_min"]
+    assert errors == ["nonsense is not a filter of products", "revenue_min must be a number"]
+
+
+def test_numbers_may_be_written_in_many_ways(catalog, post) -> None:
+    for body in (b'{"account_ids": [3.0]}', b'{"revenue_min": 0.0, "revenue_max": 1%s}' % (b"0" * 400)):
+        assert post(catalog, "orders", data=body, headers={"Content-Type": "application/json"}).json()["orders"]
 
 
 @pytest.mark.parametrize(
-    ("form", "named"),
+    "form",
     [
-        ("account_ids=three", "account_ids"),
-        ("account_ids=", "account_ids"),
-        ("enrollment_count_min=1&enrollment_count_min=2", "enrollment_count_min"),
-        ("enrollment_count_min=1.5", "enrollment_count_min"),
-        ("revenue_min=much", "revenue_min"),
-        ("revenue_min=nan", "revenue_min"),
-        ("certificate_offered=yes", "certificate_offered"),
-        ("product_statuses[]=OPENED", "product_statuses"),
-        ("creation_date_from=", "creation_date_from"),
-        ("account_ids[0]=1", "account_ids[0]"),
+        *("account_ids=three", "account_ids=", "account_ids[0]=1", "product_statuses=OPENED", "creation_date_from="),
+        *("enrollment_count_min=1&enrollment_count_min=2", "enrollment_count_min=1.5", "certificate_offered=yes"),
+        *("revenue_min=much", "revenue_min=nan", "revenue_min=" + "[" * 100_000),
     ],
 )
-def test_wrong_forms_are_refused(form, named, catalog, post) -> None:
+def test_wrong_forms_are_refused(form, catalog, post) -> None:
     response = post(catalog, "products", data=form, headers=FORM)
     assert response.status_code == 422
     [message] = response.json()["errors"]
-    assert message.startswith(named + " ")
+    assert message.startswith(form.partition("=")[0] + " ")
 
 
 @pytest.mark.parametrize(

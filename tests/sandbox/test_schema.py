@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import requests
 
 from airflow_provider_catalog.sandbox import sandbox
 
@@ -21,7 +20,7 @@ def test_schemathesis_finds_nothing(tmp_path) -> None:
     command = Path(sys.executable).with_name("schemathesis")
     if not command.exists():
         pytest.skip("schemathesis is not installed")
-    with sandbox(products=20, users=40, enrollments=200) as catalog:
+    with sandbox(products=20, users=40, enrollments=200, as_of="2026-07-01") as catalog:
         token = f'Authorization: Token token="{catalog.token}"'
         run = [command, "run", f"{catalog.url}/openapi.json", "-H", token, "--phases", "coverage,fuzzing"]
         run += ["--max-examples", EXAMPLES, "--generation-deterministic", "--no-color"]
@@ -30,21 +29,3 @@ def test_schemathesis_finds_nothing(tmp_path) -> None:
         assert len({request.path for request in catalog.requests}) == 4
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
     assert "No issues found" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("body", "errors"),
-    [
-        (b'{"revenue_min": 1%s}' % (b"0" * 400), None),
-        (b'{"revenue_min": 1e400}', ["revenue_min must be a number"]),
-        (rb'{"\ud800": 1}', ["\ud800 is not a filter of orders"]),
-        (rb'{"purchase_date_to": "\ud800"}', ["purchase_date_to must be a date, YYYY-MM-DD or ISO 8601"]),
-        (b'{"account_ids": [5.0]}', None),
-        (b'{"account_ids": [5.5]}', ["account_ids must be a list of integers, with at least one"]),
-        (b'{"account_ids": [1e400]}', ["account_ids must be a list of integers, with at least one"]),
-    ],
-)
-def test_values_beyond_all_range_are_refused_without_an_error_of_the_servers(catalog, post, body, errors) -> None:
-    response = post(catalog, "orders", data=body, headers={"Content-Type": "application/json"})
-    assert response.status_code == (422 if errors else 200)
-    assert requests.Response.json(response).get("errors") == errors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from email.utils import parsedate_to_datetime
 
@@ -13,8 +12,7 @@ import requests
 from airflow_provider_catalog.sandbox import sandbox
 from airflow_provider_catalog.sandbox.fault_plan import FAULTS, RANDOM_FAULTS
 from airflow_provider_catalog.sandbox.faults import ANSWERS
-
-SMALL = {"products": 45, "users": 45, "enrollments": 90}
+from tests.sandbox.conftest import SMALL
 
 
 def outcome(catalog, post, **more) -> str:
@@ -62,11 +60,11 @@ SEEN = {
 }
 
 
-@pytest.mark.parametrize("gzip", [False, True])
 @pytest.mark.parametrize("fault", SEEN)
-def test_what_a_client_sees_of_a_planned_fault(fault, gzip, post, caplog) -> None:
-    with sandbox(**SMALL, faults=f"{fault}@middlex2", gzip=gzip) as catalog:
-        seen = [outcome(catalog, post, params={"page": page}, timeout=0.3) for page in (1, 2, 2, 2, 3)]
+def test_what_a_client_sees_of_a_planned_fault(fault, post, caplog) -> None:
+    timeout = 1 if fault == "stalled" else 10
+    with sandbox(**SMALL, faults=f"{fault}@middlex2", gzip=len(fault) % 2 == 0) as catalog:
+        seen = [outcome(catalog, post, params={"page": page}, timeout=timeout) for page in (1, 2, 2, 2, 3)]
     assert seen == ["20 rows", SEEN[fault], SEEN[fault], "20 rows", "5 rows"]
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -115,9 +113,8 @@ def test_rows_that_enter_or_leave(fault, endpoint, post) -> None:
         assert post(catalog, other).json()[other] == every[other][2 if fault == "row-inserted" else 0 :]
 
 
-@pytest.mark.parametrize("gzip", [False, True])
-def test_every_random_fault_happens_and_the_server_survives(gzip, post, caplog) -> None:
-    with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as catalog:
+def test_every_random_fault_happens_and_the_server_survives(post, caplog) -> None:
+    with sandbox(**SMALL, fault_rate=0.9, seed=3) as catalog:
         outcomes = [outcome(catalog, post) for _ in range(160)]
         assert set(outcomes) == {SEEN[fault] for fault in RANDOM_FAULTS} | {"20 rows"}
         assert len(catalog.requests) == 160
@@ -125,7 +122,7 @@ def test_every_random_fault_happens_and_the_server_survives(gzip, post, caplog) 
         assert outcomes.count("dropped") < nothing <= outcomes.count("dropped") + outcomes.count("reset")
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert not warnings, "faults are no errors of the server's"
-    with sandbox(**SMALL, fault_rate=0.9, seed=3, gzip=gzip) as again:
+    with sandbox(**SMALL, fault_rate=0.9, seed=3) as again:
         assert [outcome(again, post) for _ in range(160)] == outcomes
 
 
@@ -134,22 +131,14 @@ def test_random_faults_can_be_chosen(post) -> None:
         assert {outcome(catalog, post) for _ in range(40)} == {"html", "500 None", "20 rows"}
 
 
-def test_faults_spare_the_other_endpoints_and_are_as_frequent_as_asked(post) -> None:
-    with sandbox(**SMALL, fault_rate=0.2) as catalog:
-        headers = {"Authorization": f'Token token="{catalog.token}"'}
-        assert all(requests.get(f"{catalog.url}/api/v1/courses", headers=headers, timeout=10).ok for _ in range(20))
-        assert 25 <= sum(outcome(catalog, post) == "20 rows" for _ in range(40)) < 40
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"faults": "503"}, "faults has '503', which is not FAULT@PAGE or FAULT@PAGExTIMES"),
-        ({"faults": "503@2x0"}, "faults has '503@2x0'"),
-        ({"faults": "503@1, slow@2"}, "faults has 'slow', which is not one of 500, 503,"),
-        ({"fault_kinds": "500,slow"}, "fault_kinds has 'slow', which is not one of 500, 503,"),
-    ],
-)
-def test_a_plan_that_can_not_work_is_refused(options, message) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        sandbox(**options)
+def test_faults_may_be_planned_anew(post) -> None:
+    with sandbox(**SMALL, faults="503@firstx*, row-deleted@lastx2") as catalog:
+        assert outcome(catalog, post, params={"per_page": 45}) == "503 None"
+        catalog.set_faults("500@first, row-inserted@2")
+        assert outcome(catalog, post) == "500 None"
+        assert ids(catalog, post, 5)[-1] == max(ids(catalog, post, 5))
+        assert len(ids(catalog, post, 5)) == 4, "one row is held back"
+        catalog.set_faults("")
+        assert len(ids(catalog, post, 5)) == 5
+        with pytest.raises(ValueError, match="faults has 'slow', which"):
+            catalog.set_faults("slow@1")

@@ -1,0 +1,143 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+import requests
+
+from airflow_provider_catalog.sandbox import Options
+from airflow_provider_catalog.sandbox.__main__ import main, parse_options
+
+EMPTY = ["--products", "0", "--users", "0", "--enrollments", "0"]
+COMMAND = [sys.executable, "-m", "airflow_provider_catalog.sandbox"]
+
+
+@pytest.fixture
+def start():
+    """Start the command, and give the process and what it printed until it was ready."""
+    running = []
+
+    def run(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+        command = [*COMMAND, "--port", "0", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        return process, "".join(lines)
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_it_tells_how_to_connect_and_ends_cleanly(start, sign) -> None:
+    process, greeting = start("--token", "it's", "--as-of", "2026-07-01", "--seed", "5")
+    assert "300 products, 10,000 enrollments" in greeting
+    assert "(seed 5, paging link), as of 2026-07-01 00:00 UTC" in greeting
+    name, value = re.search(r"export (\w+)=(.*)", greeting).groups()
+    connection = json.loads(shlex.split(value)[0])
+    assert name == "AIRFLOW_CONN_CATALOG_DEFAULT"
+    assert connection["host"].startswith("http://127.0.0.1:")
+    headers = {"Authorization": f'Token token="{connection["password"]}"'}
+    assert requests.get(connection["host"] + "/api/v1/courses", headers=headers, timeout=10).status_code == 200
+    advance = shlex.split(re.search(r"curl (.*?') lets", greeting)[1])[-1]
+    assert requests.post(advance, timeout=10).json() == {"now": "2026-07-02T00:00:00+00:00"}
+    process.send_signal(sign)
+    output, errors = process.communicate(timeout=10)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_other_addresses_are_an_opt_in(start) -> None:
+    process, greeting = start("--host", "0.0.0.0", *EMPTY)  # noqa: S104
+    port = re.search(r"http://127\.0\.0\.1:(\d+) ", greeting)[1]
+    assert f"http://host.docker.internal:{port}" in greeting
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=10)
+    assert errors.startswith("WARNING: 0.0.0.0 can be reached from other machines")
+
+
+def test_a_port_in_use_is_one_line(capsys) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 1
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert re.fullmatch(
+        rf"can't listen on 127\.0\.0\.1 port {port}: .+; choose another with --host and --port\n", errors
+    )
+
+
+def test_every_option_is_explained_and_keeps_its_default(capsys) -> None:
+    assert parse_options([]) == Options(port=8474)
+    with pytest.raises(SystemExit) as ended:
+        parse_options(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for option in fields(Options):
+        assert re.search(rf"^  --{option.name.replace('_', '-')}\b.*\n? +\w", text, re.MULTILINE), option.name
+
+
+def test_options_are_read() -> None:
+    line = "--token a --fault-rate 0.1 --first-page 0 --paging none --gzip --as-of 2026-07-01 --live --day-length 60"
+    chosen = {"token": "a", "fault_rate": 0.1, "first_page": 0, "paging": "none", "gzip": True, "day_length": 60}
+    assert parse_options(line.split()) == Options(port=8474, as_of="2026-07-01", live=True, **chosen)
+
+
+WRONG = [
+    ({"port": 70_000}, "port=70000 is not between 0 and 65535"),
+    ({"latency": float("nan")}, "latency=nan"),
+    ({"fault_rate": 1.5}, "fault_rate=1.5"),
+    ({"max_per_page": 0}, "max_per_page=0"),
+    ({"rate_limit": -1}, "rate_limit=-1"),
+    ({"day_length": 0}, "day_length=0"),
+    ({"as_of": "yesterday"}, "as_of='yesterday' is not a time such as 2026-07-01"),
+    ({"as_of": "1999-12-31"}, "as_of='1999-12-31' is not between 2012 and 2200"),
+    ({"paging": "pages"}, "paging='pages' is not one of link, next-only, page-only, none"),
+    ({"links": "none"}, "links='none'"),
+    ({"first_page": 2}, "first_page=2 is not one of 1, 0"),
+    ({"products": 0}, "enrollments need at least one product and one user"),
+    ({"token": ""}, "token must not be empty"),
+    ({"token_without_analytics": 'a"b'}, "token_without_analytics must not"),
+    ({"token_without_analytics": "sandbox-token"}, "token_without_analytics must differ"),
+    ({"faults": "503"}, "faults has '503', which is not FAULT@PAGE or FAULT@PAGExTIMES"),
+    ({"faults": "503@2x0"}, "faults has '503@2x0'"),
+    ({"faults": "503@1, slow@2"}, "faults has 'slow', which is not one of 500, 503,"),
+    ({"fault_kinds": "500,slow"}, "fault_kinds has 'slow', which is not one of 500, 503,"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_options_that_can_not_work_are_refused(options, message) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Options(**options)
+
+
+def test_a_wrong_option_on_the_command_line(capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--fault-rate", "2"])
+    assert ended.value.code == 2
+    assert "error: fault_rate=2.0 is not between 0 and 1" in capsys.readouterr().err
+
+
+def test_it_imports_where_there_is_no_posix() -> None:
+    """As on Windows."""
+    missing = ("fcntl", "grp", "pwd", "resource", "termios", "uvloop")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import airflow_provider_catalog.sandbox.server"
+    subprocess.run([sys.executable, "-c", code], check=True)
