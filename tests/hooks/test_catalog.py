@@ -113,7 +113,11 @@ class TestConnection:
     @pytest.mark.parametrize(
         ("extra", "secret", "says"),
         [
-            ({"hash_key": "an old hash key of ours"}, "an old hash key of ours", "rename the extra hash_key to hash_secret"),
+            (
+                {"hash_key": "an old hash key of ours"},
+                "an old hash key of ours",
+                "rename the extra hash_key to hash_secret",
+            ),
             ({"hash_key": "short"}, "short", "give a hash_secret of 16 characters or more"),
             ({"hash_secret": "sixteen letters!"}, "sixteen letters!", ""),
             ({"hash_secret": "sixteen letters!", "hash_key": "sixteen letters!"}, "sixteen letters!", ""),
@@ -124,7 +128,9 @@ class TestConnection:
         monkeypatch.setenv(ENV, connection_json(host="name.example", extra=extra))
         found = CatalogHook().settings.hash_secret
         assert (found and found.get_secret_value()) == secret
-        logged = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_catalog")]
+        logged = [
+            record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_catalog")
+        ]
         assert len(logged) == bool(says)
         assert says in "".join(logged)
         assert not secret or secret not in "".join(logged)

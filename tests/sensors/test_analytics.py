@@ -111,7 +111,9 @@ class TestDone:
         with serve(students(1), endpoint, hash_key="a long hash s3cret"):
             waiting = sensor(drop_fields=["key"], hash_fields=["student.email"], **mode_of(mode))
             [row] = run(waiting)["rows"]
-        assert row == {"student": {"id": 0, "email": hmac.new(b"a long hash s3cret", b"s0@example.edu", "sha256").hexdigest()}}
+        assert row == {
+            "student": {"id": 0, "email": hmac.new(b"a long hash s3cret", b"s0@example.edu", "sha256").hexdigest()}
+        }
 
     def test_fields_that_match_nothing(self, sensor, endpoint, serve, lines):
         with serve(students(2), endpoint):
