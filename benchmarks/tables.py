@@ -1,7 +1,7 @@
 """Loading into tables, beside other ways: ``.venv/stores/bin/python -m benchmarks.tables``.
 
-Needs PostgreSQL and MariaDB on this machine, with trust authentication. Ratios of one run count; the figures differ from
-machine to machine.
+Needs PostgreSQL and MariaDB on this machine, with trust authentication. Ratios of one run count; the figures differ
+from machine to machine.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def row(number: int) -> dict[str, Any]:
         "order_id": number, "account_id": number % 7, "account_name": f"School of {number % 7}", "currency": "USD",
         "product": {"id": number % 300, "name": f"Course {number % 300}", "url": f"https://c.example/{number % 300}"},
         "product_status": "OPEN", "purchase_date": at, "seats": 1, "bulk_purchase": False, "list_price": 49.99,
-        "discount": 5.5, "revenue": "44.49", "promo_codes": ["WELCOME10"], "created_at": at, "certificate_offered": True,
-        "student": {"id": number, "canvas_user_id": 10**13 + number, "name": f"Zoë {number}", "email": f"s{number}@x.example"},
-        "completion": number / 7, "note": None if number % 3 else "paid by the department",
+        "discount": 5.5, "revenue": "44.49", "promo_codes": ["WELCOME10"], "created_at": at,
+        "certificate_offered": True, "student": {"id": number, "canvas_user_id": 10**13 + number, "name": f"Zoë {number}",
+        "email": f"s{number}@x.example"}, "completion": number / 7, "note": None if number % 3 else "paid by the department",
     }  # fmt: skip
 
 

@@ -105,10 +105,9 @@ class Database:
             text = str(error).strip()
             for secret in filter(None, (self.connection.password,)):
                 text = text.replace(secret, "***")
-            failure = CatalogStorageError(
+            raise CatalogStorageError(
                 f"check the connection {self.conn_id!r}, the database can't be reached ({type(error).__name__}): {text}"
-            )
-        raise failure
+            ) from None
 
     def uri(self, dialect: Dialect) -> str:
         """Return the URI of the table, as assets and OpenLineage name it, without login and password."""

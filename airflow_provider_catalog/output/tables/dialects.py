@@ -186,6 +186,7 @@ class Postgres(Dialect):
         self.run(
             "SET LOCAL TIME ZONE 'UTC'",
             "SET LOCAL client_encoding = 'UTF8'",
+            "SET LOCAL client_min_messages = 'error'",  # SQLAlchemy logs notices, in which triggers may quote rows
             f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'",
         )
         key = int.from_bytes(_digest(self.schema or "", self.table), signed=True)

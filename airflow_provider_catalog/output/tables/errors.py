@@ -104,11 +104,7 @@ def database_errors(doing: Doing) -> Iterator[None]:
     except CatalogError:
         raise
     except Exception as error:
-        failure = _storage_error(error, doing)
-    else:
-        return
-    # Out of the except block, so that the database's own error is not shown as its context.
-    raise failure
+        raise _storage_error(error, doing) from None  # the database's own error has values
 
 
 def _storage_error(error: Exception, doing: Doing) -> CatalogStorageError:

@@ -66,7 +66,7 @@ def check_fit(values: list[Any], column_type: Any, column: str, first_row: int, 
     :raises CatalogParameterError: for a value that does not fit; it names column and row, never the value.
     """
     limits = _limits(column_type)
-    if refuses_nul and str in map(type, values):
+    if refuses_nul and any("\0" in value for value in values if type(value) is str):
         limits.append((_has_no_nul, "NUL"))
     for fits, limit in limits:
         if not all(value is None or fits(value) for value in values):
@@ -156,7 +156,9 @@ _NEW_TYPES: dict[str, Any] = {
     "bool": sa.Boolean(),
     "int64": sa.BigInteger().with_variant(sa.Numeric(19, 0), "oracle"),
     "float64": sa.Float(53).with_variant(oracle.BINARY_DOUBLE(), "oracle"),
-    "timestamp": sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql"),
+    "timestamp": sa.DateTime(timezone=True)
+    .with_variant(mysql.DATETIME(fsp=6), "mysql")
+    .with_variant(sa.TIMESTAMP(timezone=True), "oracle"),
     "date": sa.Date(),
     "list<string>": _TEXT.with_variant(postgresql.JSONB(), "postgresql").with_variant(mysql.JSON(), "mysql"),
 }
