@@ -39,8 +39,10 @@ def row(number: int) -> dict[str, Any]:
         "product": {"id": number % 300, "name": f"Course {number % 300}", "url": f"https://c.example/{number % 300}"},
         "product_status": "OPEN", "purchase_date": at, "seats": 1, "bulk_purchase": False, "list_price": 49.99,
         "discount": 5.5, "revenue": "44.49", "promo_codes": ["WELCOME10"], "created_at": at,
-        "certificate_offered": True, "student": {"id": number, "canvas_user_id": 10**13 + number, "name": f"Zoë {number}",
-        "email": f"s{number}@x.example"}, "completion": number / 7, "note": None if number % 3 else "paid by the department",
+        "certificate_offered": True,
+        "student": {"id": number, "canvas_user_id": 10**13 + number, "name": f"Zoë {number}",
+        "email": f"s{number}@x.example"}, "completion": number / 7,
+        "note": None if number % 3 else "paid by the department",
     }  # fmt: skip
 
 

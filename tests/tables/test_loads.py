@@ -208,7 +208,7 @@ class TestAppend:
             )
             database.set_connection("late", catalog_connection(catalog))
             task.catalog_conn_id = "late"
-            with pytest.raises(CatalogParameterError, match="a later try"):
+            with pytest.raises(CatalogStorageError, match="a later try"):
                 task.execute(context(attempt=1))
         assert database.rows("COUNT(*), MAX(order_id)") == [(25, 24)]
         # A run that was deleted and made anew counts its tries from 1 again.

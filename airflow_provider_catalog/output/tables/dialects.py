@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +16,7 @@ from typing_extensions import override
 
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.tables.errors import is_locked
+from airflow_provider_catalog.output.tables.values import copy_texts, sqlite_values
 
 T = TypeVar("T")
 Values = list[Any]
@@ -189,7 +189,8 @@ class Postgres(Dialect):
             "SET LOCAL client_min_messages = 'error'",  # SQLAlchemy logs notices, in which triggers may quote rows
             f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'",
         )
-        key = int.from_bytes(_digest(self.schema or "", self.table), signed=True)
+        schema = self.schema or self.first("SELECT current_schema()")[0] or ""
+        key = int.from_bytes(_digest(schema, self.table), signed=True)
         return bool(self.first("SELECT pg_try_advisory_xact_lock(:key)", key=key)[0])
 
     @override
@@ -229,7 +230,7 @@ class Postgres(Dialect):
 
     @override
     def fill(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        columns = [_copy_texts(*column) for column in zip(types, values, strict=True)]
+        columns = [copy_texts(*column) for column in zip(types, values, strict=True)]
         content = "\n".join(map("\t".join, zip(*columns, strict=True))).encode() + b"\n"
         names = ", ".join(self.quoted(column.name) for column in stage.columns)
         copy = f"COPY {self.quoted(stage.name)} ({names}) FROM STDIN".replace("%%", "%")
@@ -370,7 +371,7 @@ class Sqlite(MySql):
 
     @override
     def fill(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        columns = (_sqlite_values(*each) for each in zip(stage.columns.keys(), types, values, strict=True))
+        columns = (sqlite_values(*each) for each in zip(stage.columns.keys(), types, values, strict=True))
         self._insert(stage, list(columns))
 
 
@@ -432,45 +433,3 @@ def _cascades(table: str, rule: str) -> CatalogParameterError:
         f"use write_disposition='merge', which deletes nothing, or change the foreign key of {table!r}: it is ON "
         f"DELETE {rule}, so deleting rows here would change rows there"
     )
-
-
-_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-
-
-def _copy_texts(type_name: str, values: Values) -> Iterable[str]:
-    """Return values as COPY's text format has them."""
-    if type_name == "list<string>":
-        values = [None if value is None else _array(value) for value in values]
-    if type_name in ("string", "list<string>"):
-        content = "".join(filter(None, values))
-        escapes = str.maketrans(_ESCAPES)
-        if any(map(content.__contains__, _ESCAPES)):
-            return ["\\N" if value is None else value.translate(escapes) for value in values]
-        return ["\\N" if value is None else value for value in values]
-    return ["\\N" if value is None else str(value) for value in values]
-
-
-def _array(items: list[str | None]) -> str:
-    quoted = (item and item.replace("\\", "\\\\").replace('"', '\\"') for item in items)
-    return "{" + ",".join("NULL" if item is None else f'"{item}"' for item in quoted) + "}"
-
-
-def _sqlite_values(name: str, type_name: str, values: Values) -> Values:
-    """Return values as SQLite stores them: times in UTC and dates as text, decimals as floats."""
-    if type_name == "timestamp":
-        return [value and value.isoformat(" ", "microseconds")[:26] for value in values]
-    if type_name == "date":
-        return [value and value.isoformat() for value in values]
-    if type_name.startswith("decimal"):
-        return [None if value is None else _sqlite_number(name, value) for value in values]
-    return values
-
-
-def _sqlite_number(name: str, value: Decimal) -> int | float:
-    number = float(value)
-    if Decimal(repr(number)) != value or len(value.normalize().as_tuple().digits) > 15:
-        raise CatalogParameterError(
-            f"store the column as text with field_types={{{name!r}: 'string'}}: SQLite has no decimals, and a value "
-            "has more than 15 digits"
-        )
-    return number

@@ -200,7 +200,9 @@ class TableLoad:
         newest = sa.select(sa.func.max(table.c[LOADED_AT])).where(table.c[LOAD_ID].in_(later))
         found = dialect.connection.execute(newest).scalar()
         if found and to_timestamp(str(found)) >= self._started_at:
-            raise CatalogParameterError(f"nothing to do: a later try of this task has loaded {plan.name!r} already")
+            raise CatalogStorageError(
+                f"nothing was loaded: a later try of this task has loaded {plan.name!r} already", retryable=False
+            )
 
     def _stage(self, dialect: Dialect, columns: list[Target], existing: Existing) -> Any:
         """Make the staging table: with the types of the table's own columns, and those of new ones."""
