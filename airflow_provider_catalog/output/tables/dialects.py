@@ -6,159 +6,23 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from typing_extensions import override
 
 from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.tables.dialect import Dialect, Values, cascades, read_only
 from airflow_provider_catalog.output.tables.errors import is_locked
 from airflow_provider_catalog.output.tables.values import copy_texts, sqlite_values
 
 T = TypeVar("T")
-Values = list[Any]
 
 LOCK_TIMEOUT = 3
 """Seconds that a statement waits for others' locks: whoever comes later queues behind it for as long."""
 PAUSES = (1, 2, 4, 8, 15, 30, 30, 60, 60, 90)
 """Seconds between the attempts to get such a lock."""
-
-
-class Grants(NamedTuple):
-    """
-    Statements that give rights.
-
-    :param stage: to make staging tables.
-    :param create: to make the table.
-    """
-
-    stage: str
-    create: str
-
-
-class Dialect:
-    """
-    What all databases that SQLAlchemy knows have in common.
-
-    :param connection: SQLAlchemy's connection, in use by one load alone.
-    :param schema: the table's schema; the connection's own where ``None``.
-    :param table: the table's name.
-    """
-
-    is_verified = False
-    create_stage = "CREATE TEMPORARY TABLE {stage} AS SELECT {columns} FROM {table} WHERE 1 = 0"
-    stage_prefixes: tuple[str, ...] = ("TEMPORARY",)
-    stage_name = "_catalog_"
-    stage_options: Mapping[str, Any] = {}
-    stage_grant = "GRANT TEMPORARY ON DATABASE {database} TO {user}"
-    add_column = "ALTER TABLE {table} ADD COLUMN {column}"
-    create_grant = "GRANT CREATE ON SCHEMA {schema} TO {user}"
-    is_ddl_transactional = False
-    has_time_zones = True
-    is_schema_database = False
-    refuses_nul = False
-    joins_in_update = True
-
-    def __init__(self, connection: Connection, schema: str | None, table: str) -> None:
-        self.connection = connection
-        self.schema = schema
-        self.table = table
-
-    @property
-    def name_bytes(self) -> int:
-        """How many bytes a name may have."""
-        return self.connection.dialect.max_identifier_length
-
-    @staticmethod
-    def prepare(raw: Any) -> None:
-        """Set what has to be set on the driver's connection before its first statement."""
-
-    def begin(self) -> bool:
-        """Begin a transaction with the table's lock; return False while another load holds that."""
-        return True
-
-    def check(self, *, deletes: bool) -> None:
-        """
-        Check what shows only when there are rows.
-
-        :param deletes: whether the load deletes rows of the table.
-        """
-        if not deletes:
-            return
-        inspector = sa.inspect(self.connection)
-        for other in inspector.get_table_names(self.schema):
-            for key in inspector.get_foreign_keys(other, self.schema):
-                rule = key.get("options", {}).get("ondelete", "")
-                if key["referred_table"] == self.table and rule not in ("", "NO ACTION", "RESTRICT"):
-                    raise _cascades(other, rule)
-
-    def change(self, ddl: list[str], write: Callable[[], T]) -> T:
-        """
-        Change the table, which needs others' locks.
-
-        :param ddl: statements that create it or add columns.
-        :param write: changes its rows.
-        """
-        self.run(*ddl)
-        return write()
-
-    def commit(self) -> None:
-        """Commit."""
-        self.connection.commit()
-
-    def analyze(self, stage: str) -> None:
-        """Let the planner know the staging table's size."""
-
-    def compared(self, column: Any) -> Any:
-        """Return what is equal for the same values of a column, and for no others."""
-        return column
-
-    def reflected(self, name: str) -> str:
-        """Return the name of a column that SQLAlchemy's inspector tells."""
-        return name
-
-    def own_type(self, column_type: Any) -> Any:
-        """Return the database's own variant of a type."""
-        return column_type.dialect_impl(self.connection.dialect)
-
-    def bound(self, value: Any) -> Any:
-        """Return a value as it is compared with a column's."""
-        return value if self.has_time_zones or not isinstance(value, datetime) else value.replace(tzinfo=None)
-
-    def grants(self, connection: Any) -> Grants:
-        """Return the statements that give the connection's user rights besides those to the table's rows."""
-        schema = self.schema or (connection.schema if self.is_schema_database else "public")
-        names = {"database": connection.schema, "schema": schema, "user": connection.login}
-        return Grants(self.stage_grant.format(**names), self.create_grant.format(**names))
-
-    def fill(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        """
-        Insert rows as fast as the database lets one.
-
-        :param stage: the staging table.
-        :param types: the types of its columns, as ``field_types`` names them.
-        :param values: a list for each column.
-        """
-        bound: dict[str, Any] = {column.name: sa.bindparam(f"p{number}") for number, column in enumerate(stage.columns)}
-        rows = [{f"p{number}": value for number, value in enumerate(row)} for row in zip(*values, strict=True)]
-        self.connection.execute(sa.insert(stage).values(bound), rows)
-
-    def quoted(self, name: str, schema: str | None = None) -> str:
-        """Return a name as SQL has it."""
-        preparer = self.connection.dialect.identifier_preparer
-        return (f"{preparer.quote_schema(schema)}." if schema else "") + str(preparer.quote(name))
-
-    def run(self, *statements: str) -> None:
-        """Execute statements as they are."""
-        for statement in statements:
-            self.connection.exec_driver_sql(statement)
-
-    def first(self, statement: str, **parameters: Any) -> Any:
-        """Return the first row of a statement's result, or ``None``."""
-        return self.connection.execute(sa.text(statement), parameters).first()
 
 
 class Postgres(Dialect):
@@ -174,10 +38,8 @@ class Postgres(Dialect):
     @override
     def prepare(raw: Any) -> None:
         if hasattr(raw, "prepare_threshold"):  # psycopg 3
-            from psycopg.rows import tuple_row  # type: ignore[import-not-found]
-
             raw.prepare_threshold = None  # a prepared statement is one of a server's session, a pooler has many
-            raw.row_factory = tuple_row
+            raw.row_factory = lambda cursor: tuple  # the connection may have another
         else:
             raw.cursor_factory = None
 
@@ -196,7 +58,7 @@ class Postgres(Dialect):
     @override
     def check(self, *, deletes: bool) -> None:
         if self.first("SHOW transaction_read_only")[0] == "on":
-            raise _read_only()
+            raise read_only()
         name = self.quoted(self.table, self.schema).replace("%%", "%")
         if not (found := self.first("SELECT to_regclass(:name)::oid", name=name)[0]):
             return
@@ -210,7 +72,7 @@ class Postgres(Dialect):
             "WHERE confrelid = :oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')"
         )
         if deletes and (found := self.first(statement, oid=found)):
-            raise _cascades(found[0], {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}[found[1]])
+            raise cascades(found[0], {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}[found[1]])
 
     @override
     def change(self, ddl: list[str], write: Callable[[], T]) -> T:
@@ -257,10 +119,8 @@ class MySql(Dialect):
     @override
     def prepare(raw: Any) -> None:
         if hasattr(raw, "set_character_set"):  # mysqlclient; Connector/Python always talks utf8mb4
-            from MySQLdb.cursors import Cursor  # type: ignore[import-untyped]
-
             raw.set_character_set("utf8mb4")
-            raw.cursorclass = Cursor
+            raw.cursorclass = type(raw).default_cursor
 
     @override
     def begin(self) -> bool:
@@ -274,7 +134,7 @@ class MySql(Dialect):
     @override
     def check(self, *, deletes: bool) -> None:
         if self.first("SELECT @@read_only")[0]:
-            raise _read_only()
+            raise read_only()
         where = {"schema": self.schema or self.first("SELECT DATABASE()")[0], "table": self.table}
         engine = "SELECT engine FROM information_schema.tables WHERE table_schema = :schema AND table_name = :table"
         found = self.first(engine, **where)
@@ -289,7 +149,7 @@ class MySql(Dialect):
             "AND delete_rule NOT IN ('NO ACTION', 'RESTRICT')"
         )
         if deletes and (found := self.first(statement, **where)):
-            raise _cascades(*found)
+            raise cascades(*found)
 
     @override
     def change(self, ddl: list[str], write: Callable[[], T]) -> T:
@@ -422,14 +282,3 @@ def _until_unlocked(step: Callable[[], T]) -> T:
                 raise
         time.sleep(pause)
     return step()
-
-
-def _read_only() -> CatalogParameterError:
-    return CatalogParameterError("connect to the primary server: this one is read-only, a replica perhaps")
-
-
-def _cascades(table: str, rule: str) -> CatalogParameterError:
-    return CatalogParameterError(
-        f"use write_disposition='merge', which deletes nothing, or change the foreign key of {table!r}: it is ON "
-        f"DELETE {rule}, so deleting rows here would change rows there"
-    )

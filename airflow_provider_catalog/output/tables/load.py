@@ -18,7 +18,7 @@ from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorag
 from airflow_provider_catalog.output.convert import to_timestamp
 from airflow_provider_catalog.output.spool import RowSpool
 from airflow_provider_catalog.output.tables.database import Database
-from airflow_provider_catalog.output.tables.dialects import Dialect
+from airflow_provider_catalog.output.tables.dialect import Dialect
 from airflow_provider_catalog.output.tables.errors import Doing, database_errors
 from airflow_provider_catalog.output.tables.plan import (
     LOAD_ID,

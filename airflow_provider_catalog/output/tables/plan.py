@@ -18,7 +18,7 @@ from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import convert
 from airflow_provider_catalog.output.spool import RowSpool
-from airflow_provider_catalog.output.tables.dialects import Dialect
+from airflow_provider_catalog.output.tables.dialect import Dialect
 from airflow_provider_catalog.output.tables.types import known_type, new_type, takes
 from airflow_provider_catalog.output.transform import RowTransform
 
