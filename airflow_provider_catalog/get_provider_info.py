@@ -13,6 +13,7 @@ OPERATORS_MODULE = "airflow_provider_catalog.operators.analytics"
 TRANSFERS_MODULE = "airflow_provider_catalog.transfers.analytics_to_sql"
 SENSORS_MODULE = "airflow_provider_catalog.sensors.analytics"
 TRIGGERS_MODULE = "airflow_provider_catalog.triggers.analytics"
+HOW_TO_GUIDES = [f"/docs/{page}.md" for page in ("first-steps", "connection", "storage", "sensors", "student-data")]
 LINK = "airflow_provider_catalog.links.analytics.CatalogAnalyticsLink"
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
@@ -43,9 +44,9 @@ CONNECTION_FIELDS: dict[str, Any] = {
         "description": "Requests that one task makes at the same time: 1 to 32.",
         "schema": {"type": ["integer", "null"], "default": 4, "minimum": 1, "maximum": 32},
     },
-    "hash_key": {
-        "label": "Hash key",
-        "description": "Needed for hash_fields only: a long secret text. Keep it, for another key gives other hashes.",
+    "hash_secret": {
+        "label": "Hash secret",
+        "description": "For hash_fields: a random text of 16 characters or more. Keep it: another one, other hashes.",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
 }
@@ -62,6 +63,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": HOOK_NAME,
                 "external-doc-url": API_DOCS,
+                "how-to-guide": HOW_TO_GUIDES,
+                "logo": "/integration-logos/catalog.svg",  # in docs/
                 "tags": ["service"],
             }
         ],

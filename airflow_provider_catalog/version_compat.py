@@ -1,73 +1,18 @@
-"""What has another place in different versions of Airflow, and how our errors meet Airflow's."""
+"""The few names of Airflow that ``airflow.providers.common.compat.sdk`` does not have for every supported version."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_provider_catalog.errors import CatalogError, forget_locals
-
 if TYPE_CHECKING:
-    from airflow.sdk import BaseHook
-    from airflow.sdk.configuration import conf
-    from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-    from airflow.sdk.observability.stats import Stats
+    from airflow.sdk.definitions.asset import AssetRef
+    from airflow.sdk.log import mask_secret
 else:
     try:
-        from airflow.sdk import BaseHook
-    except ImportError:  # Airflow 3.0
-        from airflow.hooks.base import BaseHook
-    try:
-        from airflow.sdk.configuration import conf
-        from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-    except ImportError:  # Airflow 3.0 and 3.1
-        from airflow.configuration import conf
-        from airflow.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-    try:
-        from airflow.sdk.observability.stats import Stats
-    except ImportError:  # Airflow 3.0 and 3.1
-        from airflow.stats import Stats
+        from airflow.sdk.definitions.asset import AssetRef
+        from airflow.sdk.log import mask_secret
+    except ImportError:  # Airflow 2.11, where a dataset has no other name than its URI
+        from airflow.datasets import Dataset as AssetRef
+        from airflow.utils.log.secrets_masker import mask_secret
 
-__all__ = [
-    "AirflowFailException",
-    "AirflowSensorTimeout",
-    "AirflowSkipException",
-    "BaseHook",
-    "Stats",
-    "conf",
-    "fail_at_once",
-    "is_hidden_extra",
-]
-
-
-@contextmanager
-def fail_at_once() -> Iterator[None]:
-    """
-    Let errors that a retry cannot mend fail the task without Airflow's retries.
-
-    They stay of their own class, so that callbacks and tests catch them by it; they are Airflow's
-    ``AirflowFailException`` as well. No error of any kind takes rows along in the local variables of its traceback.
-    """
-    try:
-        yield
-    except BaseException as error:
-        forget_locals(error)
-        if not isinstance(error, CatalogError) or error.retryable:
-            raise
-        kind = type(error)
-        failure = type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__})(*error.args)
-        failure.__dict__.update(error.__dict__)
-        raise failure from error.__cause__
-
-
-def is_hidden_extra(name: str) -> bool:
-    """
-    Tell whether Airflow is configured to show an extra of a connection as ``***``.
-
-    :param name: of the extra; one that Airflow doesn't hide of its own accord.
-    """
-    if not conf.getboolean("core", "hide_sensitive_var_conn_fields", fallback=True):
-        return False
-    hidden = conf.get("core", "sensitive_var_conn_names", fallback="")
-    return any(part.strip() and part.strip() in name for part in hidden.split(","))
+__all__ = ["AssetRef", "mask_secret"]

@@ -132,6 +132,7 @@ def insert_rows() -> float:
     """Insert rows with Airflow's own hook; return the seconds for as many as the others load."""
     from airflow.sdk import BaseHook
 
+    os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps(CONNECTIONS["PostgreSQL"])
     count = ROWS // 10
     rows = [tuple(flat(number).values()) for number in range(count)]
     started = time.monotonic()

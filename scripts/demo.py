@@ -41,7 +41,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "catalog_to_xcom": {
         "logical_date": "2026-07-01T00:00:00Z",
-        "conf": {"folder": str(DATA), "enrollment_count_min": 350},
+        "conf": {"folder": str(DATA), "enrollment_count_min": 450},
     },
     "catalog_backfill": {
         "logical_date": "2026-07-01T00:00:00Z",
@@ -126,7 +126,7 @@ def make_folder() -> None:
 
 def connection(catalog: SandboxCatalog) -> str:
     """Return the connection to the sandbox, with a key for ``hash_fields``."""
-    return json.dumps(json.loads(catalog.connection_json) | {"extra": {"hash_key": "a hash secret for the demo"}})
+    return json.dumps(json.loads(catalog.connection_json) | {"extra": {"hash_secret": "a hash secret for the demo"}})
 
 
 # --- The runs -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
+
 try:
     from airflow.sdk.exceptions import (
         AirflowFailException,
@@ -12,7 +16,7 @@ try:
         TaskDeferralError,
         TaskDeferred,
     )
-except ImportError:  # Airflow 3.0 and 3.1
+except ImportError:  # Airflow 2.11, 3.0 and 3.1
     from airflow.exceptions import (
         AirflowFailException,
         AirflowRescheduleException,
@@ -23,23 +27,16 @@ except ImportError:  # Airflow 3.0 and 3.1
         TaskDeferred,
     )
 try:
-    from airflow.serialization.decoders import smart_decode_trigger_kwargs
-    from airflow.serialization.encoders import encode_trigger
-except ImportError:  # Airflow 3.0 and 3.1
-    from airflow.serialization.serialized_objects import BaseSerialization, smart_decode_trigger_kwargs
-
-    def encode_trigger(trigger):
-        classpath, arguments = trigger.serialize()
-        encoded = {name: BaseSerialization.serialize(value) for name, value in arguments.items()}
-        return {"classpath": classpath, "kwargs": encoded}
-
-
+    from airflow.sdk.io import attach
+except ImportError:  # Airflow 2.11
+    from airflow.io.store import attach
 try:
     from airflow.sdk.execution_time.timeout import timeout
-except ImportError:  # Airflow 3.0 and 3.1
+except ImportError:  # Airflow 2.11, 3.0 and 3.1
     from airflow.utils.timeout import timeout
 
 __all__ = [
+    "AIRFLOW",
     "AirflowFailException",
     "AirflowRescheduleException",
     "AirflowSensorTimeout",
@@ -47,7 +44,6 @@ __all__ = [
     "AirflowTaskTimeout",
     "TaskDeferralError",
     "TaskDeferred",
-    "encode_trigger",
-    "smart_decode_trigger_kwargs",
+    "attach",
     "timeout",
 ]

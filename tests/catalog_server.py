@@ -24,6 +24,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 TOKEN = "stand-in-token"
 AT_ONCE = {"Retry-After": "0"}
 """Headers of an answer after which a client may try again without a wait."""
+MAX_LINE = 8192
+"""Bytes that a request's first line may have, as with Apache and nginx."""
 
 
 @dataclass
@@ -146,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             catalog.in_flight += 1
             catalog.most_in_flight = max(catalog.most_in_flight, catalog.in_flight)
         try:
-            reply = self.server.answer(request)
+            too_long = len(self.requestline) > MAX_LINE
+            reply = Answer(b"Request-URI Too Long", 414) if too_long else self.server.answer(request)
             time.sleep(reply.delay)
         finally:
             with lock:
@@ -271,6 +274,8 @@ def catalog_server(
             thread.join()
 
 
+NO_PAGE = 10**6
+"""The index of what is none of the pages."""
 Value = Any | Callable[["Pages", int], Any]
 """What a header or a member of the body has, or a function of the pages and a page's index that says it."""
 
@@ -286,6 +291,7 @@ class Pages:
     :param by: what tells a page: its ``"number"``, an ``"offset"``, a ``"cursor"``, or ``"nothing"``: every request
         gets the first page.
     :param first: the number of the first page.
+    :param step: by how much the number grows from page to page.
     :param before: what page 0 is where pages are counted from 1: ``"first"`` or an answer; no rows where ``None``.
     :param beyond: what comes after the last page: ``"last"``, ``"first"``, or an answer; no rows where ``None``.
     :param links: ``"header"``, ``"none"``, or where in the body ``next`` is, such as ``"meta.next"``.
@@ -306,6 +312,7 @@ class Pages:
     sizes: Sequence[int] = ()
     by: str = "number"
     first: int = 1
+    step: int = 1
     before: str | Answer | None = "first"
     beyond: str | Answer | None = None
     links: str = "header"
@@ -339,9 +346,10 @@ class Pages:
         if self.by == "nothing":
             return 0
         if self.by == "number":
-            return int(request.query.get("page", self.first)) - self.first
-        start = request.query.get(self.by, "0").removeprefix("from-")
-        return next((index for index, (begin, _) in enumerate(self._bounds(request)) if begin == int(start)), 10**6)
+            index, rest = divmod(int(request.query.get("page", self.first)) - self.first, self.step)
+            return NO_PAGE if rest else index
+        start = request.query.get(self.by, "0").rpartition("from-")[2]
+        return next((index for index, (begin, _) in enumerate(self._bounds(request)) if begin == int(start)), NO_PAGE)
 
     def _size(self, request: Request) -> int:
         return min(int(request.query.get("per_page", 20)), self.size)
@@ -397,7 +405,7 @@ class Pages:
 
     def _url(self, index: int, request: Request) -> str:
         if self.by == "number":
-            place: dict[str, Any] = {"page": index + self.first}
+            place: dict[str, Any] = {"page": index * self.step + self.first}
         elif self.by == "nothing":
             place = {"page": index + 1}
         else:

@@ -51,6 +51,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
+def task_log(caplog, capfd):
+    """Return a function that gives what was logged so far: tasks log to where Airflow says, the rest by ``logging``."""
+    said = []
+
+    def log() -> str:
+        said.extend(capfd.readouterr())
+        return "".join([caplog.text, *said])
+
+    return log
+
+
+@pytest.fixture
 def no_backoff(monkeypatch):
     """Retry at once."""
     from airflow_provider_catalog.client import retry

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.providers.common.compat.sdk import Context
 
 FIGURES = (
     "endpoint", "path", "format", "table", "write_disposition", "row_count", "inserted", "updated", "deleted",
@@ -27,8 +27,9 @@ def add_to_events(outlets: Iterable[Any], context: Context, manifest: Mapping[st
     :param manifest: of the file or table that was written.
     :param uri: that of the file or table, without a connection.
     """
-    from airflow.sdk import Asset, AssetAlias
-    from airflow.sdk.definitions.asset import AssetRef
+    from airflow.providers.common.compat.sdk import Asset, AssetAlias
+
+    from airflow_provider_catalog.version_compat import AssetRef
 
     figures = {name: manifest[name] for name in FIGURES if name in manifest}
     for outlet in outlets:

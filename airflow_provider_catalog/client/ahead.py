@@ -26,6 +26,9 @@ class Fetch(Protocol):
         :raises CatalogError: when it can't be had.
         """
 
+    def release(self) -> None:
+        """Let another request be made, as nobody waits any more for one that is in flight."""
+
 
 class Ahead:
     """
@@ -46,6 +49,7 @@ class Ahead:
         self._width = 0
         self._until: int | None = None
         self._pages: dict[Params, Future[Page]] = {}
+        self._is_trusted = True
 
     def ask(self, params: Params, *, head_only: bool = False) -> Future[Page]:
         """Ask for one page now."""
@@ -66,6 +70,8 @@ class Ahead:
 
         :param params: of the first of them.
         """
+        if not self._is_trusted:
+            return
         number = page_number(params) or 0
         if self._until is not None and number > self._until + 1:
             self._until, self._width = None, 1  # there are more pages than was said
@@ -77,7 +83,10 @@ class Ahead:
         self._width = min(self._width + 1, self._most)
 
     def drop(self) -> None:
-        """Forget the pages that were asked for, as the pages go on elsewhere."""
+        """Forget the pages that were asked for; those that are under way no longer count as in flight."""
+        for future in self._pages.values():
+            if not future.cancel() and not future.done():
+                self._fetch.release()
         self._pages.clear()
         self._width = 0
         self._until = None
@@ -93,10 +102,12 @@ class Ahead:
             return self._fetch(params, max_tries=max_tries)
         try:
             return future.result()
-        except CatalogUnavailableError:
+        except (CatalogRequestError, CatalogUnavailableError):
             if max_tries == 1:
                 raise
-        return self._fetch(params, max_tries=max_tries - 1)
+        page = self._fetch(params, max_tries=max_tries - 1)
+        self._is_trusted = False  # there are servers that know a page only after they have linked to it
+        return page
 
     def beyond(self, number: int) -> Iterator[Page]:
         """Yield the pages after a number that have come by now, and have rows."""

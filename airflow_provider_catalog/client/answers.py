@@ -136,7 +136,8 @@ def _not_json(response: requests.Response, start: bytes, error: NotJsonError) ->
 def _is_rate_limit(response: requests.Response, content: bytes) -> bool:
     """Return whether a 403 is a rate limit's, as Canvas had it (confirmed for Canvas, inferred here)."""
     remaining = response.headers.get("X-Rate-Limit-Remaining", "")
-    return b"rate limit exceeded" in content.lower() or "Retry-After" in response.headers or remaining.startswith("0")
+    wait = retry_after_seconds(response.headers.get("Retry-After"))
+    return b"rate limit exceeded" in content.lower() or bool(wait) or remaining.startswith("0")
 
 
 def _error_body(response: requests.Response) -> bytes:

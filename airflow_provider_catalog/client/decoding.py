@@ -85,10 +85,11 @@ def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: boo
     if not isinstance(members, dict):
         raise NoRowsError("the answer is JSON, but not an object with a list of rows in it")
     key = _rows_key({name: _kind(each) for name, each in members.items()}, root_key)
-    rows = members.pop(key) or []
+    value = members.pop(key)
+    rows = value or []
     if not all(type(row) is dict for row in rows):
         raise NoRowsError(f"the answer's list {key[:50]!r} holds something else than rows")
-    _refuse_error(rows, members)
+    _refuse_error(value, members)
     return Content(len(rows), hash(content), rows, members)
 
 
@@ -135,9 +136,10 @@ def _rows_key(kinds: Mapping[str, str], root_key: str) -> str:
     raise NoRowsError(f"no list of rows in the answer; its keys are: {names}{' and more' if len(kinds) > 20 else ''}")
 
 
-def _refuse_error(rows: list[Row], members: Mapping[str, Any]) -> None:
+def _refuse_error(rows: list[Row] | None, members: Mapping[str, Any]) -> None:
     """Refuse an answer without rows that tells of an error, which is not "no row matches"."""
-    if not rows and (members.get("error") or members.get("errors")):
+    said = ("error", "errors") if rows is not None else ("error", "errors", "message", "detail", "exception")
+    if not rows and any(members.get(key) for key in said):
         raise NoRowsError("the answer has an error in place of rows")
 
 

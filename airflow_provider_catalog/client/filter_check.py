@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
-import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, time
 from functools import cache
 from typing import Any
@@ -15,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import get_type_hints
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS, Endpoint
-from airflow_provider_catalog.client.filter_values import shown
+from airflow_provider_catalog.client.filter_values import NOTHING, parse_literal, shown
 from airflow_provider_catalog.errors import CatalogFilterError
 
 
@@ -67,13 +64,15 @@ def _adapter(name: str) -> TypeAdapter[dict[str, Any]]:
 
 
 def _mapping(endpoint: Endpoint, filters: Any) -> dict[str, Any]:
-    if isinstance(filters, str) and filters.strip():
-        # JSON, or what Jinja makes of a dict; all else is said below, as for every other value that is no dict.
-        for parse in (json.loads, ast.literal_eval):
-            with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-                filters = parse(filters)
-                break
-    if filters is None or filters == "":
+    if isinstance(filters, str):
+        if filters.strip() in NOTHING:  # to go on would ask for all rows
+            raise CatalogFilterError(
+                f"{endpoint.name}: write {{{{ params.x or '' }}}} in the template of filters, for no filters: it gave "
+                f"{filters!r}",
+                endpoint=endpoint.name,
+            )
+        filters = parse_literal(filters.strip()) or None
+    if filters is None:
         return {}
     if not isinstance(filters, Mapping):
         raise CatalogFilterError(

@@ -8,10 +8,12 @@ returns what is sent, or ``None`` for a filter that is not set, or raises ``Valu
 from __future__ import annotations
 
 import ast
+import json
 import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Protocol
@@ -35,6 +37,18 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+NOTHING = ("None", "null")
+"""What a template makes of a value that is not there."""
+
+
+def parse_literal(text: str) -> Any:
+    """Return the value that a text is of, as JSON or as Python writes it; the text itself where it is of neither."""
+    for parse in (json.loads, ast.literal_eval):
+        with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            return parse(text)
+    return text
+
+
 # What converting a wrong value raises; ArithmeticError covers infinities and Decimal's signals.
 _NOT_ALLOWED = (ValueError, TypeError, ArithmeticError)
 
@@ -47,8 +61,8 @@ def _optional(parse: Callable[[Any], Any], allowed: str) -> PlainValidator:
             return parse(value)
         except _NOT_ALLOWED as error:
             reason = f" ({error})" if isinstance(error, _RefusedError) else ""
-            if value in ("None", "null"):
-                reason = " (a template made it of nothing; for a filter that is not set, let it give an empty text)"
+            if isinstance(value, str) and value.strip() in NOTHING:
+                reason = " (write {{ params.x or '' }} in the template, for a filter that may not be set)"
             raise ValueError(f"{shown(value)}{reason}; allowed: {allowed}") from None
 
     return PlainValidator(validate)
@@ -156,8 +170,8 @@ def _date(value: Any) -> str:
         text = instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
     elif isinstance(value, date):
         text = value.isoformat()
-    elif isinstance(value, str):
-        text = value.strip()
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        text = str(value).strip()  # 20260131 is what render_template_as_native_obj makes of a day
     else:
         raise TypeError
     if not _ISO.fullmatch(text):

@@ -25,7 +25,7 @@ _CURSOR = re.compile(r"x?(next(page|cursor|token|pagetoken|offset|key)?|cursor|(
 _MORE = {"hasmore", "hasnext", "hasnextpage", "morepages"}
 _TOTAL = {"totalcount", "totalentries", "totalrows", "totalrecords", "totalresults", "totalitems"}
 _TOTAL_HEADERS = ("Total", "X-Total", "X-Total-Count")
-_PLACES = {"meta", "metadata", "pagination", "paging", "page", "pageinfo", "links", "responsemetadata"}
+_PLACES = {"meta", "metadata", "pagination", "paging", "page", "pageinfo", "links", "responsemetadata", "odata"}
 """Objects in a body that describe its paging; in any other place, words like ``total`` mean anything."""
 
 
@@ -158,7 +158,7 @@ class _BodyHints:
             self.links.setdefault("last", url)
         elif name in _MORE:
             self.more, self.is_end = (key, False) if value is True else (self.more, value is False)
-        elif _CURSOR.fullmatch(name) and _is_cursor(value):
+        elif (_CURSOR.fullmatch(name) or (not is_root and name in ("after", "endcursor"))) and _is_cursor(value):
             self.more = self.more or key
         elif name in _TOTAL or name == "total":
             count = _as_count(value) if name in _TOTAL or not is_root or type(value) is int else None

@@ -73,15 +73,19 @@ def has_rows_of(page: Page, other: Page) -> bool:
     return bool(one and two) and 2 * (Counter(one) & Counter(two)).total() >= min(len(one), len(two))
 
 
-def repeats(page: Page, before: Page) -> bool:
-    """Return whether a page has the very rows of the one before it, where rows differ among themselves."""
-    if page.count != before.count or page.count < 2:
+def repeats(page: Page, before: Page, *, may_be_equal: bool = False) -> bool:
+    """
+    Return whether a page has the very rows of the one before it, where rows differ among themselves.
+
+    :param may_be_equal: whether rows that don't differ, or a single one, count as well.
+    """
+    if page.count != before.count or page.count < 2 - may_be_equal:
         return False
     one, two = next(iter(page.rows)), next(iter(before.rows))
     if one != two and list(_ids(one)) != list(_ids(two)):
         return False  # the rule, so it has to be quick
     mine, theirs = _keys_of_both(page, before)
-    return mine == theirs and len(set(mine)) > 1
+    return mine == theirs and (may_be_equal or len(set(mine)) > 1)
 
 
 def are_all_equal(page: Page) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,8 +12,6 @@ from airflow_provider_catalog.client.decoding import Row
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.usage import Usage
 from airflow_provider_catalog.errors import CatalogError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,24 +36,6 @@ class Poll:
     def is_done(self) -> bool:
         """Whether there are as many rows as are wanted."""
         return self.row_count is not None and self.row_count >= self.min_rows
-
-    def report(self, next_poll: float | None = None) -> None:
-        """
-        Say in one line of the log what was found: at INFO, or at WARNING when the server gave no proper answer.
-
-        :param next_poll: seconds until the next poll; ``None`` when this was the last.
-        """
-        end = (
-            ""
-            if self.is_done
-            else "; that was the last poll"
-            if next_poll is None
-            else f"; next poll in {next_poll:.0f} s"
-        )
-        if self.row_count is None:
-            log.warning("Catalog %s: not yet, %d rows wanted: %s%s", self.endpoint, self.min_rows, self.problem, end)
-        else:
-            log.info("Catalog %s: %d rows match so far, %d wanted%s", self.endpoint, self.row_count, self.min_rows, end)
 
 
 def poll(

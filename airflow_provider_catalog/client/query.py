@@ -107,6 +107,10 @@ class Query:
             max_tries=min(max_tries, self.policy.max_tries),
         )
 
+    def release(self) -> None:
+        """Let another request be made, as nobody waits any more for one that is in flight."""
+        self._slots.release()
+
     def _try(self, params: Params, *, head_only: bool) -> Page:
         path = self.settings.paths.get(self.endpoint.name, self.endpoint.path)
         target = f"{path}?{urlencode(params)}"

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 from airflow_provider_catalog.client.ahead import Ahead, Fetch
 from airflow_provider_catalog.client.hints import Params, page_number, same_but_for_page
-from airflow_provider_catalog.client.page import Page, has_moved
+from airflow_provider_catalog.client.page import Page, has_moved, has_rows_of
 from airflow_provider_catalog.client.settings import Pagination
 from airflow_provider_catalog.client.walks import LinkWalk, NumberWalk, Pages, Walk
 from airflow_provider_catalog.client.workers import Workers
@@ -71,12 +71,13 @@ class Reading:
         :raises CatalogDataMovedError: when rows have moved from page to page.
         """
         first = self._fetch(self._params)
-        watch = _Watch(first, self._fetch, self._workers)
+        watch = _Watch(first, self._fetch, self._workers if self._max_concurrency > 1 else None)
         walk, pages = self._walk(first, watch)
         for page in pages:
             self._note(page, walk)
             watch.see(page)
             yield page
+        walk.ahead.drop()
         promise = self._broken_promise(walk, page)
         has_moved = (promise is not None or self.page_count > 1) and self._has_moved(watch)
         if promise and not has_moved:  # after movement it is movement
@@ -191,10 +192,9 @@ class _Watch:
     The first page is asked for once more at the end, and the last one at the beginning, where links tell it.
     """
 
-    def __init__(self, first: Page, fetch: Fetch, workers: Workers) -> None:
+    def __init__(self, first: Page, fetch: Fetch, workers: Workers | None) -> None:
         self._first = first
         self._fetch = fetch
-        self._workers = workers
         self.last_number: int | None = None
         """The number of the last page, where links tell it from the start."""
         self._early: Future[Page] | None = None
@@ -203,7 +203,7 @@ class _Watch:
         number, last_number = page_number(following), page_number(last)
         if number is not None and last_number is not None and same_but_for_page(following, last):
             self.last_number = last_number
-            if last_number > number:  # of two pages, the first one shows it
+            if workers and last_number > number:  # of two pages, the first one shows it
                 self._early = workers.submit(fetch, last, max_tries=1)
 
     def see(self, page: Page) -> None:
@@ -221,13 +221,15 @@ class _Watch:
         return has_moved(self._first, again) or self._last_has_moved()
 
     def _last_has_moved(self) -> bool:
-        if self._early is None or self._late is None:
+        if self._early is None or self._late is None or not self._early.done():
             return False
         try:
             early = self._early.result()
         except (CatalogRequestError, CatalogUnavailableError):
             return False
-        return early.count > 0 and has_moved(early, self._late, may_grow=True)
+        # Some servers answer with the first page where they don't know the page that is asked for.
+        is_known = early.count > 0 and not has_rows_of(early, self._first)
+        return is_known and has_moved(early, self._late, may_grow=True)
 
 
 def _is_alone(first: Page) -> bool:

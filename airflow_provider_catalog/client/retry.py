@@ -152,7 +152,7 @@ class RetryPolicy:
         :param max_tries: how many may fail.
         """
         wait = error.retry_after
-        if wait is None:
+        if wait is None or (wait < 1 and failures + refusals > 1):  # "at once" has not helped
             wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** min(failures + refusals - 1, 10)))  # noqa: S311
         if error.throttled:
             waited = time.monotonic() - self._page_at

@@ -107,7 +107,7 @@ class CatalogSettings(BaseModel):
     :param timeout: seconds without a byte after which a request is given up; connecting gets at most 10 of them.
     :param page_size: rows asked for in one page, 1 to 100, the API's maximum (confirmed).
     :param max_concurrency: requests in flight at once, 1 to 32.
-    :param hash_key: key of the HMAC that ``hash_fields`` uses.
+    :param hash_secret: key of the HMAC that ``hash_fields`` uses.
     :param request_encoding: ``json`` or ``form``, the encoding of the older documentation.
     :param paths: endpoint name → path, where it differs from what is documented.
     :param verify: path of a CA bundle, or whether to verify TLS at all; false on loopback only.
@@ -124,7 +124,7 @@ class CatalogSettings(BaseModel):
     timeout: Annotated[float, BeforeValidator(_no_boolean)] = Field(default=60, gt=0, le=3600, allow_inf_nan=False)
     page_size: Annotated[int, BeforeValidator(_no_boolean)] = Field(default=MAX_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE)
     max_concurrency: Annotated[int, BeforeValidator(_no_boolean)] = Field(default=4, ge=1, le=MAX_CONCURRENCY)
-    hash_key: OptionalSecret = None
+    hash_secret: OptionalSecret = None
     request_encoding: Literal["json", "form"] = "json"
     paths: dict[EndpointName, str] = Field(default_factory=dict)
     verify: bool | str = True

@@ -76,10 +76,10 @@ class Walk:
         except (CatalogRequestError, CatalogUnavailableError) as error:
             if not is_beyond:
                 raise
-            if error.status in REFUSED or error.status in (500, None):
-                log.warning("%s fails (%s), and there should be none: taken for the end", shown_page(params), error)
-                return None
-        return self.fetch(params)
+            if error.status not in REFUSED:
+                self.fetch(self.first.params)  # fails, too, if it is the whole server that fails
+            log.warning("%s fails (%s), and there should be none: taken for the end", shown_page(params), error)
+            return None
 
     def new_page_beyond(self, page: Page) -> Page | None:
         """Return a page after this one that has come already, with rows that were not seen."""
@@ -105,6 +105,8 @@ class LinkWalk(Walk):
         yield page
         while following := self._after(page, empty):
             if hash(following) in visited:
+                if not page.count:
+                    return  # as of a cursor that stays where it is at the end
                 raise self._circle(f"the link of {page} leads back to {shown_page(following)}")
             visited.add(hash(following))
             self._look_ahead(page, following, known_last)
@@ -129,7 +131,8 @@ class LinkWalk(Walk):
         :param empty: how many pages without rows there were before it, in a row, this one included.
         """
         if page.next is None:
-            return self._after_the_end(page) if self._says_more(page) else None
+            is_slip = empty and page is not self.first  # possibly; after a full page it is the end
+            return self._after_the_end(page) if is_slip or self._says_more(page) else None
         if not empty:
             return page.next
         limit = MAX_EMPTY_CURSORS if page_number(page.next) is None else MAX_EMPTY_PAGES
@@ -181,7 +184,7 @@ class LinkWalk(Walk):
         :raises CatalogUnavailableError: when the server refuses the page: there were pages before, so it may pass.
         """
         try:
-            return self.get(following, is_beyond=self._is_complete(page))
+            return self.get(following, is_beyond=not page.count or self._is_complete(page))
         except CatalogRequestError as error:
             is_full = page.count == self.first.count and not self._says_more(page)
             if page.count and is_full and self._is_refused(following, error):
@@ -289,8 +292,9 @@ class NumberWalk(Walk):
 
     def _numbered(self, params: Params, before: Page) -> Page | None:
         page = self.get(params, is_beyond=self._is_short(before))
-        is_end = page is None or not page.count or repeats(page, before) or repeats(page, self.first)
-        return None if is_end else page
+        if page is None or not page.count:
+            return None
+        return None if repeats(page, before, may_be_equal=self._is_short(before)) or repeats(page, self.first) else page
 
     def _is_short(self, page: Page) -> bool:
         """Return whether a page has fewer rows than the first one; the first one, than were asked for."""

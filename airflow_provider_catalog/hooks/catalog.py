@@ -8,6 +8,8 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import BaseHook
+
 from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.client.filter_check import check_filters
 from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
@@ -19,7 +21,7 @@ from airflow_provider_catalog.get_provider_info import (
     HOOK_NAME,
     UI_FIELD_BEHAVIOUR,
 )
-from airflow_provider_catalog.version_compat import BaseHook, is_hidden_extra
+from airflow_provider_catalog.version_compat import mask_secret
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXTRAS = (
-    "timeout", "page_size", "max_concurrency", "hash_key", "request_encoding", "paths", "verify", "proxy", "pagination",
+    "timeout", "page_size", "max_concurrency", "hash_secret", "request_encoding", "paths", "verify", "proxy",
+    "pagination",
 )  # fmt: skip
-"""The keys of the connection's extra that the provider reads."""
+"""The keys of the connection's extra that the provider reads; ``hash_key`` is an old name of ``hash_secret``."""
+MIN_HASH_SECRET = 16
+"""Characters. Who has a hash finds a shorter secret by trying."""
 
 
 class CatalogHook(BaseHook):
@@ -47,23 +52,26 @@ class CatalogHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """
-        Return the connection form's own fields, for Airflow 3.0 and 3.1; later versions read them from the metadata.
+        Return the connection form's own fields, for Airflow before 3.2; later versions read them from the metadata.
 
         Where ``wtforms`` is not installed, Airflow 3.1 puts a stand-in in its place, and Airflow 3.0 shows no fields.
         """
         from wtforms import IntegerField, PasswordField  # type: ignore[import-untyped] # has none
+        from wtforms.validators import Optional  # type: ignore[import-untyped]
 
         kinds = {"integer": IntegerField, "number": IntegerField, "password": PasswordField}
         widgets = {}
         for name, field in CONNECTION_FIELDS.items():
             schema = field["schema"]
             kind = kinds[schema.get("format") or schema["type"][0]]
-            widgets[name] = kind(field["label"], description=field["description"], default=schema.get("default"))
+            widgets[name] = kind(
+                field["label"], [Optional()], description=field["description"], default=schema.get("default")
+            )
         return widgets
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the form shows the fields that every connection has, for Airflow 3.0 and 3.1."""
+        """Return how the form shows the fields that every connection has, for Airflow before 3.2."""
         return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
     def __init__(self, catalog_conn_id: str = default_conn_name) -> None:
@@ -87,13 +95,11 @@ class CatalogHook(BaseHook):
             raise
 
     def _read_settings(self) -> CatalogSettings:
-        from airflow.sdk.log import mask_secret
-
         connection = self.get_connection(self.catalog_conn_id)
         extra = connection.extra_dejson
         if not isinstance(extra, dict):
             raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: its extra is not a JSON object")
-        unknown = sorted(set(extra) - set(EXTRAS))
+        unknown = sorted(set(extra) - {*EXTRAS, "hash_key"})
         if unknown:
             log.warning(
                 "Connection %r: ignoring %s in its extra; known are %s",
@@ -101,7 +107,7 @@ class CatalogHook(BaseHook):
                 ", ".join(unknown),
                 ", ".join(EXTRAS),
             )
-        for secret in (connection.password, extra.get("hash_key"), extra.get("proxy")):
+        for secret in (connection.password, extra.get("hash_secret"), extra.get("hash_key"), extra.get("proxy")):
             if secret:
                 mask_secret(str(secret).strip())
         try:
@@ -109,10 +115,34 @@ class CatalogHook(BaseHook):
                 base_url=catalog_origin(connection.host, connection.schema, connection.port),
                 token=connection.password,
                 conn_id=self.catalog_conn_id,
-                **{name: extra.get(name) for name in EXTRAS},
+                **{name: extra.get(name) for name in EXTRAS} | {"hash_secret": self._hash_secret(extra)},
             )
         except CatalogParameterError as error:
             raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: {error}") from None
+
+    def _hash_secret(self, extra: Mapping[str, Any]) -> Any:
+        """Return the hash secret, or what an older connection has as ``hash_key``."""
+        secret, old = ((extra.get(name) or None) for name in ("hash_secret", "hash_key"))
+        is_short = len(str(secret or old).strip()) < MIN_HASH_SECRET
+        if secret and is_short:
+            raise CatalogParameterError(
+                f"hash_secret is shorter than {MIN_HASH_SECRET} characters, so that it can be guessed; make one with "
+                'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
+        if secret and old and secret != old:
+            raise CatalogParameterError(
+                "hash_secret and hash_key differ, and each gives other hashes: keep the one that your data was hashed "
+                "with, as hash_secret"
+            )
+        if old and not secret:
+            advice = "rename the extra hash_key to hash_secret, which Airflow masks everywhere; hashes stay the same"
+            if is_short:
+                advice = (
+                    f"give a hash_secret of {MIN_HASH_SECRET} characters or more instead of the extra hash_key, which "
+                    "can be guessed; hashes change with it"
+                )
+            log.warning("Connection %r: %s", self.catalog_conn_id, advice)
+        return secret or old
 
     @cached_property
     def _client(self) -> CatalogClient:
@@ -191,13 +221,7 @@ class CatalogHook(BaseHook):
             client = self.get_conn()
         except CatalogParameterError as error:
             return False, str(error)
-        is_well, message = check_connection(client)
-        if client.settings.hash_key and not is_hidden_extra("hash_key"):
-            message += (
-                "; the hash key is shown to all who may see connections: set [core] sensitive_var_conn_names = "
-                "hash_key on the API server"
-            )
-        return is_well, message
+        return check_connection(client)
 
 
 def _rows_of(pages: Any) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Sequence
@@ -11,33 +10,31 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
-from airflow.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
-from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
-from airflow_provider_catalog.client.settings import check_reading_parameters
+from airflow_provider_catalog.client.retry import OnDataMoved
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination, check_format
 from airflow_provider_catalog.output.output import OutputFile
-from airflow_provider_catalog.utils.analytics_task import Filters
+from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
+from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.manifest import build_manifest
 from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
+from airflow_provider_catalog.utils.parameters import TEMPLATE, is_known, rendered_text, rendered_value
 from airflow_provider_catalog.utils.reading_task import ReadingTask
-from airflow_provider_catalog.version_compat import fail_at_once
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.sdk import Context, ObjectStoragePath
-
-log = logging.getLogger(__name__)
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+MAX_XCOM_BYTES = 1_000_000
+
 _ENDS_IN_TEMPLATE = re.compile(r"[%}]\}[^./]*$")
 """A path whose suffix is not known before it is rendered."""
 
@@ -55,27 +52,31 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. (templated)
     :param filters: the endpoint's filters, a dict of name and value; all rows where ``None``. An unknown name fails
         when the DAG is parsed, a value that is not allowed before the first request. (templated at any depth)
-    :param output_path: where to write the rows: a local path, a URL that ``ObjectStoragePath`` takes
+    :param output_path: where to write the rows: an absolute local path, a URL that ``ObjectStoragePath`` takes
         (``s3://conn@bucket/key``, ``gs://``, ``abfs://``, ``file://``), or an ``ObjectStoragePath``. A file that is
-        there is replaced in one step. XCom where ``None``. (templated)
+        there is replaced in one step. Mapped tasks need one each, such as with ``{{ ti.map_index }}`` in it. XCom where
+        ``None``. (templated)
     :param output_format: ``"jsonl"``, ``"csv"`` or ``"parquet"``; told from the suffix of ``output_path`` where
-        ``None``. A suffix ``.gz`` compresses the first two.
+        ``None``. A suffix ``.gz`` compresses the first two. (templated)
     :param fields: the only fields to keep, dotted (``"product.id"``), in the order of the columns; all where ``None``.
-    :param drop_fields: fields to leave out, dotted; ``*`` matches one level.
+        An error when no row has any of them. (templated)
+    :param drop_fields: fields to leave out, dotted; ``*`` matches one level. A path that no row has is a WARNING, and
+        an error when rows have one that is spelt much like it; a path into a text is one, too. (templated)
     :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
-        connection's ``hash_key``. Equal values have equal hashes, whichever endpoint they come from.
+        connection's ``hash_secret``. Equal values have equal hashes, whichever endpoint they come from.
+        A path that no row has is treated as in ``drop_fields``. (templated)
     :param field_types: flattened column → Arrow type name (``"timestamp"``, ``"date"``, ``"decimal(12,2)"``,
-        ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet.
+        ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet. (templated)
     :param csv_escape_formulas: whether, in CSV, a ``'`` is put before every text and column name that a spreadsheet
         would run as a formula: that begins with ``=``, ``+``, ``-``, ``@``, a tab, a line break or NUL. Numbers stay
         numbers. For files that people open; it changes the data for all others.
     :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list), ``"skip"`` the
-        task, or ``"fail"`` it; the latter two leave an earlier file as it is.
-    :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``.
-    :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``.
-    :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails.
+        task, or ``"fail"`` it; the latter two leave an earlier file as it is. (templated)
+    :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``. (templated)
+    :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``. (templated)
+    :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails. (templated)
     :param on_data_moved: what to do when rows entered or left while they were read, three times over: ``"fail"``, or
-        ``"accept"`` it with a WARNING and ``"moved": true`` in the manifest.
+        ``"accept"`` it with a WARNING and ``"moved": true`` in the manifest. (templated)
     :raises CatalogParameterError: for a parameter that is wrong; ``CatalogFilterError`` for a filter.
     :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
     :raises CatalogRequestError: when the request is refused.
@@ -86,26 +87,30 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
     :raises CatalogStorageError: when the file can't be written.
     """
 
-    template_fields: Sequence[str] = ("catalog_conn_id", "filters", "output_path")
+    template_fields: Sequence[str] = (
+        "catalog_conn_id", "filters", "output_path", "output_format", "fields", "drop_fields", "hash_fields",
+        "field_types", "on_empty", "page_size", "max_concurrency", "max_xcom_bytes",
+        "on_data_moved",
+    )  # fmt: skip
     ui_color = "#f9e6d8"
 
     def __init__(
         self,
         *,
         catalog_conn_id: str = CatalogHook.default_conn_name,
-        filters: Filters | None = None,
-        output_path: str | os.PathLike[str] | ObjectStoragePath | None = None,
-        output_format: OutputFormat | None = None,
-        fields: list[str] | None = None,
-        drop_fields: list[str] | None = None,
-        hash_fields: list[str] | None = None,
-        field_types: dict[str, str] | None = None,
+        filters: Filters | dict[str, Untyped] | Templated | None = None,
+        output_path: os.PathLike[str] | ObjectStoragePath | Templated | None = None,
+        output_format: OutputFormat | Templated | None = None,
+        fields: list[str] | Templated | None = None,
+        drop_fields: list[str] | Templated | None = None,
+        hash_fields: list[str] | Templated | None = None,
+        field_types: dict[str, str] | Templated | None = None,
         csv_escape_formulas: bool = False,
-        on_empty: OnEmpty = "write",
-        page_size: int | None = None,
-        max_concurrency: int | None = None,
-        max_xcom_bytes: int = 1_000_000,
-        on_data_moved: OnDataMoved = "fail",
+        on_empty: OnEmpty | Templated = "write",
+        page_size: int | Templated | None = None,
+        max_concurrency: int | Templated | None = None,
+        max_xcom_bytes: int | Templated = MAX_XCOM_BYTES,
+        on_data_moved: OnDataMoved | Templated = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**self._with_doc(kwargs))
@@ -113,45 +118,53 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         self.filters = filters
         # Airflow renders text and ObjectStoragePaths, but no pathlib.Path.
         is_local = isinstance(output_path, PurePath) and not hasattr(output_path, "conn_id")
-        self.output_path = str(output_path) if is_local else output_path
-        self.output_format = output_format
+        self.output_path: Any = str(output_path) if is_local else output_path
+        self.output_format: Any = output_format
         self.fields = fields
         self.drop_fields = drop_fields
         self.hash_fields = hash_fields
-        self.field_types = field_types
+        self.field_types: Any = field_types
         self.csv_escape_formulas = csv_escape_formulas
-        self.on_empty = on_empty
-        self.page_size = page_size
-        self.max_concurrency = max_concurrency
-        self.max_xcom_bytes = max_xcom_bytes
-        self.on_data_moved = on_data_moved
+        self.on_empty: Any = on_empty
+        self.page_size: Any = page_size
+        self.max_concurrency: Any = max_concurrency
+        self.max_xcom_bytes: Any = max_xcom_bytes
+        self.on_data_moved: Any = on_data_moved
         self._written: WrittenFile | None = None
         self._check_parameters()
 
     def _check_parameters(self) -> None:
         """Check what is known when the DAG is parsed: all but what templates and XComs will give."""
         self._check_names()
-        check_field_types(self.field_types)
-        check_reading_parameters(self.page_size, self.max_concurrency)
-        check_on_data_moved(self.on_data_moved)
+        self._check_reading()
         self._check_choice("on_empty", ("write", "skip", "fail"))
         limit = self.max_xcom_bytes
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
+        if is_known(limit) and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 2):
             raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
         if not isinstance(self.csv_escape_formulas, bool):
             raise CatalogParameterError(f"csv_escape_formulas is {self.csv_escape_formulas!r}; allowed: True, False")
         self._check_format(self._known_format())
 
+    def _take_rendered(self) -> None:
+        """Read what templates and XComs gave, and check it as what is known when the DAG is parsed."""
+        super()._take_rendered()
+        self.output_path = rendered_text("output_path", self.output_path)
+        self.output_format = rendered_text("output_format", self.output_format)
+        self.on_empty = rendered_text("on_empty", self.on_empty) or "write"
+        self.max_xcom_bytes = rendered_value("max_xcom_bytes", self.max_xcom_bytes) or MAX_XCOM_BYTES
+        self._check_parameters()
+
     def _known_format(self) -> str | None:
         """Return the format, ``"XCom"`` without a file, or ``None`` where it is known only when rendered."""
         path: Any = self.output_path
         if isinstance(path, str):
-            path = None if _ENDS_IN_TEMPLATE.search(path) else _TEMPLATE.sub("-", path)
+            # Of what begins with a template, all paths are thought to be absolute.
+            path = None if _ENDS_IN_TEMPLATE.search(path) else TEMPLATE.sub("-", re.sub(r"^(?=\{[{%])", "/", path))
         elif hasattr(path, "resolve") or hasattr(path, "conn_id"):
             path = None  # an XComArg, or an ObjectStoragePath, which may have templates in it
         if path is not None:
             return Destination.parse(path, self.output_format).format
-        known = None if self.output_format is None else check_format(self.output_format)
+        known = check_format(self.output_format) if self.output_format and is_known(self.output_format) else None
         return "XCom" if self.output_path is None else known
 
     def _check_format(self, output_format: str | None) -> None:
@@ -167,6 +180,8 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         :raises CatalogError: as the class says; what a retry cannot mend fails the task at once.
         """
         with self._killable(), fail_at_once():
+            self._take_rendered()
+            self._refuse_shared(context, "output_path")
             filters = self._checked_filters()
             if self.output_path is None:
                 return self._read(filters, partial(self._collect, filters))
@@ -198,9 +213,9 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
                             "rows to a file, or ask for less with filters, fields or drop_fields",
                             endpoint=self.endpoint,
                         )
-        self._warn_of_unmatched(transform.unmatched())
+        self._check_matched(transform)
         self._check_empty(len(rows), self.on_empty)
-        log.info("Catalog %s: %d rows to XCom, %d bytes as JSON", self.endpoint, len(rows), size)
+        self.log.info("Catalog %s: %d rows to XCom, %d bytes as JSON", self.endpoint, len(rows), size)
         return rows
 
     def _write(self, filters: dict[str, Any], destination: Destination, accept_moved: bool) -> dict[str, Any]:
@@ -218,11 +233,12 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             for page in reading.pages():
                 output.write(map(transform, page.rows))
             self._check_empty(reading.row_count, self.on_empty)
+            self._check_matched(transform)
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
         self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)
-        unmatched_types = [("field_types", column) for column in output.unmatched_field_types()]
-        self._warn_of_unmatched([*transform.unmatched(), *unmatched_types])
+        if unmatched := output.unmatched_field_types():
+            self.log.warning("Catalog %s: field_types that are no columns: %s", self.endpoint, ", ".join(unmatched))
         manifest = build_manifest(
             endpoint=self.endpoint,
             path=destination.path,
@@ -233,7 +249,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             moved=reading.moved,
             started_at=started_at,
         )
-        log.info(
+        self.log.info(
             "Catalog %s: %d rows, %d bytes to %s", self.endpoint, info.row_count, info.size_bytes, destination.path
         )
         return manifest

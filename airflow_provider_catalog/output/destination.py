@@ -15,7 +15,7 @@ from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.store_check import check_store, store_message
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -123,7 +123,7 @@ class Destination:
         :raises CatalogParameterError: when nothing that is installed knows the URL's scheme, or the connection is
             missing or lacks something.
         """
-        from airflow.sdk import ObjectStoragePath
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         try:
             path = ObjectStoragePath(self.path)
@@ -205,7 +205,13 @@ def _canonical(text: str) -> str:
     """Return an absolute local path, or a URL whose user part is a connection's id."""
     match = _URL.fullmatch(text)
     if match is None:
-        return str(_expanded(text).absolute())
+        path = _expanded(text)
+        if not path.is_absolute():
+            raise CatalogParameterError(
+                f"output_path={text!r}: write an absolute path such as '/data/orders.csv', one that begins with '~/', "
+                "or a URL; workers run in folders of their own"
+            )
+        return str(path)
     scheme, rest = match[1].lower(), match[2]
     host = rest.partition("/")[0]
     if scheme in _LOCAL_SCHEMES:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_catalog.errors import CatalogStorageError
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 

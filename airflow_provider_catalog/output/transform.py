@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.spelling import Names, is_alike, is_null, note_names, paths_of, words
 
 Row = dict[str, Any]
 Path = tuple[str, ...]
@@ -22,18 +24,23 @@ Tree = dict[str, "Tree | None"]
 _ABSENT = object()
 
 
+class _TextError(Exception):
+    """A path leads through a text: its first argument is the part of the path that is left there."""
+
+
 class RowTransform:
     """
     Select, drop and hash fields of rows.
 
     Dropping and hashing come first, whatever ``fields`` says. A value is replaced by the hexadecimal HMAC-SHA-256 of
     its text, so that an id hashes the same whether it was sent as ``5`` or ``"5"``; ``null`` stays ``null``, and of an
-    object or a list every value in it is hashed.
+    object or a list every value in it is hashed. What a path names never stays for want of a match: a path into a text
+    (JSON text, for one) is an error, and so is one that is misspelt, see :meth:`check_matched`.
 
     :param fields: the only fields to keep, in this order; ``None`` keeps all. A row that lacks one simply lacks it.
     :param drop_fields: fields to leave out.
     :param hash_fields: fields to hash.
-    :param hash_key: the key of the hash. It may be unknown when the DAG is parsed; see :meth:`check_hash_key`.
+    :param hash_secret: the key of the hash. It may be unknown when the DAG is parsed; see :meth:`check_hash_secret`.
     :raises CatalogParameterError: when a path is malformed, or the parameters contradict each other.
     """
 
@@ -42,17 +49,17 @@ class RowTransform:
         fields: list[str] | tuple[str, ...] | None = None,
         drop_fields: list[str] | tuple[str, ...] | None = None,
         hash_fields: list[str] | tuple[str, ...] | None = None,
-        hash_key: str | None = None,
+        hash_secret: str | None = None,
     ) -> None:
         self.fields = _field_paths(fields)
         self._drop = _without_covered(_paths("drop_fields", drop_fields))
         self._hash = _without_covered(_paths("hash_fields", hash_fields))
-        self._key = _key(hash_key)
+        self._secret = _secret(hash_secret)
         _refuse_dropped(self._drop, "fields", self.fields)
         _refuse_dropped(self._drop, "hash_fields", self._hash)
         self._tree = _tree(self.fields)
         self._is_identity = not (self.fields or self._drop or self._hash)
-        self._saw_a_row = False
+        self._names: Names = {}
         self._unmatched = {
             (parameter, path)
             for parameter, paths in (
@@ -66,20 +73,20 @@ class RowTransform:
         self._made: set[str] = set()
 
     def __repr__(self) -> str:
-        """Show the paths, never the key."""
+        """Show the paths, never the secret."""
         parts = (("fields", self.fields), ("drop_fields", self._drop), ("hash_fields", self._hash))
         return f"RowTransform({', '.join(f'{name}={list(map(dotted, paths))}' for name, paths in parts)})"
 
-    def check_hash_key(self) -> None:
+    def check_hash_secret(self) -> None:
         """
-        Check that there is a key where one is needed; call it before the first request.
+        Check that there is a secret where one is needed; call it before the first request.
 
-        :raises CatalogParameterError: when there are ``hash_fields`` and no key.
+        :raises CatalogParameterError: when there are ``hash_fields`` and no secret.
         """
-        if self._hash and not self._key:
+        if self._hash and not self._secret:
             raise CatalogParameterError(
-                f'hash_fields={list(map(dotted, self._hash))} needs a key: set "Hash key" in the connection '
-                "(extra 'hash_key')"
+                "set \"Hash secret\" in the connection (extra 'hash_secret'), a random text of 16 characters or more: "
+                f"hash_fields={list(map(dotted, self._hash))} needs it"
             )
 
     def __call__(self, row: Row) -> Row:
@@ -87,11 +94,13 @@ class RowTransform:
         Return what is to be kept of a row.
 
         :param row: a row as the API sent it; it may be changed in place.
-        :raises CatalogParameterError: when there are ``hash_fields`` and no key, or a row is nested too deeply.
+        :raises CatalogParameterError: when there are ``hash_fields`` and no secret, a path leads into a text, or a row
+            is nested too deeply.
         """
         if self._is_identity:
             return row
-        self._saw_a_row = True
+        if self._unmatched:
+            note_names(row, self._names)
         try:
             return self._changed(row)
         except RecursionError:
@@ -101,26 +110,88 @@ class RowTransform:
             ) from None
 
     def _changed(self, row: Row) -> Row:
-        for path in self._drop:
-            if _apply(row, path, _delete):
-                self._unmatched.discard(("drop_fields", path))
+        self._apply_all("drop_fields", self._drop, row, _delete)
         if self._hash:
-            self._hash_row(row)
-        if self._tree:
-            self._note_fields(row)
+            self.check_hash_secret()
+            self._made.clear()
+            self._apply_all("hash_fields", self._hash, row, self._replace_by_hash)
+        if not self._tree:
+            return row
+        if self._unmatched:
+            self._apply_all("fields", self.fields, row, _leave)
+        try:
             kept = _select(row, self._tree)
-            return {} if kept is _ABSENT else kept
-        return row
+        except _TextError:
+            self._apply_all("fields", self.fields, row, _leave)  # says which
+            raise
+        return {} if kept is _ABSENT else kept
 
-    def unmatched(self) -> list[tuple[str, str]]:
-        """
-        Return the paths that matched nothing in any row so far, as (parameter, path); none while there was no row.
+    def _apply_all(self, parameter: str, paths: Iterable[Path], row: Row, change: Callable[[Any, Any], None]) -> None:
+        for path in paths:
+            try:
+                if _apply(row, path, change):
+                    self._unmatched.discard((parameter, path))
+            except _TextError as error:
+                whole = dotted(path[: len(path) - len(error.args[0])])
+                raise CatalogParameterError(
+                    f"{parameter}: name the whole field, {whole!r}, instead of {dotted(path)!r}: in a row it is text, "
+                    "and nothing in a text has a path"
+                ) from None
 
-        A field that is there with the value ``null`` counts as matched.
+    def check_matched(self, known_columns: Iterable[str] = ()) -> list[str]:
         """
-        if not self._saw_a_row:
+        Check that paths are spelt as rows are; call it after the last row, and before anything is published.
+
+        A path that no row has is an error in ``drop_fields`` and ``hash_fields`` when the rows have one that is spelt
+        much like it and would stay as it is, and in ``fields`` when no other one has matched either. What is merely
+        absent, or within a parent that is always ``null``, is not.
+
+        :param known_columns: flattened columns that earlier rows had: of the dataset or the table.
+        :return: what to warn of: each path that no row has, such as ``"fields 'student_email' (did you mean
+            'student.email'?)"``; nothing where there was no row.
+        :raises CatalogParameterError: naming the path, and the name that is meant.
+        """
+        if not self._names:
             return []
-        return sorted((parameter, dotted(path)) for parameter, path in self._unmatched)
+        columns: list[Path] = [(column,) for column in known_columns]
+        warnings = []
+        for parameter, path in sorted(self._unmatched):
+            near = self._nearest(parameter, path, columns)
+            if near and parameter != "fields":
+                raise CatalogParameterError(
+                    f"{parameter}: no row has {dotted(path)!r}; did you mean {dotted(near)!r}? Nothing was published: "
+                    f"it would have been kept as it is. If it is to be kept, take {dotted(path)!r} out of {parameter}"
+                )
+            warnings.append(f"{parameter} {dotted(path)!r}" + (f" (did you mean {dotted(near)!r}?)" if near else ""))
+        missing = [path for parameter, path in self._unmatched if parameter == "fields"]
+        if missing and len(missing) == len(self.fields) and not any(is_null(self._names, path) for path in missing):
+            there = ", ".join(dotted(path) for path in islice(paths_of(self._names), 10))
+            raise CatalogParameterError(f"no row has any of {', '.join(warnings)}; rows have {there}, ...")
+        return warnings
+
+    def _nearest(self, parameter: str, path: Path, columns: list[Path]) -> Path | None:
+        """Return a path of the rows, or else a known column, that is spelt much like another one and would stay."""
+        if any(words(column) == words(path) for column in columns):
+            return None  # rows of other days have it
+        others = list(paths_of(self._names))
+        for length in range(len(path) - 1, 0, -1):
+            if siblings := [other for other in others if _covers(path[:length], other)]:
+                others = siblings
+                break
+        for other in (*others, *columns):
+            is_parent = other == path[: len(other)]
+            if not is_parent and is_alike(path, other) and (parameter == "fields" or self._stays(other)):
+                return other
+        return None
+
+    def _stays(self, path: Path) -> bool:
+        """Tell whether a value at that path, or a part of it, is kept as it is."""
+        for parameter, patterns in (("drop_fields", self._drop), ("hash_fields", self._hash)):
+            for pattern in patterns:
+                is_it = _covers(pattern, path) or words(pattern) == words(path)
+                if is_it and (parameter, pattern) not in self._unmatched:
+                    return False
+        return not self.fields or any(_covers(field, path) or _covers(path, field) for field in self.fields)
 
     def keeps(self, path: Path) -> bool:
         """Tell whether a value at that path of a row survives."""
@@ -130,13 +201,6 @@ class RowTransform:
     def hashes(self, path: Path) -> bool:
         """Tell whether a value at that path of a row is replaced by its hash."""
         return any(_covers(pattern, path) for pattern in self._hash)
-
-    def _hash_row(self, row: Row) -> None:
-        self.check_hash_key()
-        self._made.clear()
-        for path in self._hash:
-            if _apply(row, path, self._replace_by_hash):
-                self._unmatched.discard(("hash_fields", path))
 
     def _replace_by_hash(self, container: Any, key: Any) -> None:
         container[key] = self._hashed(container[key])
@@ -151,14 +215,9 @@ class RowTransform:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         if text in self._made:
             return text
-        digest = hmac.digest(self._key, text.encode(), "sha256").hex()
+        digest = hmac.digest(self._secret, text.encode(), "sha256").hex()
         self._made.add(digest)
         return digest
-
-    def _note_fields(self, row: Row) -> None:
-        for path in self.fields:
-            if ("fields", path) in self._unmatched and _apply(row, path, _leave):
-                self._unmatched.discard(("fields", path))
 
 
 def dotted(path: Path) -> str:
@@ -166,10 +225,10 @@ def dotted(path: Path) -> str:
     return ".".join(path)
 
 
-def _key(hash_key: object) -> bytes:
-    if hash_key is not None and not isinstance(hash_key, str):
-        raise CatalogParameterError(f"hash_key must be a string, not {type(hash_key).__name__}")
-    return (hash_key or "").encode()
+def _secret(hash_secret: object) -> bytes:
+    if hash_secret is not None and not isinstance(hash_secret, str):
+        raise CatalogParameterError(f"hash_secret must be a string, not {type(hash_secret).__name__}")
+    return (hash_secret or "").encode()
 
 
 def _paths(parameter: str, value: object) -> tuple[Path, ...]:
@@ -233,13 +292,22 @@ def _tree(paths: Iterable[Path]) -> Tree:
     return root
 
 
-def _apply(node: Any, path: Path, change: Callable[[Any, Any], None]) -> bool:
-    """Call ``change(container, key)`` wherever the path leads from a node; tell whether it led anywhere."""
+def _apply(node: Any, path: Path, change: Callable[[Any, Any], None], *, is_named: bool = True) -> bool:
+    """
+    Call ``change(container, key)`` wherever the path leads from a node; tell whether it led anywhere.
+
+    :param is_named: whether the node's own name is in the path: not where a ``*`` led to it.
+    :raises _TextError: when the node is a text.
+    """
+    if isinstance(node, str):
+        if node.strip() and (is_named or _is_json(node)):
+            raise _TextError(path)
+        return False
     name, rest = path[0], path[1:]
     matched = False
     if isinstance(node, list) and name != "*":
         for item in node:
-            matched |= _apply(item, path, change)
+            matched |= _apply(item, path, change, is_named=is_named)
         return matched
     if rest and isinstance(node, dict):
         matched = _apply_dotted(node, path, change)
@@ -248,7 +316,7 @@ def _apply(node: Any, path: Path, change: Callable[[Any, Any], None]) -> bool:
             change(node, key)
             matched = True
         else:
-            matched |= _apply(node[key], rest, change)
+            matched |= _apply(node[key], rest, change, is_named=name != "*")
     return matched
 
 
@@ -264,6 +332,17 @@ def _apply_dotted(node: Row, path: Path, change: Callable[[Any, Any], None]) -> 
                 change(node, key)
                 matched = True
     return matched
+
+
+def _is_json(text: str) -> bool:
+    """Tell whether a text is JSON of an object or a list."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _matching_keys(node: Any, name: str) -> Iterable[Any]:
@@ -287,6 +366,8 @@ def _select(node: Any, tree: Tree) -> Any:
     """Return what the tree keeps of a node; of a list, what it keeps of each item."""
     if isinstance(node, list):
         return [kept for item in node if (kept := _select(item, tree)) is not _ABSENT]
+    if isinstance(node, str) and node.strip():
+        raise _TextError
     if not isinstance(node, dict):
         return _ABSENT
     selected = {}

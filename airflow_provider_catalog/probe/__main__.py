@@ -102,8 +102,8 @@ def settings_of(options: argparse.Namespace) -> CatalogSettings:
 
 def _settings_of_connection(conn_id: str) -> CatalogSettings:
     # Imported here: Airflow takes seconds, and is not needed for a URL.
-    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined] # not in __all__
     from airflow.models.connection import Connection
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
     from airflow_provider_catalog.hooks.catalog import CatalogHook
 

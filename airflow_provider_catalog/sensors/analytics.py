@@ -5,24 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic
 
-from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
 
 from airflow_provider_catalog import errors
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters
-from airflow_provider_catalog.utils.metrics import reported_poll
-from airflow_provider_catalog.version_compat import AirflowSensorTimeout, conf, fail_at_once
+from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters, Templated, Untyped
+from airflow_provider_catalog.utils.failures import fail_at_once
+from airflow_provider_catalog.utils.polls import describe, poll_once
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_catalog.client.client import CatalogClient
-    from airflow_provider_catalog.client.poll import Poll
 
 
 class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filters]):
@@ -39,11 +44,11 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``. (templated)
     :param filters: the endpoint's filters, a dict of name and value; all rows where ``None``. An unknown name fails
         when the DAG is parsed, a value that is not allowed before the first request. (templated at any depth)
-    :param min_rows: how many rows have to match, 1 or more.
-    :param fields: the only fields to keep, dotted (``"product.id"``); all where ``None``.
-    :param drop_fields: fields to leave out, dotted; ``*`` matches one level.
+    :param min_rows: how many rows have to match, 1 or more. (templated)
+    :param fields: the only fields to keep, dotted (``"product.id"``); all where ``None``. (templated)
+    :param drop_fields: fields to leave out, dotted; ``*`` matches one level. (templated)
     :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
-        connection's ``hash_key``.
+        connection's ``hash_secret``. (templated)
     :param deferrable: wait in the triggerer, without a worker slot; then ``mode`` has no meaning. The default is
         Airflow's ``[operators] default_deferrable``.
     :param poke_interval: and ``timeout``, ``mode``, ``soft_fail``, ``exponential_backoff``, ``max_wait``, ...: as in
@@ -53,24 +58,24 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
     :raises CatalogRequestError: when the request is refused.
     :raises CatalogResponseError: for an answer without rows.
     :raises CatalogPaginationError: when pages go in circles or lead to another host.
-    :raises AirflowSensorTimeout: when there are not enough rows within ``timeout``.
+    :raises AirflowSensorTimeout: when there are not enough rows within ``timeout``; says what the last poke saw.
     """
 
-    template_fields: Sequence[str] = ("catalog_conn_id", "filters")
+    template_fields: Sequence[str] = ("catalog_conn_id", "filters", "min_rows", "fields", "drop_fields", "hash_fields")
     ui_color = "#f9e6d8"
 
-    _last_poll: Poll | None = None
-    """What the last poke found, as long as the log does not yet say so."""
+    _seen: str | None = None
+    """What the last poke saw."""
 
     def __init__(
         self,
         *,
         catalog_conn_id: str = CatalogHook.default_conn_name,
-        filters: Filters | None = None,
-        min_rows: int = 1,
-        fields: list[str] | None = None,
-        drop_fields: list[str] | None = None,
-        hash_fields: list[str] | None = None,
+        filters: Filters | dict[str, Untyped] | Templated | None = None,
+        min_rows: int | Templated = 1,
+        fields: list[str] | Templated | None = None,
+        drop_fields: list[str] | Templated | None = None,
+        hash_fields: list[str] | Templated | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -83,8 +88,8 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         self.hash_fields = hash_fields
         self.deferrable = deferrable
         self._check_names()
-        if isinstance(min_rows, bool) or not isinstance(min_rows, int) or min_rows < 1:
-            raise CatalogParameterError(f"min_rows is {min_rows!r}; allowed: an integer of 1 or more")
+        if not (_is_template(min_rows) or hasattr(min_rows, "resolve")):  # an XComArg
+            _checked_min_rows(min_rows)
 
     @cached_property
     def _client(self) -> CatalogClient:
@@ -102,9 +107,10 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         try:
             with self._killable():
                 return super().execute(context)
-        finally:
-            if self._last_poll:
-                self._last_poll.report()  # no poke follows
+        except (AirflowSensorTimeout, AirflowSkipException) as error:
+            if self._seen is None or error.__cause__ is not None:  # soft_fail skips for other reasons, too
+                raise
+            raise type(error)(self._timeout_message(self._seen)) from None
 
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, started_at: float | None = None
@@ -118,12 +124,13 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         :raises AirflowSensorTimeout: when the time was up.
         """
         self._started_at = time.time() if started_at is None else started_at
-        status = event.get("status") if isinstance(event, Mapping) else None
+        fired = event if isinstance(event, Mapping) else {}
+        status = fired.get("status")
         if status == "timeout":
-            raise self._timed_out()
+            raise AirflowSensorTimeout(self._timeout_message(fired.get("last_poll")))
         with fail_at_once():
-            if status == "error" and event is not None:
-                raise _error_of(event)
+            if status == "error":
+                raise _error_of(fired)
             if status != "done":
                 raise CatalogError(
                     f"{self.endpoint}: the trigger fired an unexpected event (a {type(event).__name__} with the status "
@@ -141,41 +148,27 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
 
         :raises CatalogError: for what will last.
         """
-        from airflow_provider_catalog.client.poll import poll
-
         with fail_at_once():
+            min_rows = _checked_min_rows(self.min_rows)
             filters = self._checked_filters()
             transform = self._transform()
-            look = partial(poll, self._client, self._spec, filters, min_rows=self.min_rows)
-            result = reported_poll(self.endpoint, self._client, look)
+            result = poll_once(self._client, self.endpoint, filters, min_rows=min_rows, log=self.log)
+            self._seen = describe(result, min_rows)
             if result.is_done:
-                result.report()
-                rows = [transform(row) for row in result.rows]
-                for row in rows:
-                    self._xcom_size(row)
-                self._warn_of_unmatched(transform.unmatched())
+                rows = self._first_rows(transform, result.rows)
                 return PokeReturnValue(True, {"row_count": result.row_count, "rows": rows})
         if self.deferrable:
-            self._defer(filters, result)
-        self._last_poll = result
+            self._defer(filters, min_rows)
         return PokeReturnValue(False)
 
-    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        # Airflow asks for this between two pokes: only now the line about the last poke can say when the next one is.
-        seconds = super()._get_next_poke_interval(*args, **kwargs)
-        if self._last_poll:
-            self._last_poll.report(seconds)
-            self._last_poll = None
-        return seconds
-
-    def _defer(self, filters: dict[str, Any], result: Poll) -> None:
+    def _defer(self, filters: dict[str, Any], min_rows: int) -> None:
         from airflow_provider_catalog.triggers.analytics import LAST_POLL, CatalogAnalyticsTrigger
 
         trigger = CatalogAnalyticsTrigger(
             catalog_conn_id=self.catalog_conn_id,
             endpoint=self.endpoint,
             filters=filters,
-            min_rows=self.min_rows,
+            min_rows=min_rows,
             poke_interval=self.poke_interval,
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
@@ -184,9 +177,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         )
         now = time.time()
         if now >= self._started_at + self.timeout:
-            result.report()
-            raise self._timed_out()
-        result.report(trigger.pace.next_poll(now) - now)
+            raise AirflowSensorTimeout(self._timeout_message(self._seen))
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
@@ -195,11 +186,23 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
             timeout=timedelta(seconds=self._started_at + self.timeout + 2 * LAST_POLL - now),
         )
 
-    def _timed_out(self) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(
-            f"{self.endpoint}: fewer than min_rows={self.min_rows} rows match after "
-            f"{time.time() - self._started_at:.0f} s (timeout={self.timeout:g})"
+    def _timeout_message(self, last_poll: str | None) -> str:
+        return (
+            f"{self.endpoint}: timed out (timeout={self.timeout:g} s); last poll: {last_poll or 'none'}; "
+            f"raise timeout, lower min_rows, or check connection {self.catalog_conn_id!r}"
         )
+
+
+def _is_template(value: object) -> bool:
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def _checked_min_rows(value: object) -> int:
+    """Return ``min_rows`` as a number; templates give text."""
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise CatalogParameterError(f"min_rows is {value!r}; allowed: an integer of 1 or more, or a template of one")
+    return number
 
 
 def _error_of(event: Mapping[str, Any]) -> CatalogError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,30 +10,27 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
 
-from airflow.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
-from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
-from airflow_provider_catalog.client.settings import check_reading_parameters
+from airflow_provider_catalog.client.retry import OnDataMoved
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.transform import RowTransform
-from airflow_provider_catalog.utils.analytics_task import Filters
+from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
+from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.manifest import shortened
 from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
+from airflow_provider_catalog.utils.parameters import is_known, rendered_list, rendered_text, rendered_value
 from airflow_provider_catalog.utils.reading_task import ReadingTask
-from airflow_provider_catalog.version_compat import fail_at_once
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.sdk import Context
 
     from airflow_provider_catalog.output.tables.load import Loaded, TableLoad
-
-log = logging.getLogger(__name__)
 
 WriteDisposition = Literal["replace", "append", "merge"]
 CHUNK_ROWS = 500
@@ -93,6 +89,8 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
 
     template_fields: Sequence[str] = (
         "catalog_conn_id", "filters", "sql_conn_id", "table", "write_disposition", "primary_key", "partition",
+        "on_duplicate_key", "on_new_columns", "on_empty", "fields", "drop_fields", "hash_fields", "field_types",
+        "page_size", "max_concurrency", "on_data_moved",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "partition": "json"}
     ui_color = "#f9e6d8"
@@ -102,62 +100,69 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         *,
         sql_conn_id: str,
         table: str,
-        write_disposition: WriteDisposition | str,
-        primary_key: str | Sequence[str] | None = None,
-        on_duplicate_key: Literal["fail", "last"] = "fail",
-        partition: Mapping[str, Any] | None = None,
-        on_new_columns: Literal["add", "ignore", "fail"] = "add",
+        write_disposition: WriteDisposition | Templated,
+        primary_key: Sequence[str] | Templated | None = None,
+        on_duplicate_key: Literal["fail", "last"] | Templated = "fail",
+        partition: Mapping[str, Any] | Templated | None = None,
+        on_new_columns: Literal["add", "ignore", "fail"] | Templated = "add",
         load_columns: bool = True,
-        on_empty: Literal["write", "skip", "fail"] | None = None,
+        on_empty: Literal["write", "skip", "fail"] | Templated | None = None,
         catalog_conn_id: str = CatalogHook.default_conn_name,
-        filters: Filters | None = None,
-        fields: list[str] | None = None,
-        drop_fields: list[str] | None = None,
-        hash_fields: list[str] | None = None,
-        field_types: dict[str, str] | None = None,
-        page_size: int | None = None,
-        max_concurrency: int | None = None,
-        on_data_moved: OnDataMoved = "fail",
+        filters: Filters | dict[str, Untyped] | Templated | None = None,
+        fields: list[str] | Templated | None = None,
+        drop_fields: list[str] | Templated | None = None,
+        hash_fields: list[str] | Templated | None = None,
+        field_types: dict[str, str] | Templated | None = None,
+        page_size: int | Templated | None = None,
+        max_concurrency: int | Templated | None = None,
+        on_data_moved: OnDataMoved | Templated = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**self._with_doc(kwargs))
         self.sql_conn_id = sql_conn_id
         self.table = table
-        self.write_disposition = write_disposition
-        self.primary_key = primary_key
-        self.on_duplicate_key = on_duplicate_key
-        self.partition = partition
-        self.on_new_columns = on_new_columns
+        self.write_disposition: Any = write_disposition
+        self.primary_key: Any = primary_key
+        self.on_duplicate_key: Any = on_duplicate_key
+        self.partition: Any = partition
+        self.on_new_columns: Any = on_new_columns
         self.load_columns = load_columns
-        self.on_empty = on_empty
+        self.on_empty: Any = on_empty
         self.catalog_conn_id = catalog_conn_id
         self.filters = filters
         self.fields = fields
         self.drop_fields = drop_fields
         self.hash_fields = hash_fields
         self.field_types = field_types
-        self.page_size = page_size
-        self.max_concurrency = max_concurrency
-        self.on_data_moved = on_data_moved
+        self.page_size: Any = page_size
+        self.max_concurrency: Any = max_concurrency
+        self.on_data_moved: Any = on_data_moved
         self._written: WrittenFile | None = None
         self._check_parameters()
 
     def _check_parameters(self) -> None:
         """Check what is known when the DAG is parsed: all but what templates and XComs will give."""
         self._check_names()
-        check_field_types(self.field_types)
-        check_reading_parameters(self.page_size, self.max_concurrency)
+        self._check_reading()
         self._check_choice("on_duplicate_key", ("fail", "last"))
         self._check_choice("on_new_columns", ("add", "ignore", "fail"))
-        check_on_data_moved(self.on_data_moved)
         if self.on_empty is not None:
             self._check_choice("on_empty", ("write", "skip", "fail"))
         if not isinstance(self.load_columns, bool):
             raise CatalogParameterError(f"load_columns is {self.load_columns!r}; allowed: True, False")
-        if not _is_rendered_later(self.write_disposition):
-            self._check_choice("write_disposition", DISPOSITIONS)
-            if self.write_disposition == "merge" and not self.primary_key:
-                raise CatalogParameterError("primary_key is missing: write_disposition='merge' needs the columns of it")
+        self._check_choice("write_disposition", DISPOSITIONS)
+        if self.write_disposition == "merge" and is_known(self.primary_key) and not self._keys():
+            raise CatalogParameterError("primary_key is missing: write_disposition='merge' needs the columns of it")
+
+    def _take_rendered(self) -> None:
+        """Read what templates and XComs gave, and check it as what is known when the DAG is parsed."""
+        super()._take_rendered()
+        for name in ("sql_conn_id", "table", "write_disposition", "on_duplicate_key", "on_new_columns", "on_empty"):
+            setattr(self, name, rendered_text(name, getattr(self, name)))
+        self.primary_key = rendered_list("primary_key", self.primary_key)
+        self.partition = rendered_value("partition", self.partition)
+        self._check_parameters()
+        self._check_table()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -167,13 +172,13 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         """
         with self._killable(), fail_at_once():
             started_at = datetime.now(UTC)
+            self._take_rendered()
+            if self.write_disposition == "replace" and not self.partition:
+                self._refuse_shared(context, "table")
             filters = self._checked_filters()
-            self._check_rendered()
-            self._check_mapping(context)
-            transform = self._transform()
-            load = self._table_load(transform, context)
+            load = self._table_load(self._transform(), context)
             load.check()
-            manifest, loaded = self._read(filters, partial(self._load, filters, transform, load, started_at))
+            manifest, loaded = self._read(filters, partial(self._load, filters, load, started_at))
             self._written = WrittenFile(loaded.uri, loaded.columns, loaded.row_count, None)
             add_to_events(self.outlets, context, manifest, loaded.uri)
             return manifest
@@ -182,14 +187,10 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         """Return what OpenLineage is told: the Catalog's endpoint, and the table with its columns and rows."""
         return operator_lineage(self._origin, self.endpoint, self._written)
 
-    def _check_rendered(self) -> None:
-        self._check_choice("write_disposition", DISPOSITIONS)
-        if self.write_disposition == "merge" and not self._keys():
-            raise CatalogParameterError("primary_key is missing: write_disposition='merge' needs the columns of it")
+    def _check_table(self) -> None:
         for name in ("sql_conn_id", "table"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip() or value == "None":
-                raise CatalogParameterError(f"{name} is {value!r}; allowed: a name")
+            if not isinstance(getattr(self, name), str):
+                raise CatalogParameterError(f"{name} is {getattr(self, name)!r}; allowed: a name")
         if self.table.count(".") > 1 or not all(self.table.split(".")):
             raise CatalogParameterError(f"table is {self.table!r}; allowed: 'table' or 'schema.table'")
         if self.partition is not None and (not isinstance(self.partition, Mapping) or not self.partition):
@@ -202,19 +203,6 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
                     f"partition[{column!r}] is {value!r}, which would replace other rows than are meant: a run without "
                     "a data interval has no {{ ds }}; take {{ dag_run.run_after | ds }}, for example"
                 )
-
-    def _check_mapping(self, context: Context) -> None:
-        """Refuse mapped tasks of which each would replace the rows of the one before."""
-        is_mapped = getattr(context.get("ti"), "map_index", -1) >= 0
-        if not is_mapped or self.write_disposition != "replace" or self.partition:
-            return
-        task = self.dag.get_task(self.task_id)
-        table = getattr(task, "partial_kwargs", {"table": getattr(task, "table", None)}).get("table")
-        if isinstance(table, str) and not ("{{" in table and "map_index" in table):
-            raise CatalogParameterError(
-                f"give each mapped task a table or a partition of its own: all of them replace table={self.table!r}, "
-                "so only the rows of the last one would stay"
-            )
 
     def _keys(self) -> tuple[str, ...]:
         keys = [self.primary_key] if isinstance(self.primary_key, str) else self.primary_key or ()
@@ -250,17 +238,12 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         )
 
     def _load(
-        self,
-        filters: dict[str, Any],
-        transform: RowTransform,
-        load: TableLoad,
-        started_at: datetime,
-        accept_moved: bool,
+        self, filters: dict[str, Any], load: TableLoad, started_at: datetime, accept_moved: bool
     ) -> tuple[dict[str, Any], Loaded]:
         """Read all rows, then load them."""
         from airflow_provider_catalog.output.spool import RowSpool
 
-        folder = Path(tempfile.gettempdir())
+        folder, transform = Path(tempfile.gettempdir()), self._transform()
         with storage_errors(self.table, folder), RowSpool(folder) as spool:
             with self._reading(filters, accept_moved) as reading:
                 for page in reading.pages():
@@ -269,8 +252,8 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
                         spool.write(chunk)
             is_full_replace = self.write_disposition == "replace" and not self.partition
             self._check_empty(spool.row_count, self.on_empty or ("fail" if is_full_replace else "write"))
+            self._check_matched(transform, load.known_columns)
             loaded = load.load(spool)
-        self._warn_of_unmatched(transform.unmatched())
         manifest = shortened(
             {
                 "endpoint": self.endpoint,
@@ -288,15 +271,11 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
                 "finished_at": datetime.now(UTC).isoformat(),
             }
         )
-        log.info(
+        self.log.info(
             "Catalog %s: %d rows to table %s: %d inserted, %d updated, %d deleted",
             self.endpoint, loaded.row_count, self.table, loaded.inserted, loaded.updated, loaded.deleted,
         )  # fmt: skip
         return manifest, loaded
-
-
-def _is_rendered_later(value: object) -> bool:
-    return not isinstance(value, str) or "{{" in value or "{%" in value
 
 
 class CatalogProductsAnalyticsToSqlOperator(CatalogAnalyticsToSqlBaseOperator[ProductsFilters]):

@@ -1,14 +1,11 @@
-"""What waits for rows in the triggerer, so that no worker has to."""
+"""Triggers that wait for rows in the triggerer, so that no worker has to."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -18,27 +15,22 @@ from airflow_provider_catalog.triggers.pace import Pace
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
 from airflow_provider_catalog.triggers.watch import CatalogAnalyticsEventTrigger
 
+if TYPE_CHECKING:
+    from airflow_provider_catalog.client.client import CatalogClient
+
 __all__ = ["CatalogAnalyticsEventTrigger", "CatalogAnalyticsTrigger"]
 
-log = logging.getLogger(__name__)
-
-SPREAD = 7.0
-"""Seconds over which polls that are due at the same moment are spread, at most."""
 LAST_POLL = 30.0
 """Seconds that the last poll, made at the deadline, may take."""
-
-_turns = itertools.count()
-_GOLDEN = 0.618034
-"""Multiples of it, less whole numbers, lie evenly between 0 and 1, however many there are."""
 
 
 class CatalogAnalyticsTrigger(BaseTrigger):
     """
     Waits until enough rows match, then fires once; a sensor with ``deferrable=True`` uses it.
 
-    The event's payload is ``{"status": "done"}``, ``{"status": "timeout"}``, or ``{"status": "error", "kind": ...,
-    "message": ...}`` for an error that will last. There are no rows in it: Airflow writes payloads into its logs and
-    its database. The sensor asks for them once more when it resumes.
+    The event's payload is ``{"status": "done"}``, ``{"status": "timeout", "last_poll": "3 of 10 rows"}``, or
+    ``{"status": "error", "kind": ..., "message": ...}`` for an error that will last. There are no rows in it: Airflow
+    writes payloads into its logs and its database. The sensor asks for them once more when it resumes.
 
     A restart of the triggerer changes nothing: polls go on at the same times, and the deadline is the same.
 
@@ -77,17 +69,12 @@ class CatalogAnalyticsTrigger(BaseTrigger):
         self.max_wait = max_wait
         self.started_at = started_at
         self.deadline = deadline
-
-    @property
-    def pace(self) -> Pace:
-        """When to poll."""
-        started_at = time.time() if self.started_at is None else self.started_at
-        return Pace(self.poke_interval, started_at, self.exponential_backoff, self.max_wait, self.deadline)
+        self._seen: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments to make this trigger again; plain values, and no secret among them."""
         return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
+            "airflow_provider_catalog.triggers.analytics.CatalogAnalyticsTrigger",
             {
                 "catalog_conn_id": self.catalog_conn_id,
                 "endpoint": self.endpoint,
@@ -106,47 +93,39 @@ class CatalogAnalyticsTrigger(BaseTrigger):
         yield TriggerEvent(await self._payload())  # type: ignore[no-untyped-call] # Airflow's
 
     async def _payload(self) -> dict[str, Any]:
-        end = None if self.deadline is None else self.deadline + LAST_POLL - time.time()
+        end = None if self.deadline is None else max(0.0, self.deadline - time.time()) + LAST_POLL
         try:
             async with asyncio.timeout(end) as limit:
-                return {"status": "done" if await self._wait() else "timeout"}
+                is_done = await self._wait()
         except TimeoutError:
             if not limit.expired():
                 raise
-            log.warning("Catalog %s: the last poll has taken too long", self.endpoint)
-            return {"status": "timeout"}
+            self._seen = f"never reached: no answer within {LAST_POLL:.0f} s"
+            is_done = False
         except CatalogError as error:
             return {"status": "error", "kind": type(error).__name__, "message": str(error)}
+        return {"status": "done"} if is_done else {"status": "timeout", "last_poll": self._seen}
 
     async def _wait(self) -> bool:
         """Poll until there are enough rows; return false when the deadline came first."""
-        catalog = shared_catalog(self.catalog_conn_id)
-        pace = self._shifted_pace()
-
-        def next_poll(now: float) -> float | None:
-            return None if pace.deadline is not None and now >= pace.deadline else pace.next_poll(now)
-
         now = time.time()
-        due: float | None = now if self.started_at is None else pace.next_poll(now)
-        while due is not None:
-            await asyncio.sleep(max(0.0, due - time.time()))
-            await catalog.until_open(self.poke_interval)
-            result, due = await catalog.poll(self.endpoint, self.filters, self.min_rows, next_poll)
-            if result.is_done:
+        started_at = now if self.started_at is None else self.started_at
+        pace = Pace(self.poke_interval, started_at, self.exponential_backoff, self.max_wait, self.deadline)
+        due = now if self.started_at is None else pace.next_poll(now)
+        while True:
+            await asyncio.sleep(max(0.0, due + pace.delay() - time.time()))
+            if await shared_catalog(self.catalog_conn_id).run(self._poll, self.poke_interval):
                 return True
-        return False
+            now = max(due, time.time())
+            if self.deadline is not None and now >= self.deadline:
+                return False
+            due = pace.next_poll(now)
 
-    def _shifted_pace(self) -> Pace:
-        """
-        Return when to poll, a little later than due: each trigger by another time.
+    def _poll(self, client: CatalogClient) -> bool:
+        # In a worker thread, as is the line in the log: the triggerer's log goes to another process, for which it may
+        # have to wait. Imported here since the event loop imports this module.
+        from airflow_provider_catalog.utils.polls import describe, poll_once
 
-        Polls of a thousand sensors that began, or end, at the same moment would keep the event loop busy for longer
-        than other triggers should have to wait, and the Catalog, too.
-        """
-        turn = next(_turns) * _GOLDEN % 1
-        pace = self.pace
-        shift = turn * min(SPREAD, self.poke_interval / 8)
-        deadline = pace.deadline
-        if deadline is not None:
-            deadline += min(shift, turn * max(0.0, deadline - pace.started_at) / 20)
-        return replace(pace, started_at=pace.started_at + shift, deadline=deadline)
+        result = poll_once(client, self.endpoint, self.filters, min_rows=self.min_rows, exact=False, log=self.log)
+        self._seen = describe(result, self.min_rows)
+        return result.is_done

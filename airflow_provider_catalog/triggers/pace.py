@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 SHORTEST_INTERVAL = 0.1
 """Seconds between two polls, at least: an interval of 0 must not keep the triggerer busy."""
+SPREAD = 7.0
+"""Seconds over which polls that are due at the same moment are spread, at most."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Pace:
     deadline: float | None = None
 
     def next_poll(self, now: float) -> float:
-        """Return when to poll after a poll that was made at ``now``, or that nobody made because nobody was there."""
+        """Return when to poll after ``now``, the time of a poll or of a start; at the deadline, if that comes first."""
         elapsed = max(0.0, now - self.started_at)
         if self.exponential_backoff:
             due = now + self._backoff(elapsed)
@@ -41,6 +43,18 @@ class Pace:
             interval = max(self.poke_interval, SHORTEST_INTERVAL)
             due = self.started_at + (math.floor(elapsed / interval) + 1) * interval
         return due if self.deadline is None else min(due, self.deadline)
+
+    def delay(self) -> float:
+        """
+        Return how many seconds later than due to poll; each time another, at random.
+
+        Polls of a thousand sensors that began, or end, at the same moment would keep the event loop busy for longer
+        than other triggers should have to wait, and the Catalog, too.
+        """
+        longest = min(SPREAD, self.poke_interval / 8)
+        if self.deadline is not None:
+            longest = min(longest, (self.deadline - self.started_at) / 20)
+        return random.uniform(0, max(0.0, longest))  # noqa: S311 - no secret
 
     def _backoff(self, elapsed: float) -> float:
         # Airflow's n-th wait is poke_interval * 2 ** (n - 2) plus a random part, 0.75 * poke_interval * 2 ** (n - 1)

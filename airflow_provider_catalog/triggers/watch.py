@@ -1,16 +1,15 @@
-"""What starts a DAG run when rows appear: the trigger of an ``AssetWatcher``, and what it remembers."""
+"""The trigger of an ``AssetWatcher``, which starts a DAG run when rows appear."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.client.filter_check import check_filters
@@ -18,7 +17,25 @@ from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.triggers.pace import Pace
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseEventTrigger
+
+    from airflow_provider_catalog.client.client import CatalogClient
+    from airflow_provider_catalog.client.poll import Poll
+else:
+    try:
+        from airflow.triggers.base import BaseEventTrigger
+    except ImportError:  # Airflow 2.11
+
+        class BaseEventTrigger:
+            """Can be imported, but not made."""
+
+            def __init__(self) -> None:
+                raise CatalogParameterError(
+                    "CatalogAnalyticsEventTrigger needs Airflow 3.0 or later, for Airflow 2 has no asset watchers; "
+                    "use a sensor with deferrable=True in a DAG with a schedule"
+                )
+
 
 T = TypeVar("T")
 
@@ -47,6 +64,8 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
     **Errors.** Nothing that Airflow could fail depends on a watcher, and one that ends is started again at once. So it
     goes on at its pace whatever happens: with a WARNING in the triggerer's log while the server is down or throttles,
     with an ERROR for what will last, such as a refused token.
+
+    Needs Airflow 3.0 or later.
 
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``.
     :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
@@ -82,7 +101,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments to make this trigger again; plain values, and no secret among them."""
         return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
+            "airflow_provider_catalog.triggers.analytics.CatalogAnalyticsEventTrigger",
             {
                 "catalog_conn_id": self.catalog_conn_id,
                 "endpoint": self.endpoint,
@@ -97,22 +116,19 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         pace = Pace(self.poke_interval, time.time())
         while True:
             now = time.time()
-            event = await self._guarded(self._look(pace.next_poll(now)))
+            event = await self._guarded(self._look())
             if event:
                 yield event
                 await asyncio.sleep(HAND_OVER)
             await self._guarded(self._remember())
             await asyncio.sleep(max(0.0, pace.next_poll(now) - time.time()))
 
-    async def _look(self, next_poll: float) -> TriggerEvent | None:
+    async def _look(self) -> TriggerEvent | None:
         """Poll once; return an event when there are more rows than reported."""
         if not self._has_recalled:
             self._reported = self._remembered = await self._recall()
             self._has_recalled = True
-        catalog = shared_catalog(self.catalog_conn_id)
-        await catalog.until_open(self.poke_interval)
-        min_rows = (self._reported or 0) + 1
-        result, _ = await catalog.poll(self.endpoint, self.filters, min_rows, lambda _: next_poll, exact=True)
+        result = await shared_catalog(self.catalog_conn_id).run(self._poll, self.poke_interval)
         if result.row_count is None:
             return None
         if self._reported is None:
@@ -129,14 +145,20 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         }
         return TriggerEvent(payload)  # type: ignore[no-untyped-call] # Airflow's
 
+    def _poll(self, client: CatalogClient) -> Poll:
+        # In a worker thread, and imported there, as for CatalogAnalyticsTrigger.
+        from airflow_provider_catalog.utils.polls import poll_once
+
+        return poll_once(client, self.endpoint, self.filters, min_rows=(self._reported or 0) + 1, log=self.log)
+
     async def _guarded(self, step: Awaitable[T]) -> T | None:
         """Do a step; when it fails, say so and go on: Airflow would start a watcher that ends again at once."""
         try:
             return await step
         except CatalogError as error:
-            log.error("Catalog watcher: %s", error)
+            self.log.error("Catalog watcher: %s", error)
         except Exception:
-            log.exception("Catalog watcher of %s, connection %r, failed", self.endpoint, self.catalog_conn_id)
+            self.log.exception("Catalog watcher of %s, connection %r, failed", self.endpoint, self.catalog_conn_id)
         return None
 
     @property
@@ -152,7 +174,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         try:
             value = await store.aget(self._key)
         except ValueError:
-            log.warning(
+            self.log.warning(
                 "Catalog watcher of %s: several assets have this same watcher, so Airflow has no one place where it "
                 "could remember what it has reported; let one asset have it",
                 self.endpoint,

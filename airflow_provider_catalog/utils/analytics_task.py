@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
-from airflow.sdk import BaseOperatorLink
+from airflow.providers.common.compat.sdk import BaseOperatorLink
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS, Endpoint, EndpointName
 from airflow_provider_catalog.client.filter_check import check_filter_names, check_filters
-from airflow_provider_catalog.client.filter_values import shown
+from airflow_provider_catalog.client.filter_values import ResolvedLater, shown
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.links.analytics import CatalogAnalyticsLink
 from airflow_provider_catalog.output.transform import RowTransform
+from airflow_provider_catalog.utils.parameters import (
+    is_known,
+    is_shared_by_mapped_tasks,
+    is_told_later,
+    rendered_list,
+    without_sets,
+)
 
-log = logging.getLogger(__name__)
-
-
-def _is_told_later(value: object) -> bool:
-    """Tell whether a value is an ``XComArg``, or the like, which has none when the DAG is parsed."""
-    return hasattr(value, "resolve")
-
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 MAX_XCOM_DEPTH = 100
 """Levels of a row in an XCom. Airflow goes through XComs recursively, and fails at some hundreds of levels."""
+_RESERVED = (b'"__classname__"', b'"__id__"', b'"__type"')
+"""Keys that Airflow refuses in an XCom, or takes for an object of its own; as JSON writes them."""
 
 Filters = TypeVar("Filters")
 """The ``TypedDict`` of an endpoint's filters."""
+Templated = str | ResolvedLater
+"""What may stand for any value: text, likely with a template in it, or an ``XComArg``."""
+
+
+class Untyped:
+    """
+    Stands for ``Any`` as the value of a dict of filters, for type checkers.
+
+    A ``dict[str, Any]`` is a ``dict[str, Untyped]``; a dict that is written out is none, and so has its names checked.
+    """
 
 
 class AnalyticsTask:
@@ -45,9 +58,10 @@ class AnalyticsTask:
 
     catalog_conn_id: str
     filters: Any
-    fields: list[str] | None
-    drop_fields: list[str] | None
-    hash_fields: list[str] | None
+    fields: Any
+    drop_fields: Any
+    hash_fields: Any
+    log: Any
 
     _executing_thread: int | None = None
 
@@ -85,35 +99,80 @@ class AnalyticsTask:
 
     def _check_names(self) -> None:
         """Check what is known when the DAG is parsed: names of filters, and paths of fields."""
+        self.filters = without_sets(self.filters)
         if isinstance(self.filters, Mapping):
             check_filter_names(self._spec, self.filters)
-        elif not (self.filters is None or isinstance(self.filters, str) or _is_told_later(self.filters)):
+        elif not (self.filters is None or isinstance(self.filters, str) or is_told_later(self.filters)):
             raise CatalogParameterError(f"filters is {shown(self.filters)}; allowed: a dict of filter name and value")
         conn_id: Any = self.catalog_conn_id
-        if not (isinstance(conn_id, str) or _is_told_later(conn_id)):
+        if not (isinstance(conn_id, str) or is_told_later(conn_id)):
             raise CatalogParameterError(f"catalog_conn_id is {shown(conn_id)}; allowed: a connection's id")
-        RowTransform(fields=self.fields, drop_fields=self.drop_fields, hash_fields=self.hash_fields)
+        paths = {"fields": self.fields, "drop_fields": self.drop_fields, "hash_fields": self.hash_fields}
+        RowTransform(**{name: value for name, value in paths.items() if is_known(value)})
 
     def _checked_filters(self) -> dict[str, Any]:
         """Check the rendered filters, and return them as they are sent."""
         return check_filters(self._spec, self.filters)
 
+    def _take_rendered(self) -> None:
+        """Read the paths that templates and XComs gave."""
+        self.fields = rendered_list("fields", self.fields)
+        self.drop_fields = rendered_list("drop_fields", self.drop_fields)
+        self.hash_fields = rendered_list("hash_fields", self.hash_fields)
+
     def _transform(self) -> RowTransform:
-        key = self.hook.settings.hash_key
+        self._take_rendered()
+        secret = self.hook.settings.hash_secret
         transform = RowTransform(
             fields=self.fields,
             drop_fields=self.drop_fields,
             hash_fields=self.hash_fields,
-            hash_key=key.get_secret_value() if key else None,
+            hash_secret=secret.get_secret_value() if secret else None,
         )
-        transform.check_hash_key()
+        transform.check_hash_secret()
         return transform
+
+    def _first_rows(self, transform: RowTransform, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows for a sensor's XCom. They are variables of this frame alone, which an error clears."""
+        kept = [transform(row) for row in rows]
+        for row in kept:
+            self._xcom_size(row)
+        self._check_matched(transform)
+        return kept
+
+    def _check_matched(self, transform: RowTransform, known_columns: Iterable[str] = ()) -> None:
+        """
+        Check, after the last row and before anything is published, that the transform has found what it was to find.
+
+        :param known_columns: flattened columns of the dataset's or table's earlier rows.
+        :raises CatalogParameterError: when a path is likely misspelt.
+        """
+        if unmatched := transform.check_matched(known_columns):
+            self.log.warning("Catalog %s: matched nothing in any row: %s", self.endpoint, ", ".join(unmatched))
+
+    def _refuse_shared(self, context: Context, parameter: str) -> None:
+        """
+        Refuse a place that all tasks of a mapping would write to: each would replace what the one before has written.
+
+        :param context: the task's own.
+        :param parameter: the one that says the place.
+        :raises CatalogParameterError: when it has the same value in each of them.
+        """
+        ti, dag = context.get("ti"), context.get("dag")
+        if ti is None or dag is None or (ti.map_index or 0) < 0 or ti.map_index is None:
+            return
+        if is_shared_by_mapped_tasks(dag.get_task(ti.task_id), parameter):
+            raise CatalogParameterError(
+                f"put {{{{ ti.map_index }}}} into {parameter}, or give it in expand_kwargs: all the mapped tasks "
+                f"would write to {str(getattr(self, parameter))!r}, each over the one before",
+                endpoint=self.endpoint,
+            )
 
     def _xcom_size(self, row: dict[str, Any]) -> int:
         """
         Return how many bytes of JSON a row is.
 
-        :raises CatalogParameterError: when it is nested too deeply for an XCom.
+        :raises CatalogParameterError: when an XCom can't hold it: nested too deeply, or with a key of Airflow's.
         """
         try:
             content = msgspec.json.encode(row)
@@ -128,12 +187,14 @@ class AnalyticsTask:
                 "out with drop_fields, or let an operator write JSON Lines",
                 endpoint=self.endpoint,
             )
+        if any(key in content for key in _RESERVED) and _has_reserved_keys(row):
+            raise CatalogParameterError(
+                f"{self.endpoint}: write the rows to a file (output_path of an operator), or leave the field out with "
+                "drop_fields: a row has a '__classname__', an '__id__', or a '__type' with a '__var', which Airflow "
+                "keeps for itself in XComs",
+                endpoint=self.endpoint,
+            )
         return len(content)
-
-    def _warn_of_unmatched(self, unmatched: list[tuple[str, str]]) -> None:
-        if unmatched:
-            names = ", ".join(f"{parameter} {path!r}" for parameter, path in unmatched)
-            log.warning("Catalog %s: matched nothing in any row: %s", self.endpoint, names)
 
 
 def _is_deeper(value: object, levels: int) -> bool:
@@ -143,3 +204,10 @@ def _is_deeper(value: object, levels: int) -> bool:
     if not isinstance(value, list):
         return False
     return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
+
+
+def _has_reserved_keys(value: object) -> bool:
+    if isinstance(value, dict):
+        is_reserved = "__classname__" in value or "__id__" in value or ("__type" in value and "__var" in value)
+        return is_reserved or any(map(_has_reserved_keys, value.values()))
+    return isinstance(value, list) and any(map(_has_reserved_keys, value))

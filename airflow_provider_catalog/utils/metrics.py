@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from airflow.providers.common.compat.sdk import Stats
+
 from airflow_provider_catalog.client.usage import Usage
-from airflow_provider_catalog.version_compat import Stats
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient

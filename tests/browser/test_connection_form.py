@@ -76,7 +76,7 @@ def test_the_form_asks_for_what_is_needed_and_for_nothing_else(form, screenshot)
         number = form.locator(f"input[name=element_{name}]")
         expect(number).to_have_role("spinbutton")
         expect(number).to_have_value(default)
-    expect(form.locator("input[name=element_hash_key]")).to_have_attribute("type", "password")
+    expect(form.locator("input[name=element_hash_secret]")).to_have_attribute("type", "password")
     screenshot(form, "connection-extra-fields")
 
 
@@ -97,7 +97,7 @@ def test_a_person_sets_up_a_connection_and_runs_a_dag(page, form, airflow, catal
     form.locator("input[name=password]").fill("a-wrong-token")
     form.locator("input[name=port]").fill(catalog.url.rpartition(":")[2])
     open_section(form, "Extra Fields")
-    form.locator("input[name=element_hash_key]").fill(HASH_KEY)
+    form.locator("input[name=element_hash_secret]").fill(HASH_KEY)
     save(form)
 
     works, message = press_test(page)
@@ -111,7 +111,7 @@ def test_a_person_sets_up_a_connection_and_runs_a_dag(page, form, airflow, catal
     expect(form.locator("input[name=password]")).to_have_value("***")
     form.locator("input[name=password]").fill(catalog.token)
     open_section(form, "Extra Fields")
-    expect(form.locator("input[name=element_hash_key]")).to_have_value("***")
+    expect(form.locator("input[name=element_hash_secret]")).to_have_value("***")
     save(form)
     works, message = press_test(page)
     assert works
@@ -125,7 +125,7 @@ def test_a_person_sets_up_a_connection_and_runs_a_dag(page, form, airflow, catal
     assert press_test(page)[0]
     stored = airflow.call("GET", "connections/catalog_default")
     assert (stored["description"], stored["password"]) == ("Our Catalog", "***")
-    assert json.loads(stored["extra"]) == {"timeout": 60, "page_size": 100, "max_concurrency": 4, "hash_key": "***"}
+    assert json.loads(stored["extra"]) == {"timeout": 60, "page_size": 100, "max_concurrency": 4, "hash_secret": "***"}
 
     # A DAG runs with it, and its task's page shows what a person looks for.
     airflow.wait_for_dag(DAG_ID)

@@ -344,7 +344,7 @@ def test_a_request_is_sent_in_one_piece(connect, certificate):
 
 
 def test_repr_shows_no_secret(connect):
-    client = connect("https://catalog.example", hash_key="hash-secret", proxy="http://user:proxy-secret@p.example")
+    client = connect("https://catalog.example", hash_secret="hash-secret", proxy="http://user:proxy-secret@p.example")
     shown = repr(client) + str(client) + repr(client.settings) + str(client.settings)
     assert "catalog.example" in shown
     assert TOKEN not in shown

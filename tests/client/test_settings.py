@@ -72,12 +72,12 @@ def test_defaults():
     settings = parse()
     assert (settings.timeout, settings.page_size, settings.max_concurrency) == (60, 100, 4)
     assert (settings.request_encoding, settings.paths, settings.verify) == ("json", {}, True)
-    assert (settings.hash_key, settings.proxy) == (None, None)
+    assert (settings.hash_secret, settings.proxy) == (None, None)
 
 
 @pytest.mark.parametrize("blank", [None, "", " "])
 def test_what_is_left_blank_takes_its_default(blank):
-    names = ("timeout", "page_size", "max_concurrency", "hash_key", "request_encoding", "paths", "verify", "proxy")
+    names = ("timeout", "page_size", "max_concurrency", "hash_secret", "request_encoding", "paths", "verify", "proxy")
     assert parse(**dict.fromkeys(names, blank)) == parse()
 
 
@@ -85,7 +85,7 @@ def test_values_as_text_as_a_form_or_a_uri_gives_them(tmp_path):
     bundle = tmp_path / "ca.pem"
     bundle.touch()
     settings = parse(
-        timeout="30", page_size="50", max_concurrency="8", hash_key="k", request_encoding="form",
+        timeout="30", page_size="50", max_concurrency="8", hash_secret="k", request_encoding="form",
         paths='{"orders": "/x"}', verify=str(bundle), proxy="http://proxy.example:3128", token=" t0ken\n",
     )  # fmt: skip
     assert (settings.timeout, settings.page_size, settings.max_concurrency) == (30, 50, 8)
@@ -114,7 +114,7 @@ def test_values_that_are_refused(name, value):
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize("name", ["token", "hash_key", "proxy"])
+@pytest.mark.parametrize("name", ["token", "hash_secret", "proxy"])
 def test_no_error_and_no_repr_shows_a_secret(name):
     assert "s3cret" not in repr(parse(**{name: "http://s3cret"}))
     with pytest.raises(CatalogParameterError) as caught:

@@ -7,15 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
+from tests.airflow_names import AIRFLOW
 
-AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
-EXTRA = {"timeout": 30, "page_size": 7, "max_concurrency": 2, "hash_key": "a hash key that is long"}
+EXTRA = {"timeout": 30, "page_size": 7, "max_concurrency": 2, "hash_secret": "a hash key that is long"}
 ADD = ["connections", "add"]
 # Each as if it were alone on a command line; but Airflow is imported once, which takes longer than any of them.
 COMMANDS = """
@@ -42,7 +41,7 @@ for conn_id in sys.argv[1:]:
     if connection:  # from the database, where a task gets it from the API server
         hook.get_connection = lambda conn_id: connection
     found = hook.settings
-    secrets = (found.token.get_secret_value(), found.hash_key.get_secret_value())
+    secrets = (found.token.get_secret_value(), found.hash_secret.get_secret_value())
     print(conn_id, found.base_url, found.timeout, found.page_size, found.max_concurrency, *secrets, sep="|")
 """
 
@@ -95,7 +94,7 @@ def test_every_way_gives_the_same_settings(run, airflow, catalog):
     fields = {"conn_type": "instructure_catalog", "host": catalog.url, "password": catalog.token}
     uri = (
         f"instructure-catalog://:{catalog.token}@127.0.0.1:{port}/http?timeout=30&page_size=7&max_concurrency=2"
-        "&hash_key=a+hash+key+that+is+long"
+        "&hash_secret=a+hash+key+that+is+long"
     )
     as_json = json.dumps(fields | {"extra": EXTRA})
     by_flags = ["--conn-type", fields["conn_type"], "--conn-host", catalog.url, "--conn-password", catalog.token]
@@ -111,7 +110,7 @@ def test_every_way_gives_the_same_settings(run, airflow, catalog):
     printed = run(SHOW, *ways, **variables)
     found = dict(line.split("|", 1) for line in printed.splitlines() if line.partition("|")[0] in ways)
     assert list(found) == ways
-    same = f"{catalog.url}|30.0|7|2|{catalog.token}|{EXTRA['hash_key']}"
+    same = f"{catalog.url}|30.0|7|2|{catalog.token}|{EXTRA['hash_secret']}"
     assert set(found.values()) == {same}
 
 

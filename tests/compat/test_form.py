@@ -6,18 +6,42 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 import pytest
 
 from airflow_provider_catalog.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
+from tests.airflow_names import AIRFLOW
 
-AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 ASK = """
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 [form] = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "instructure_catalog"]
 print(form.model_dump_json())
+"""
+
+ASK_AIRFLOW_2 = """
+import json
+from airflow.providers_manager import ProvidersManager
+from airflow.www.forms import create_connection_form_class
+from flask import Flask
+
+PREFIX = "extra__instructure_catalog__"
+manager = ProvidersManager()
+app = Flask("airflow")
+app.secret_key = "of the test"
+with app.test_request_context(method="POST", data={PREFIX + "timeout": "", PREFIX + "page_size": "x"}):
+    form = create_connection_form_class()()
+    form.validate()
+    own = {name.removeprefix(PREFIX): form[name] for name in form._fields if name.startswith(PREFIX)}
+    shown = {
+        "name": manager.hooks["instructure_catalog"].hook_name,
+        "behaviour": manager.field_behaviours["instructure_catalog"],
+        "fields": {name: [field.label.text, field.description, field.default] for name, field in own.items()},
+        "refused": [name for name, field in own.items() if field.errors],
+        "hash_key": own["hash_key"](),
+    }
+print(json.dumps(shown))
 """
 
 pytestmark = [
@@ -30,12 +54,18 @@ pytestmark = [
     ),
 ]
 
+needs_airflow_3 = pytest.mark.skipif(AIRFLOW < (3, 0), reason="for Airflow 3")
+
 
 @pytest.fixture(scope="module")
 def form() -> dict:
+    return ask(ASK)
+
+
+def ask(script: str) -> dict:
     """What the web interface is told, in a process of its own: Airflow 3.0 and 3.1 put stand-ins into sys.modules."""
     done = subprocess.run(
-        [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", ASK],
+        [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", script],
         env=dict(os.environ),
         capture_output=True,
         text=True,
@@ -45,10 +75,26 @@ def form() -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.skipif(AIRFLOW >= (3, 0), reason="for Airflow 2, which makes its forms with wtforms")
+def test_the_form_of_airflow_2():
+    shown = ask(ASK_AIRFLOW_2)
+    assert shown["name"] == "Instructure Catalog"
+    assert shown["behaviour"]["relabeling"] == UI_FIELD_BEHAVIOUR["relabeling"]
+    assert shown["behaviour"]["hidden_fields"] == UI_FIELD_BEHAVIOUR["hidden-fields"]
+    assert shown["fields"] == {
+        name: [field["label"], field["description"], field["schema"].get("default")]
+        for name, field in CONNECTION_FIELDS.items()
+    }
+    assert 'type="password"' in shown["hash_key"]
+    assert shown["refused"] == ["page_size"], "a field that is left empty is none"
+
+
+@needs_airflow_3
 def test_its_name(form):
     assert form["hook_name"] == "Instructure Catalog"
 
 
+@needs_airflow_3
 def test_the_fields_that_every_connection_has(form):
     shown = form["standard_fields"]
     for name, label in UI_FIELD_BEHAVIOUR["relabeling"].items():
@@ -59,6 +105,7 @@ def test_the_fields_that_every_connection_has(form):
     assert hidden == {"login", "url_schema"}
 
 
+@needs_airflow_3
 def test_its_own_fields(form):
     shown = form["extra_fields"]
     assert list(shown) == list(CONNECTION_FIELDS)
@@ -66,7 +113,7 @@ def test_its_own_fields(form):
         assert shown[name]["schema"]["title"] == field["label"]
         assert shown[name]["description"] == field["description"]
         assert shown[name]["value"] == field["schema"].get("default")
-    assert shown["hash_key"]["schema"]["format"] == "password"
+    assert shown["hash_secret"]["schema"]["format"] == "password"
     for name in ("timeout", "page_size", "max_concurrency"):
         assert set(shown[name]["schema"]["type"]) & {"number", "integer"}
 

@@ -70,7 +70,7 @@ def catalog() -> Iterator[SandboxCatalog]:
         sandbox(products=30, users=80, enrollments=1500, as_of="2026-07-01") as running,
         pytest.MonkeyPatch.context() as environment,
     ):
-        connection = json.loads(running.connection_json) | {"extra": {"hash_key": HASH_KEY}}
+        connection = json.loads(running.connection_json) | {"extra": {"hash_secret": HASH_KEY}}
         environment.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
         environment.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(BUNDLES))
         yield running

@@ -130,7 +130,7 @@ def test_the_connection_has_what_the_examples_need(demo):
         connection = json.loads(demo.connection(catalog))
 
     assert connection["host"] == catalog.url
-    assert connection["extra"]["hash_key"]
+    assert connection["extra"]["hash_secret"]
 
 
 @pytest.mark.parametrize(("map_index", "folder"), [(-1, ""), (3, "map_index=3")])

@@ -9,17 +9,17 @@ from urllib.parse import quote
 
 import pytest
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogPaginationError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
-from airflow_provider_catalog.version_compat import BaseHook
 from tests.client.test_pagination import made_up_rows
 from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"
 EXTRA = {
-    "timeout": 30, "page_size": 50, "max_concurrency": 8, "hash_key": "a long h4sh secret", "request_encoding": "form",
+    "timeout": 30, "page_size": 50, "max_concurrency": 8, "hash_secret": "a long hash s3cr", "request_encoding": "form",
     "paths": {"orders": "/o"}, "verify": True,
 }  # fmt: skip
 
@@ -53,7 +53,7 @@ class TestConnection:
         assert settings.base_url == "https://name.example"
         assert settings.token.get_secret_value() == TOKEN
         assert (settings.timeout, settings.page_size, settings.max_concurrency) == (30, 50, 8)
-        assert settings.hash_key.get_secret_value() == "a long h4sh secret"
+        assert settings.hash_secret.get_secret_value() == EXTRA["hash_secret"]
         assert (settings.request_encoding, settings.paths, settings.verify) == ("form", {"orders": "/o"}, True)
 
     @pytest.mark.parametrize("value", [connection_json(host="http://127.0.0.1:8474"), uri("127.0.0.1:8474", "/http")])
@@ -150,17 +150,14 @@ class TestConnection:
 
     def test_secrets_are_shown_nowhere(self, monkeypatch):
         secret = "hash-secret-of-the-test"
-        extra = {"hash_key": secret, "proxy": "http://u:proxy-secret@p.example"}
+        extra = {"hash_secret": secret, "proxy": "http://u:proxy-secret@p.example"}
         monkeypatch.setenv(ENV, connection_json(host="name.example", extra=extra))
         hook = CatalogHook()
         shown = repr(hook) + repr(hook.settings) + repr(hook.get_conn()) + repr(vars(hook))
         assert TOKEN not in shown
         assert secret not in shown
         assert "proxy-secret" not in shown
-        try:
-            from airflow.sdk.log import redact
-        except ImportError:  # Airflow 3.0
-            from airflow.sdk.execution_time.secrets_masker import redact
+        from airflow.providers.common.compat.sdk import redact
 
         assert secret not in redact(f"the key is {secret}")
         assert TOKEN not in redact(f"the token is {TOKEN}")

@@ -168,7 +168,7 @@ def outcomes(tmp_path_factory):
             }
     with stand_in(answer) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
-        connection["extra"] = {"hash_key": "k"}
+        connection["extra"] = {"hash_secret": "k" * 16}
         environment = os.environ | {"AIRFLOW_CONN_CATALOG_DEFAULT": json.dumps(connection), "PYTHONPATH": str(PROJECT)}
         done = subprocess.run(
             [sys.executable, in_own_process.__file__, results],

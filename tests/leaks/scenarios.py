@@ -20,7 +20,7 @@ from airflow_provider_catalog.errors import (
 )
 from tests import stand_in
 from tests.leaks import runs
-from tests.leaks.canaries import STUDENT, TOKEN, rows
+from tests.leaks.canaries import HASH_KEY, STUDENT, TOKEN, rows
 from tests.stand_in import Answer, Paging, Request, paged
 
 Answers = Callable[[Request], Answer]
@@ -114,10 +114,10 @@ STATUSES = {
     404: CatalogRequestError,
     422: CatalogRequestError,
     503: CatalogUnavailableError,
-    501: CatalogResponseError,
+    501: CatalogUnavailableError,
 }
 SCENARIOS: dict[str, Scenario] = {
-    f"{status}, {name}": Scenario(always(body, status, Retry_After="0"), fails)
+    f"{status}, {name}": Scenario(always(body, status, **({"Retry_After": "0"} if status >= 500 else {})), fails)
     for number, (name, body) in enumerate(REFUSALS.items())
     # Each body with two of them: what is made of a body depends little on the status.
     for status, fails in [*STATUSES.items()][number % 3 :: 3]
@@ -132,7 +132,7 @@ SCENARIOS |= {
     "nothing matches": Scenario(served(0), CatalogError, runs.OPERATED, {"on_empty": "fail"}),
     "another token": Scenario(served(), CatalogAuthError, connection={"password": f"{TOKEN}x"}),
     "throttled for ever": Scenario(
-        always(f"Rate Limit Exceeded for {TOKEN}".encode(), 429, Retry_After="0"), CatalogUnavailableError
+        always(f"Rate Limit Exceeded for {TOKEN}".encode(), 429, Retry_After="100000"), CatalogUnavailableError
     ),
     "a redirect": Scenario(
         always(b"", 302, Location=f"https://login.example/{EMAIL}/{TOKEN}?token={TOKEN}"), CatalogResponseError
@@ -146,16 +146,14 @@ SCENARIOS |= {
     "names for rows": Scenario(lambda r: Answer({endpoint_of(r): [NAME, EMAIL]}), CatalogResponseError),
     "a row among names": Scenario(lambda r: Answer({endpoint_of(r): [ROW, NAME]}), CatalogResponseError),
     "no rows": Scenario(always({"message": NAME}), CatalogResponseError),
-    "a list": Scenario(always([ROW]), CatalogResponseError),
+    "a list": Scenario(always([ROW])),
     "a text": Scenario(always(json.dumps(NAME).encode()), CatalogResponseError),
     # The syntax
     "half of it": Scenario(as_bytes(lambda body: body[: len(body) // 2]), CatalogUnavailableError),
     "no UTF-8": Scenario(as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\xeb")), CatalogUnavailableError),
-    "a number beyond any": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"1e999")), CatalogResponseError),
-    "not a number": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"NaN")), CatalogUnavailableError),
-    "half a surrogate": Scenario(
-        as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\\ud800")), CatalogResponseError
-    ),
+    "a number beyond any": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"1e999"))),
+    "not a number": Scenario(as_bytes(lambda body: body.replace(b"12.5", b"NaN"))),
+    "half a surrogate": Scenario(as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\\ud800"))),
     "nested deeply": Scenario(
         as_bytes(lambda body: body.replace(b"12.5", b"[" * 5000 + b"]" * 5000)), CatalogResponseError
     ),
@@ -169,7 +167,7 @@ SCENARIOS |= {
     "cut gzip": Scenario(faulty(headers={"Content-Encoding": "gzip"}, cut=100), CatalogUnavailableError),
     "no answer in time": Scenario(faulty(delay=0.03), CatalogUnavailableError, extra={"timeout": 0.01}),
     "nobody listens": Scenario(served(), CatalogUnavailableError, connection={"host": "http://127.0.0.1:9"}),
-    "TLS that is none": Scenario(served(), CatalogUnavailableError, connection={"tls": True}),
+    "TLS that is none": Scenario(served(), CatalogError, connection={"tls": True}),
     # The pages
     "refused at page 2": Scenario(but_for_page_2(always(QUOTED.encode(), 401)), CatalogAuthError),
     "HTML at page 2": Scenario(but_for_page_2(always(HTML)), CatalogUnavailableError),
@@ -180,7 +178,7 @@ SCENARIOS |= {
         ),
         CatalogPaginationError,
     ),
-    "data that moves": Scenario(but_for_page_2(lambda r: Answer({endpoint_of(r): [ROW]})), CatalogPaginationError),
+    "data that moves": Scenario(but_for_page_2(lambda r: Answer({endpoint_of(r): [ROW]}))),
     "a link elsewhere": Scenario(
         lambda r: Answer(
             {endpoint_of(r): [ROW]}, headers={"Link": f"<http://{TOKEN.lower()}.example/{TOKEN}>; rel=next"}
@@ -210,7 +208,30 @@ SCENARIOS |= {
         CatalogParameterError,
         [*runs.OPERATED, *runs.SENSED],
         {"hash_fields": ["student.email"]},
-        {"hash_key": None},
+        {"hash_secret": None},
+    ),
+    "a misspelt path": Scenario(
+        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"drop_fields": ["student.nam"]}
+    ),
+    "fields that no row has": Scenario(
+        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"fields": ["student_name"]}
+    ),
+    "a path into JSON text": Scenario(
+        served(change=lambda row: row["number"] < 20 or row.update(custom_fields=json.dumps(row["custom_fields"]))),
+        CatalogParameterError,
+        runs.OPERATED,
+        {"drop_fields": ["custom_fields.address"]},
+    ),
+    "a key that Airflow keeps for itself": Scenario(
+        served(change=lambda row: row.update(__id__=NAME)), CatalogParameterError, ["xcom", *runs.SENSED]
+    ),
+    "two hash secrets": Scenario(served(), CatalogParameterError, extra={"hash_key": f"{HASH_KEY}-2"}),
+    "a hash secret under its old name": Scenario(
+        served(),
+        None,
+        [*runs.OPERATED, *runs.SENSED],
+        {"hash_fields": ["student.id"]},
+        {"hash_secret": None, "hash_key": HASH_KEY},
     ),
     "two fields for a column": Scenario(
         served(change=lambda row: row.update(student_name=NAME)),

@@ -13,10 +13,10 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_catalog.client import body
-from airflow_provider_catalog.output import temporary as spool
+from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
+from airflow_provider_catalog.output import spool
 from tests.leaks.canaries import HASH_KEY, TOKEN, search
 from tests.leaks.scenarios import served
-from tests.operators.conftest import OPERATORS
 from tests.stand_in import stand_in
 
 OWN_DESCRIPTORS = Path("/proc/self/fd")
@@ -46,11 +46,10 @@ def open_files(*folders: Path) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("endpoint", OPERATORS)
 @pytest.mark.parametrize("suffix", ["jsonl", "csv.gz", "parquet"])
 @pytest.mark.parametrize("store", [False, True], ids=["a local file", "an object store"])
 @pytest.mark.parametrize("named", [False, True], ids=["without a name", "with a name"])
-def test_rights_and_names(tmp_path, monkeypatch, lax_umask, endpoint, suffix, store, named):
+def test_rights_and_names(tmp_path, monkeypatch, lax_umask, suffix, store, named):
     folder, temporary = tmp_path / "output", tmp_path / "temporary"
     folder.mkdir()
     temporary.mkdir()
@@ -68,11 +67,11 @@ def test_rights_and_names(tmp_path, monkeypatch, lax_umask, endpoint, suffix, st
 
     with stand_in(answers) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
-        connection["extra"] = {"hash_key": HASH_KEY}
+        connection["extra"] = {"hash_secret": HASH_KEY}
         monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
         path = f"memory://store@bucket/rows.{suffix}" if store else str(folder / f"rows.{suffix}")
         attach("memory", conn_id="store", fs=MemoryFileSystem())
-        OPERATORS[endpoint](task_id="pull", output_path=path).execute({})
+        CatalogOrdersAnalyticsOperator(task_id="pull", output_path=path).execute({})
         MemoryFileSystem().rm("/", recursive=True)  # it is one store for the whole process
 
     assert len(seen) >= 2, "the file that is written, and the answers"

@@ -160,11 +160,10 @@ def email(number: int) -> str:
 @contextmanager
 def running_airflow(home: Path, catalog: Catalog):
     connection = {"conn_type": "instructure_catalog", "host": catalog.server.url, "password": TOKEN}
-    good = {**connection, "extra": json.dumps({"hash_key": HASH_KEY})}
+    good = {**connection, "extra": json.dumps({"hash_secret": HASH_KEY})}
     variables = {
         "AIRFLOW_CONN_CATALOG_BAD_TOKEN": json.dumps({**connection, "password": f"{TOKEN}-that-is-bad"}),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-        "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "hash_key",
         "LIVE_FILES": str(home / "output"),
         "AIRFLOW_CONN_CATALOG_PATIENT": json.dumps({**connection, "extra": json.dumps({"timeout": 600})}),
         "AIRFLOW__CORE__PARALLELISM": "12",

@@ -196,4 +196,4 @@ class TestLeaks:
     def test_the_connection_as_airflow_shows_it(self, live):
         """As the documentation says, with ``sensitive_var_conn_names``."""
         shown = live.get("/api/v2/connections/catalog_default")
-        assert (shown["password"], json.loads(shown["extra"])) == ("***", {"hash_key": "***"})
+        assert (shown["password"], json.loads(shown["extra"])) == ("***", {"hash_secret": "***"})

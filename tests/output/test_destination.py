@@ -95,7 +95,7 @@ def test_local_paths_become_absolute(monkeypatch, tmp_path):
 
 
 def test_object_storage_paths_keep_their_connection(tmp_path):
-    from airflow.sdk import ObjectStoragePath
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     local = Destination.parse(ObjectStoragePath(f"file://{tmp_path}/b.csv", conn_id="unused"))
     assert (local.path, local.scheme) == (str(tmp_path / "b.csv"), None)
@@ -188,7 +188,7 @@ class TestAStoreWhoseConnectionFails:
 
     @pytest.fixture
     def failing(self, monkeypatch):
-        from airflow.sdk import ObjectStoragePath
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         def fail_with(error):
             monkeypatch.setattr(ObjectStoragePath, "fs", property(lambda path: (_ for _ in ()).throw(error)))

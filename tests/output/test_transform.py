@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import hmac
+import re
 
 import pytest
 
@@ -21,7 +22,7 @@ def row() -> dict:
         "id": 5,
         "product": {"id": 7, "name": "Course", "url": None},
         "learner": {"email": "a@example.edu", "ids": {"canvas": 1, "catalog": 2}},
-        "learners": [{"email": "b@example.edu", "n": 1}, {"n": 2}, None, "x", [{"email": "c@example.edu"}]],
+        "learners": [{"email": "b@example.edu", "n": 1}, {"n": 2}, None, "", [{"email": "c@example.edu"}]],
         "tags": ["one", "two"],
         "bulk": True,
     }
@@ -32,7 +33,7 @@ def test_without_parameters_a_row_passes_untouched():
     transform = RowTransform()
     assert transform(original) is original
     assert original == row()
-    assert transform.unmatched() == []
+    assert transform.check_matched() == []
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_without_parameters_a_row_passes_untouched():
         (["absent", "id"], {"id": 5}),
         (["product.absent"], {}),
         (["id.deeper"], {}),
-        (("tags.x",), {"tags": []}),
+        (("learners.n",), {"learners": [{"n": 1}, {"n": 2}, []]}),
     ],
 )
 def test_fields_keeps_only_those_in_their_order(fields, expected):
@@ -75,14 +76,146 @@ def test_drop_fields(path, change):
     change(expected)
     transform = RowTransform(drop_fields=[path])
     assert transform(row()) == expected
-    assert transform.unmatched() == []
+    assert transform.check_matched() == []
 
 
-@pytest.mark.parametrize("path", ["absent", "product.absent", "id.deeper", "tags.name", "id.*"])
-def test_a_path_that_leads_nowhere_changes_nothing_and_is_told(path):
-    transform = RowTransform(fields=["id"], drop_fields=[f"{path}.x"], hash_fields=[path], hash_key=KEY)
+@pytest.mark.parametrize("path", ["absent", "product.absent", "product.url.deeper", "id.deeper", "id.*", "learners.x"])
+def test_what_is_merely_absent_changes_nothing_and_is_told(path):
+    transform = RowTransform(fields=["id"], drop_fields=[f"{path}.x"], hash_fields=[path], hash_secret=KEY)
     assert transform(row()) == {"id": 5}
-    assert transform.unmatched() == [("drop_fields", f"{path}.x"), ("hash_fields", path)]
+    assert transform.check_matched() == [f"drop_fields '{path}.x'", f"hash_fields '{path}'"]
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("learner.emial", "learner.email"),
+        ("learner.mail", "learner.email"),
+        ("learner.Email", "learner.email"),
+        ("learner.e-mail", "learner.email"),
+        ("learner.ids.cavnas", "learner.ids.canvas"),
+        ("learnr.email", "learner.email"),
+        ("learnr", "learner"),
+        ("learner_email", "learner.email"),
+        ("learners.emails", "learners.email"),
+        ("learners.*.emial", "learners.email"),
+        ("*.emial", "learner.email"),
+        ("*.ids.cavnas", "learner.ids.canvas"),
+        ("TAGS", "tags"),
+    ],
+)
+@pytest.mark.parametrize("parameter", ["drop_fields", "hash_fields"])
+def test_a_misspelt_path_is_an_error_before_its_field_is_published(parameter, path, meant):
+    transform = RowTransform(**{parameter: [path, "id"]}, hash_secret=KEY)
+    transform(row())
+    with pytest.raises(
+        CatalogParameterError, match=f"^{parameter}: no row has '{re.escape(path)}'; did you mean '{meant}'"
+    ):
+        transform.check_matched()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"drop_fields": ["learner.emial", "learner.email"]},
+        {"drop_fields": ["learner.emial"], "hash_fields": ["learner.*"]},
+        {"drop_fields": ["learner.emial"], "fields": ["id", "learner.ids"]},
+        {"drop_fields": ["address1"]},  # rows have address2
+        {"drop_fields": ["learner.address", "learner.ids.moodle", "purchaser.email", "product.url.emial", "prod.id"]},
+        {"drop_fields": ["product.url.name", "product.url.*"]},  # the parent is null
+    ],
+)
+def test_what_is_spelt_alike_is_no_error_where_nothing_would_stay(parameters):
+    transform = RowTransform(**parameters, hash_secret=KEY)
+    transform(row() | {"address2": "x"})
+    assert transform.check_matched()
+
+
+def test_a_path_that_one_row_has_is_not_misspelt():
+    transform = RowTransform(drop_fields=["student.email"])
+    transform({"student": {"emails": []}})
+    transform({"student": {"email": "a"}})
+    assert transform.check_matched() == []
+
+
+def test_columns_of_other_days():
+    transform = RowTransform(drop_fields=["student.nam"], hash_fields=["student.email"], hash_secret=KEY)
+    transform({"id": 1, "student": None})
+    assert transform.check_matched() == ["drop_fields 'student.nam'", "hash_fields 'student.email'"]
+    assert len(transform.check_matched(["id", "student_email", "student_phone"])) == 2
+    with pytest.raises(CatalogParameterError, match=r"no row has 'student\.nam'; did you mean 'student_name'"):
+        transform.check_matched(["id", "student_email", "student_name"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (
+            ["student_email"],
+            r"no row has any of fields 'student_email' \(did you mean 'student.email'\?\); rows have id, ",
+        ),
+        (["nothing", "student.such"], "no row has any of fields 'nothing', fields 'student.such'; rows have"),
+    ],
+)
+def test_fields_of_which_no_row_has_any(fields, says):
+    transform = RowTransform(fields=fields)
+    transform({"id": 1, "student": {"email": "a"}})
+    with pytest.raises(CatalogParameterError, match=says):
+        transform.check_matched()
+
+
+def test_fields_of_which_rows_have_some():
+    transform = RowTransform(fields=["student_email", "id", "other"])
+    assert transform({"id": 1, "student": {"email": "a"}}) == {"id": 1}
+    assert transform.check_matched() == ["fields 'other'", "fields 'student_email' (did you mean 'student.email'?)"]
+
+
+def test_fields_within_what_is_always_null():
+    transform = RowTransform(fields=["student.email"])
+    assert transform({"id": 1, "student": None}) == {}
+    assert transform.check_matched() == ["fields 'student.email'"]
+
+
+TEXT = '{"phone": "555"}'
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "whole"),
+    [
+        ("custom.phone", [{"custom": {"phone": "1"}}, {"custom": TEXT}], "custom"),
+        ("custom.phone", [{"custom": "phone: 555"}], "custom"),
+        ("custom.*", [{"custom": TEXT}], "custom"),
+        ("*.phone", [{"id": "5", "custom": f" {TEXT}"}], "*"),
+        ("*.*", [{"custom": "[1]"}], "*"),
+        ("custom.more.phone", [{"custom": [{"more": TEXT}]}], "custom.more"),
+        ("custom.phone", [{"custom": [TEXT]}], "custom"),
+        ("custom.x.y", [{"custom.x": TEXT}], "custom.x"),
+    ],
+)
+@pytest.mark.parametrize("parameter", ["drop_fields", "hash_fields", "fields"])
+def test_a_path_into_a_text_is_an_error(parameter, path, rows, whole):
+    if parameter == "fields" and ("*" in path or "custom.x" in rows[0]):
+        return
+    transform = RowTransform(**{parameter: [path]}, hash_secret=KEY)
+    with pytest.raises(
+        CatalogParameterError, match=f"^{parameter}: name the whole field, '{re.escape(whole)}'"
+    ) as caught:
+        [*map(transform, rows)]
+    assert "555" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        ("custom.phone", [{"custom": " "}, {"custom": None}, {"custom": {"phone": 1}}]),
+        ("*.phone", [{"id": "5", "note": "[not JSON", "custom": {"phone": 1}}]),
+        ("custom", [{"custom": TEXT}]),
+    ],
+)
+def test_texts_that_hide_nothing(path, rows):
+    transform = RowTransform(drop_fields=[path])
+    assert "phone" not in str([*map(transform, rows)])
+    assert transform.check_matched() == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +235,7 @@ def test_a_path_that_leads_nowhere_changes_nothing_and_is_told(path):
     ],
 )
 def test_hashing_is_the_hmac_of_the_values_text(value, expected):
-    transform = RowTransform(hash_fields=["x"], hash_key=KEY)
+    transform = RowTransform(hash_fields=["x"], hash_secret=KEY)
     assert transform({"x": value, "y": 5}) == {"x": expected, "y": 5}
 
 
@@ -111,7 +244,7 @@ def test_hash_paths_reach_through_lists_and_stars():
     expected["learners"][0]["email"] = hashed("b@example.edu")
     expected["learners"][4][0]["email"] = hashed("c@example.edu")
     expected["tags"] = [hashed("one"), hashed("two")]
-    assert RowTransform(hash_fields=["learners.email", "tags.*"], hash_key=KEY)(row()) == expected
+    assert RowTransform(hash_fields=["learners.email", "tags.*"], hash_secret=KEY)(row()) == expected
 
 
 @pytest.mark.parametrize(
@@ -125,7 +258,7 @@ def test_hash_paths_reach_through_lists_and_stars():
     ],
 )
 def test_a_value_is_hashed_once_however_many_paths_lead_to_it(paths):
-    kept = RowTransform(hash_fields=paths, hash_key=KEY)(row())
+    kept = RowTransform(hash_fields=paths, hash_secret=KEY)(row())
     assert kept["learner"]["email"] == hashed("a@example.edu")
     reaches_list = any(path.startswith(("learners", "*.email")) for path in paths)
     assert kept["learners"][0]["email"] == (hashed("b@example.edu") if reaches_list else "b@example.edu")
@@ -133,45 +266,39 @@ def test_a_value_is_hashed_once_however_many_paths_lead_to_it(paths):
 
 def test_drop_comes_before_hash_and_both_apply_to_what_fields_keeps():
     transform = RowTransform(
-        fields=["learner", "product.id"], drop_fields=["learner.ids"], hash_fields=["*.email"], hash_key=KEY
+        fields=["learner", "product.id"], drop_fields=["learner.ids"], hash_fields=["*.email"], hash_secret=KEY
     )
     assert transform(row()) == {"learner": {"email": hashed("a@example.edu")}, "product": {"id": 7}}
-    assert transform.unmatched() == []
+    assert transform.check_matched() == []
 
 
-def test_unmatched_is_of_all_rows_and_empty_without_any():
-    transform = RowTransform(fields=["a", "b.c"], drop_fields=["d"], hash_fields=["e"], hash_key=KEY)
-    assert transform.unmatched() == []
-    transform({})
-    assert transform.unmatched() == [
-        ("drop_fields", "d"),
-        ("fields", "a"),
-        ("fields", "b.c"),
-        ("hash_fields", "e"),
-    ]
+def test_matches_are_of_all_rows():
+    transform = RowTransform(fields=["a", "b.c"], drop_fields=["d"], hash_fields=["e"], hash_secret=KEY)
+    assert transform.check_matched() == []
     transform({"a": None, "e": None})
+    assert transform.check_matched() == ["drop_fields 'd'", "fields 'b.c'"]
     transform({"b": {"c": 1}})
-    assert transform.unmatched() == [("drop_fields", "d")]
+    assert transform.check_matched() == ["drop_fields 'd'"]
 
 
 def test_redundant_drop_paths_are_not_called_unmatched():
     transform = RowTransform(drop_fields=["learner.email", "learner", "*.email"])
     transform(row())
-    assert transform.unmatched() == []
+    assert transform.check_matched() == []
 
 
-def test_hash_fields_without_a_key_is_an_error_before_any_row_and_with_one():
+def test_hash_fields_without_a_secret_is_an_error_before_any_row_and_with_one():
     transform = RowTransform(hash_fields=["learner.email"])
-    with pytest.raises(CatalogParameterError, match=r"hash_fields=\['learner.email'\] needs a key.*Hash key"):
-        transform.check_hash_key()
-    with pytest.raises(CatalogParameterError, match="needs a key"):
+    with pytest.raises(CatalogParameterError, match=r"\"Hash secret\".*hash_fields=\['learner.email'\] needs it"):
+        transform.check_hash_secret()
+    with pytest.raises(CatalogParameterError, match="needs it"):
         transform(row())
-    RowTransform(hash_fields=["learner.email"], hash_key=KEY).check_hash_key()
-    RowTransform(drop_fields=["learner.email"]).check_hash_key()
+    RowTransform(hash_fields=["learner.email"], hash_secret=KEY).check_hash_secret()
+    RowTransform(drop_fields=["learner.email"]).check_hash_secret()
 
 
-def test_repr_shows_paths_and_no_key():
-    transform = RowTransform(fields=["product.id"], hash_fields=["a.*"], hash_key="secret-key")
+def test_repr_shows_paths_and_no_secret():
+    transform = RowTransform(fields=["product.id"], hash_fields=["a.*"], hash_secret="secret-key")
     assert repr(transform) == "RowTransform(fields=['product.id'], drop_fields=[], hash_fields=['a.*'])"
     assert "secret-key" not in repr(vars(transform).keys())
 
@@ -203,10 +330,10 @@ def test_contradictions_are_refused(parameters, message):
         RowTransform(**parameters)
 
 
-def test_a_key_that_is_no_string_is_refused_without_showing_it():
-    with pytest.raises(CatalogParameterError, match="hash_key must be a string, not bytes") as caught:
-        RowTransform(hash_key=b"secret")
-    assert "secret" not in str(caught.value)
+def test_a_secret_that_is_no_string_is_refused_without_showing_it():
+    with pytest.raises(CatalogParameterError, match="hash_secret must be a string, not bytes") as caught:
+        RowTransform(hash_secret=b"s3cret")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_dropping_part_of_what_fields_keeps_is_no_contradiction():
@@ -217,7 +344,7 @@ def test_dropping_part_of_what_fields_keeps_is_no_contradiction():
 
 def test_questions_of_storage():
     transform = RowTransform(
-        fields=["product", "learner.email"], drop_fields=["*.url"], hash_fields=["learner.*"], hash_key=KEY
+        fields=["product", "learner.email"], drop_fields=["*.url"], hash_fields=["learner.*"], hash_secret=KEY
     )
     assert transform.keeps(("product", "id"))
     assert not transform.keeps(("product", "url"))
@@ -229,7 +356,7 @@ def test_questions_of_storage():
 
 
 def test_rows_do_not_influence_each_other():
-    transform = RowTransform(drop_fields=["learners.email"], hash_fields=["tags"], hash_key=KEY)
+    transform = RowTransform(drop_fields=["learners.email"], hash_fields=["tags"], hash_secret=KEY)
     first = transform(row())
     kept = copy.deepcopy(first)
     again = transform(row())
@@ -240,4 +367,4 @@ def test_keys_with_dots_are_reached():
     row = {"student.email": "a", "student": {"email": "b", "x.y": {"z": "c"}}, "deep": [{"student.email": "d"}]}
     transform = RowTransform(drop_fields=["student.email", "student.x.y.z", "deep.student.email"])
     assert transform(row) == {"student": {"x.y": {}}, "deep": [{}]}
-    assert transform.unmatched() == []
+    assert transform.check_matched() == []

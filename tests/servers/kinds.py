@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -65,21 +67,11 @@ def kind(name: str, count: int, outcome: str = ALL, except_loop: str = "", **how
 
 
 def all_kinds() -> list[Kind]:
-    return [
-        each
-        for group in (
-            ends,
-            beyond_the_end,
-            uneven_pages,
-            wrong_last,
-            links,
-            failures,
-            promises,
-            null_and_errors,
-            bodies,
-        )
-        for each in group()
-    ]
+    groups = (
+        ends, beyond_the_end, uneven_pages, wrong_last, links, failures, promises, null_and_errors, bodies,
+        unusual_pages, servers_that_mind_look_ahead,
+    )  # fmt: skip
+    return [each for group in groups for each in group()]
 
 
 def ends() -> Iterator[Kind]:
@@ -100,21 +92,22 @@ def beyond_the_end() -> Iterator[Kind]:
     answers |= {"time-out": STALLS, "drop": Answer(drop=True), "last-page-again": "last", "html": Answer(b"<p>no", 200)}
     refused = ("400", "404", "410", "416", "422")
     for (says, beyond), count in product(answers.items(), (0, 1, 10, 11, 25, 30, 85)):
-        for way in ("from-1", "from-0", "next-only"):
-            yield kind(f"{way}-{count}-beyond-{says}", count, beyond=beyond, **WAYS[way])
         is_told = says in refused or says == "last-page-again"
-        for way, how in WITHOUT_LINKS.items():
-            after_full = count > 0 and count % 10 == 0
+        for way in ("from-1", "from-0", "next-only", *WITHOUT_LINKS):
+            # A single page has no link: it is like one of a server without links.
+            needed = way in WITHOUT_LINKS or count <= 10
+            after_full = needed and count > 0 and count % 10 == 0
             yield kind(f"{way}-{count}-beyond-{says}", count, ALL if is_told or not after_full else EITHER,
                        except_loop="rule 4: a failure after a full page may be one in the middle", beyond=beyond,
-                       **how)  # fmt: skip
+                       **(WAYS | WITHOUT_LINKS)[way])  # fmt: skip
         # A full last page that leads to a failure is like a failure in the middle.
         no_error = count % 10 or (count == 0 and is_told)
         for name, relations in {"": ("next", "prev", "first", "last"), "-no-last": ("next",)}.items():
             yield kind(f"{count}-next-after-full{name}-beyond-{says}", count, ALL if no_error else EITHER,
                        except_loop="rule 1: an empty page has a next", beyond=beyond, more="full",
                        relations=relations)  # fmt: skip
-        yield kind(f"{count}-forget-per-page-beyond-{says}", count, beyond=beyond, query={})
+        if count > 10:
+            yield kind(f"{count}-forget-per-page-beyond-{says}", count, beyond=beyond, query={})
     for before, way in product(
         (Answer(b"no", 404), Answer(b"no", 400), Answer(b"no", 500), None, "first"), (10, 25, 30)
     ):
@@ -191,9 +184,9 @@ LINKS: dict[str, Callable[[str], str]] = {
     "capitals": lambda url: url.replace("http://", "HTTP://"),
     "encoded": lambda url: url.replace("=", "%3D", 0).replace("page=", "%70age="),
     "html-escaped-order": lambda url: re.sub(r"\?(.*?)&(.*)", r"?\2&\1", url),
-    "repeats-filters": lambda url: url + "".join(f"&account_ids%5B%5D={n}" for n in range(1500)),
-    "repeats-many-filters": lambda url: url + "&account_ids=" + ",".join(map(str, range(5000))),
-    "repeats-bare-filters": lambda url: url + "".join(f"&account_ids[]={n}" for n in range(1500)),
+    "repeats-filters": lambda url: url + "".join(f"&account_ids%5B%5D={n}" for n in range(400)),
+    "repeats-many-filters": lambda url: url + "&account_ids=" + ",".join(map(str, range(2000))),
+    "repeats-bare-filters": lambda url: url + "".join(f"&account_ids[]={n}" for n in range(500)),
     "other-parameters": lambda url: url + "&locale=en&sort=id&_=1717",
     "empty-parameters": lambda url: url + "&q=&filter",
 }  # fmt: skip
@@ -258,7 +251,7 @@ def failures() -> Iterator[Kind]:
         "500": Answer(b"", 500, AT_ONCE), "502": Answer(b"<html>", 502, AT_ONCE), "503": Answer(b"", 503, AT_ONCE),
         "504": Answer(b"", 504, AT_ONCE), "520": Answer(b"", 520, AT_ONCE), "522": Answer(b"", 522, AT_ONCE),
         "524": Answer(b"", 524, AT_ONCE), "529": Answer(b"", 529, AT_ONCE), "530": Answer(b"", 530, AT_ONCE),
-        "598": Answer(b"", 598, AT_ONCE), "rate-limit-403": Answer(b"403 Forbidden (Rate Limit Exceeded)", 403, AT_ONCE),
+        "598": Answer(b"", 598, AT_ONCE), "rate-limit-403": Answer(b"403 (Rate Limit Exceeded)", 403, AT_ONCE),
         "drop": Answer(drop=True), "cut": Answer({"orders": rows_of(9)}, cut=40), "stall": Answer(stall=-1),
         "stall-in-the-body": Answer({"orders": rows_of(9)}, stall=40),
     }  # fmt: skip
@@ -296,7 +289,7 @@ def promises() -> Iterator[Kind]:
             yield kind(f"all-{count}-total-{total}", count, by="nothing", links="none", total=total)
         yield kind(f"links-total-{total}", 47, total=total)
         yield kind(f"no-links-total-{total}", 47, total=total, links="none")
-        yield kind(f"links-end-early-total-{total}", 47, ERROR, total=total, answers={2: _short_page(20)},
+        yield kind(f"links-end-early-total-{total}", 47, EITHER, total=total, answers={2: _short_page(20)},
                    except_loop="rule 5: a total is not reached")  # fmt: skip
         yield kind(f"links-first-total-was-too-big-{total}", 47,
                    values={total: lambda pages, index: 50 if index == 0 else 47})  # fmt: skip
@@ -354,7 +347,105 @@ def bodies() -> Iterator[Kind]:
         "empty-objects": [{} for _ in range(47)],
     }  # fmt: skip
     for (name, content), (way, how) in product(rows.items(), WAYS.items()):
-        yield Kind(f"{way}-rows-{name}", lambda content=content, how=how: Pages(list(content), **how))
+        right = EITHER if name == "few-values" else ALL  # pages that are equal may be a circle, and nothing tells
+        yield Kind(f"{way}-rows-{name}", lambda content=content, how=how: Pages(list(content), **how), right,
+                   except_loop="rule 6: a page has the rows of the page before it")  # fmt: skip
     for way, how in WAYS.items():
         yield Kind(f"{way}-pages-that-are-equal", lambda how=how: Pages(rows_of(10) * 3, **how), EITHER,
                    "rule 6: a page has the very rows of the one before it")  # fmt: skip
+
+
+def unusual_pages() -> Iterator[Kind]:
+    for name, how in {
+        "by-page-offset": {"by": "page"}, "by-skip": {"by": "skip"}, "by-json-api": {"by": "page[offset]"},
+        "by-step-10": {"first": 0, "step": 10}, "by-step-2": {"step": 2}, "downwards": {"first": 50, "step": -1},
+        "from-100": {"first": 100}, "from-minus-5": {"first": -5},
+        "opaque-cursor": {"by": "cursor", "link": lambda url: url.replace("cursor=", "cursor=%2B%2F%3D%26%23%20")},
+        "opaque-cursor-in-the-body": {"by": "cursor", "links": "next",
+                                      "link": lambda url: url.replace("cursor=", "cursor=%2B%2F%3D%26+")},
+        "page-and-cursor": {"by": "cursor", "link": lambda url: url + "&page=1"},
+        "page-twice": {"link": lambda url: url.replace("&", "&_=1&")},
+    }.items():  # fmt: skip
+        for count, more, relations in product((0, 10, 11, 30, 47), (None, "full"),
+                                              (("next",), ("next", "prev", "first", "last"))):  # fmt: skip
+            said = f"{name}-{count}-{more}-{len(relations)}"
+            yield kind(said, count, relations=relations, more=more, **how)
+    yield kind("links-say-the-default-size", 85, EITHER, size=100, query={"per_page": "20"})
+    for name, value in {"next": None, "links": [], "links.next": None, "meta.next": False, "next-page": 2,
+                        "links.self": "/?page=1", "meta": [], "pagination": "none",
+                        "next_page": None}.items():  # fmt: skip
+        yield kind(f"header-links-and-body-{name}", 47, values={name: value})
+    for place in ("next_page", "meta.next_page", "pagination.next_page"):
+        values = {place: lambda pages, index: index + 2 if index < 4 else None}
+        yield kind(f"no-links-{place}-number", 47, links="none", values=values)
+        yield kind(f"only-first-{place}-number", 47, EITHER, links="none", by="nothing", values={place: 2})
+    for flag in ("has_more", "meta.has_more", "has_next_page", "pagination.has_next"):
+        yield kind(f"no-links-{flag}", 47, links="none", values={flag: lambda pages, index: index < 4})
+        yield kind(f"links-{flag}-always", 47, EITHER, "says that there is more", values={flag: True})
+    for relations in (("next",), ("next", "prev", "first", "last")):
+        for name, target in {"first": 0, "itself": 4, "one-before": 3}.items():
+            yield Kind(f"last-page-leads-to-{name}-{len(relations)}", lambda target=target, relations=relations:
+                       _Wrapped(rows_of(47), relations=relations, target=target), EITHER)  # fmt: skip
+    for key in ("data", "results", "order_analytics", "analytics"):
+        for way, how in (WAYS | WITHOUT_LINKS).items():
+            yield kind(f"{way}-rows-under-{key}", 30, endpoint=key, **how)
+
+
+@dataclass
+class _Wrapped(Pages):
+    target: int = 0
+
+    def _following(self, index: int, last: int, *, full: bool) -> int | None:
+        return self.target if index == last else index + 1
+
+
+@dataclass
+class _Scroll(Pages):
+    """A page may be asked for only when one that leads to it has been answered; before, it answers something else."""
+
+    early: str | Answer | None = None
+
+    def _page(self, index: int, request: Any) -> Answer:
+        if any(asked >= index - 1 for asked in self.asked[:-1] if asked < index) or index == 0:
+            return super()._page(index, request)
+        self.asked.pop()
+        if isinstance(self.early, Answer):
+            return self.early
+        return super()._page({"first": 0, "beyond": 99}.get(str(self.early), 0), request)
+
+
+@dataclass
+class _Shy(Pages):
+    """Only so many requests at once are answered; the others get something else."""
+
+    most: int = 1
+    refusal: Answer = field(default_factory=Answer)
+    now: int = 0
+
+    def __call__(self, request: Any) -> Answer:
+        with self._count:
+            self.now += 1
+            too_many = self.now > self.most
+        time.sleep(0.005)
+        try:
+            return self.refusal if too_many else super().__call__(request)
+        finally:
+            with self._count:
+                self.now -= 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._count = threading.Lock()
+
+
+def servers_that_mind_look_ahead() -> Iterator[Kind]:
+    ahead = {"400": Answer(b"", 400), "404": GONE, "422": Answer(b"", 422), "500": Answer(b"", 500), "empty": "beyond",
+             "first-page": "first", "409": Answer(b"", 409), "null": Answer({"orders": None}), "time-out": STALLS,
+             "error-as-200": Answer({"error": "no such scroll"}), "drop": Answer(drop=True)}  # fmt: skip
+    for (name, early), way, count in product(ahead.items(), ("from-1", "from-0", "next-only", "body"), (25, 30, 85)):
+        yield Kind(f"{way}-{count}-page-not-linked-yet-{name}", lambda early=early, way=way, count=count:
+                   _Scroll(rows_of(count), early=early, **WAYS[way]))  # fmt: skip
+    refusals = {"429": Answer(b"", 429, AT_ONCE), "503": Answer(b"", 503, AT_ONCE), "drop": Answer(drop=True)}
+    for (name, refusal), most, (way, how) in product(refusals.items(), (1, 2, 3), (WAYS | WITHOUT_LINKS).items()):
+        yield Kind(f"{way}-{most}-at-once-else-{name}", lambda most=most, refusal=refusal, how=how:
+                   _Shy(rows_of(85), most=most, refusal=refusal, **how))  # fmt: skip

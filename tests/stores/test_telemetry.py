@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +27,7 @@ pytest.importorskip("statsd", reason="statsd is not installed: make test-stores"
 pytest.importorskip("airflow.providers.openlineage", reason="OpenLineage is not installed: make test-stores")
 
 pytestmark = pytest.mark.takes(seconds=45)
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +79,10 @@ def test_metrics(told):
     assert metrics["airflow.catalog.orders.retries"] == "0|c"
     assert float(metrics["airflow.catalog.orders.throttled"].removesuffix("|ms")) == 0
     assert 1 < float(metrics["airflow.catalog.orders.duration"].removesuffix("|ms")) < 60_000
-    assert len(metrics) == 5
+    page = (PROJECT / "docs" / "metrics.md").read_text().partition("sensor")[0]
+    assert metrics.keys() == {
+        f"airflow.catalog.orders.{name}" for name in re.findall(r"^\| `catalog\..*\.(\w+)`", page, re.MULTILINE)
+    }
 
 
 @pytest.fixture

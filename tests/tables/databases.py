@@ -86,7 +86,12 @@ class Database:
 
 
 def catalog_connection(catalog: StandIn) -> dict[str, Any]:
-    return {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN, "extra": {"hash_key": "k" * 32}}
+    return {
+        "conn_type": "instructure_catalog",
+        "host": catalog.url,
+        "password": TOKEN,
+        "extra": {"hash_secret": "k" * 32},
+    }
 
 
 def context(run: str = "r", attempt: int = 1, map_index: int = -1) -> dict[str, Any]:

@@ -406,9 +406,9 @@ class TestParameters:
             task = dag.get_task("load").unmap({"filters": {}})  # as Airflow makes the tasks of a mapped one
             with stand_in(paged(ROWS, Paging(most=10), "orders")) as catalog:
                 database.set_connection("catalog_default", catalog_connection(catalog))
-                return task.execute(context(map_index=map_index))
+                return task.execute({**context(map_index=map_index), "dag": dag})
 
-        with pytest.raises(CatalogParameterError, match="only the rows of the last one"):
+        with pytest.raises(CatalogParameterError, match="each over the one before"):
             run()
         run(partition={"day": "x"})
         run(map_index=-1)

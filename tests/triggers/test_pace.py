@@ -46,18 +46,12 @@ def test_backoff_doubles_and_max_wait_ends_that():
     assert waits(max_wait=100)[0] < 60
 
 
-def test_backoff_as_airflow_has_it():
-    """The mean of our waits is that of the sensors that wait in a worker."""
-    from airflow.sdk import BaseSensorOperator
+def test_polls_that_are_due_together_are_spread():
+    def delays(poke_interval, deadline):
+        return [Pace(poke_interval, START, deadline=deadline).delay() for _ in range(1000)]
 
-    totals = []
-    for n in range(200):
-        sensor = BaseSensorOperator(task_id=f"wait_{n}", poke_interval=60, timeout=10**6, exponential_backoff=True)
-        totals.append(sum(sensor._get_next_poke_interval(START, lambda: 0.0, count) for count in range(1, 7)))
-    ours = []
-    for _ in range(200):
-        now = START
-        for _ in range(6):
-            now = Pace(60, START, exponential_backoff=True).next_poll(now)
-        ours.append(now - START)
-    assert sum(ours) / 200 == pytest.approx(sum(totals) / 200, rel=0.15)
+    for poke_interval, timeout, most in ((60, 3600, 7), (60, 60, 3), (8, 3600, 1), (3600, 86400, 7)):
+        found = delays(poke_interval, START + timeout)
+        assert min(found) >= 0
+        assert most / 2 < max(found) <= most
+    assert set(delays(60, START - 5)) == {0.0}

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from airflow.providers.common.compat.sdk import BaseHook
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.output.tables.dialect import Dialect
 from airflow_provider_catalog.output.tables.dialects import DIALECTS
-from airflow_provider_catalog.version_compat import BaseHook
 
 log = logging.getLogger(__name__)
 

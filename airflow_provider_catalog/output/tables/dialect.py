@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -59,6 +59,11 @@ class Dialect:
     def name_bytes(self) -> int:
         """How many bytes a name may have."""
         return self.connection.dialect.max_identifier_length
+
+    @property
+    def is_filled_at_once(self) -> bool:
+        """Whether all batches go in one statement, which then counts the rows from 1."""
+        return False
 
     @staticmethod
     def prepare(raw: Any) -> None:
@@ -122,14 +127,19 @@ class Dialect:
         names = {"database": connection.schema, "schema": schema, "user": connection.login}
         return Grants(self.stage_grant.format(**names), self.create_grant.format(**names))
 
-    def fill(self, stage: Any, types: list[str], values: list[Values]) -> None:
+    def fill(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
         """
-        Insert rows as fast as the database lets one.
+        Insert rows.
 
         :param stage: the staging table.
         :param types: the types of its columns, as ``field_types`` names them.
-        :param values: a list for each column.
+        :param batches: of some rows each, a list for each column.
         """
+        for values in batches:
+            self.insert(stage, types, values)
+
+    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
+        """Insert one batch as fast as the database lets one."""
         bound: dict[str, Any] = {column.name: sa.bindparam(f"p{number}") for number, column in enumerate(stage.columns)}
         rows = [{f"p{number}": value for number, value in enumerate(row)} for row in zip(*values, strict=True)]
         self.connection.execute(sa.insert(stage).values(bound), rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -90,19 +90,31 @@ class Postgres(Dialect):
     def compared(self, column: Any) -> Any:
         return sa.cast(column, sa.Text)  # json has no equality
 
+    @property
     @override
-    def fill(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        columns = [copy_texts(*column) for column in zip(types, values, strict=True)]
-        content = "\n".join(map("\t".join, zip(*columns, strict=True))).encode() + b"\n"
-        names = ", ".join(self.quoted(column.name) for column in stage.columns)
-        copy = f"COPY {self.quoted(stage.name)} ({names}) FROM STDIN".replace("%%", "%")
+    def is_filled_at_once(self) -> bool:
+        return hasattr(self.connection.connection.driver_connection, "prepare_threshold")
+
+    @override
+    def fill(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
+        if not self.is_filled_at_once:
+            return super().fill(stage, types, batches)
         driver: Any = self.connection.connection
-        with driver.cursor() as cursor:
-            if hasattr(cursor, "copy"):
-                with cursor.copy(copy) as copying:
-                    copying.write(content)
-            else:
-                cursor.copy_expert(copy, io.BytesIO(content))
+        # The server takes the rows in while the next ones are converted.
+        with driver.cursor() as cursor, cursor.copy(self._copy(stage)) as copying:
+            for values in batches:
+                copying.write(_copied(types, values))
+        return None
+
+    @override
+    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
+        driver: Any = self.connection.connection
+        with driver.cursor() as cursor:  # of psycopg2
+            cursor.copy_expert(self._copy(stage), io.BytesIO(_copied(types, values)))
+
+    def _copy(self, stage: Any) -> str:
+        names = ", ".join(self.quoted(column.name) for column in stage.columns)
+        return f"COPY {self.quoted(stage.name)} ({names}) FROM STDIN".replace("%%", "%")
 
 
 class MySql(Dialect):
@@ -175,7 +187,7 @@ class MySql(Dialect):
         return sa.func.sha2(column, 256)  # to most collations 'a' and 'A' are equal, and long texts equal too early
 
     @override
-    def fill(self, stage: Any, types: list[str], values: list[Values]) -> None:
+    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
         for number, type_name in enumerate(types):
             if type_name == "timestamp":
                 values[number] = [value and value.replace(tzinfo=None) for value in values[number]]
@@ -230,7 +242,7 @@ class Sqlite(MySql):
         return column
 
     @override
-    def fill(self, stage: Any, types: list[str], values: list[Values]) -> None:
+    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
         columns = (sqlite_values(*each) for each in zip(stage.columns.keys(), types, values, strict=True))
         self._insert(stage, list(columns))
 
@@ -266,6 +278,11 @@ DIALECTS: dict[str, type[Dialect]] = {
     "oracle": Oracle,
 }
 """SQLAlchemy's name of a dialect → what is known of it; what is missing goes the way that all share."""
+
+
+def _copied(types: list[str], values: list[Values]) -> bytes:
+    columns = [copy_texts(*column) for column in zip(types, values, strict=True)]
+    return "\n".join(map("\t".join, zip(*columns, strict=True))).encode() + b"\n"
 
 
 def _digest(*names: str) -> bytes:

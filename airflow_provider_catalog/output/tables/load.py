@@ -88,6 +88,8 @@ class TableLoad:
         self._database = database
         self._plan = plan
         self._started_at = datetime.now(UTC)
+        self.known_columns: list[str] = []
+        """The table's columns, once :meth:`check` has looked."""
         self._doing = Doing(f"table={plan.name!r}, sql_conn_id={database.conn_id!r}", self._table_grant)
 
     def check(self) -> None:
@@ -124,9 +126,8 @@ class TableLoad:
             loaded_at = datetime.now(UTC).isoformat()
             columns = targets(self._plan, dialect, spool, existing, loaded_at) if spool.row_count else []
             if not (columns or existing):
-                return Loaded(
-                    self._database.uri(dialect), 0
-                )  # no rows, no columns: there is nothing that a table could be made of
+                # Without rows there are no columns, nothing that a table could be made of.
+                return Loaded(self._database.uri(dialect), 0)
             stage = self._stage(dialect, columns, existing) if columns else None
             if stage is not None:
                 self._fill(dialect, stage, columns, spool)
@@ -170,6 +171,7 @@ class TableLoad:
         """Make the statements of a load, without rows; they are rolled back."""
         plan = self._plan
         existing = existing_columns(dialect)
+        self.known_columns = list(existing)
         if existing:
             names = check_existing(plan, dialect, existing)
             columns = [Target(name, existing[name]["type"], "", is_new=False) for name in names]
@@ -223,16 +225,19 @@ class TableLoad:
 
     def _fill(self, dialect: Dialect, stage: Any, columns: list[Target], spool: RowSpool) -> None:
         """Fill the staging table with values that fit their columns."""
-        types = [*(each.type_name for each in columns), "int64"]
+        dialect.fill(stage, [*(each.type_name for each in columns), "int64"], self._batches(dialect, columns, spool))
+
+    def _batches(self, dialect: Dialect, columns: list[Target], spool: RowSpool) -> Iterator[list[list[Any]]]:
+        """Yield the values of the staging table's columns, checked."""
         kinds = [dialect.own_type(each.type) if each.is_new else each.type for each in columns]
         for batch in spool.batches([each.source for each in columns if each.source]):
-            self._doing.first_row = first_row = batch.first_row
+            self._doing.first_row = 1 if dialect.is_filled_at_once else batch.first_row
             values, row_count = iter(batch.values), len(batch.values[0])
             filled = [next(values) if each.source else [each.value] * row_count for each in columns]
             for each, kind, cells in zip(columns, kinds, filled, strict=True):
                 if each.source:
-                    check_fit(cells, kind, each.name, first_row, refuses_nul=dialect.refuses_nul)
-            dialect.fill(stage, types, [*filled, list(range(first_row, first_row + row_count))])
+                    check_fit(cells, kind, each.name, batch.first_row, refuses_nul=dialect.refuses_nul)
+            yield [*filled, list(range(batch.first_row, batch.first_row + row_count))]
 
     def _change(
         self, dialect: Dialect, stage: Any, columns: list[Target], existing: Existing, row_count: int

@@ -1,0 +1,84 @@
+"""Mapped tasks in a real run: each needs a file of its own, or only the last one's rows would be left."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+
+from tests.example_dags.conftest import airflow_database  # noqa: F401 - a fixture
+from tests.example_dags.test_examples import pytestmark  # noqa: F401 - what dag.test() warns of
+from tests.stand_in import TOKEN, Paging, paged, stand_in
+
+DAG_FILE = """
+from datetime import datetime
+from airflow.sdk import DAG, ObjectStoragePath, task, task_group
+from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator as Operator
+
+FILTERS = [{"account_ids": 1}, {"account_ids": 2}]
+
+def mapped(name, path):
+    filters = [{"account_ids": 8}, {"account_ids": 9}] if name.startswith("same") else FILTERS
+    Operator.partial(task_id=name, output_path=path).expand(filters=filters)
+
+with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1), params={"index": 1}) as dag:
+    mapped("same_literal", "FOLDER/same_literal.csv")
+    mapped("same_in_each_run", "FOLDER/same_{{ ds }}_{{ params.index }}.csv")
+    mapped("same_object", ObjectStoragePath("file://FOLDER/same_object_{{ ds }}.csv"))
+    mapped("own_index", "FOLDER/own_index_{{ ti.map_index }}.csv")
+    mapped("own_filters", "FOLDER/own_filters_{{ task.filters.account_ids }}.csv")
+    mapped("own_block", "FOLDER/own_block_{% if task_instance.map_index %}a{% else %}b{% endif %}.csv")
+    Operator.partial(task_id="own_mapped").expand(output_path=["FOLDER/own_mapped_1.csv", "FOLDER/own_mapped_2.csv"])
+    Operator.partial(task_id="own_kwargs").expand_kwargs(
+        [{"output_path": f"FOLDER/own_kwargs_{n}.csv", "filters": {"account_ids": n}} for n in (1, 2)]
+    )
+    Operator.partial(task_id="own_xcoms").expand(filters=FILTERS)
+
+    @task_group
+    def group(number):
+        Operator(task_id="same", filters={"account_ids": 8}, output_path="FOLDER/same_group.csv")
+        Operator(task_id="own", filters={"account_ids": number}, output_path="FOLDER/own_group_{{ ti.map_index }}.csv")
+
+    group.expand(number=[1, 2])
+"""
+
+
+@pytest.fixture(scope="module")
+def run(airflow_database, tmp_path_factory):  # noqa: F811 - it is that fixture
+    """Run the DAG once; return the states of its tasks by name, the names of the files, and the filters asked for."""
+    folder, output = tmp_path_factory.mktemp("dags"), tmp_path_factory.mktemp("output")
+    path = folder / "mapped.py"
+    path.write_text(DAG_FILE.replace("FOLDER", str(output)))
+    bundle = {
+        "name": "mapped",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(folder)},
+    }
+    with stand_in(paged([{"id": 1}], Paging(), "orders")) as catalog, pytest.MonkeyPatch.context() as environment:
+        connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
+        environment.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
+        environment.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+        spec = importlib.util.spec_from_file_location("mapped", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        finished = module.dag.test()
+    states = {}
+    for instance in finished.get_task_instances():
+        states.setdefault(instance.task_id, []).append(str(instance.state))
+    return states, sorted(path.name for path in output.iterdir()), [request.filters for request in catalog.requests]
+
+
+def test_one_file_for_all_is_an_error_before_the_first_request(run):
+    states, files, filters = run
+    assert {name: states[name] for name in states if "same" in name} == {
+        name: ["failed", "failed"] for name in ("same_literal", "same_in_each_run", "same_object", "group.same")
+    }
+    assert not [name for name in files if name.startswith("same")]
+    assert {str(each) for each in filters} == {"{'account_ids': [1]}", "{'account_ids': [2]}", "{}"}
+
+
+def test_a_file_for_each_is_none(run):
+    states, files, _ = run
+    assert {tuple(states[name]) for name in states if "own" in name} == {("success", "success")}
+    assert len(files) == 6 * 2

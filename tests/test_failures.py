@@ -1,0 +1,59 @@
+"""Errors that a retry cannot mend: caught by their own class and by Airflow's, and whole after a pickle."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+
+import pytest
+
+from airflow_provider_catalog import errors
+from airflow_provider_catalog.errors import CatalogAuthError, CatalogError, CatalogFilterError, CatalogParameterError
+from airflow_provider_catalog.utils.failures import fail_at_once
+from tests.airflow_names import AirflowFailException
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, CatalogError)]
+
+
+def failure(error):
+    with pytest.raises(CatalogError) as caught, fail_at_once():
+        raise error
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_keeps_its_class_and_is_airflows(kind):
+    found = failure(kind("no", endpoint="orders", status=400, retryable=False))
+    assert isinstance(found, kind)
+    assert isinstance(found, AirflowFailException)
+    assert type(found).__name__ == kind.__name__
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pickling(kind):
+    error = failure(kind("no", endpoint="orders", status=400, retryable=False))
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(again) is type(error)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+def test_a_subclass_is_caught_as_its_base_is():
+    class OwnError(CatalogFilterError):
+        pass
+
+    assert isinstance(failure(OwnError("no")), CatalogFilterError)
+    with pytest.raises(ValueError, match="no"):
+        raise failure(CatalogParameterError("no"))
+
+
+@pytest.mark.parametrize("error", [CatalogError("busy"), CatalogAuthError("busy", retryable=True)])
+def test_what_a_retry_may_mend_is_left_to_airflows_retries(error):
+    assert failure(error) is error
+
+
+def test_the_cause_stays_and_the_error_is_shown_once():
+    error = CatalogAuthError("refused")
+    error.__cause__ = OSError("why")
+    shown = "".join(traceback.format_exception(failure(error)))
+    assert shown.count("refused") == 1
+    assert "OSError: why" in shown
