@@ -188,6 +188,8 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         return operator_lineage(self._origin, self.endpoint, self._written)
 
     def _check_table(self) -> None:
+        if self.write_disposition not in DISPOSITIONS:
+            raise CatalogParameterError(f"write_disposition is {self.write_disposition!r}, which was not rendered")
         for name in ("sql_conn_id", "table"):
             if not isinstance(getattr(self, name), str):
                 raise CatalogParameterError(f"{name} is {getattr(self, name)!r}; allowed: a name")
