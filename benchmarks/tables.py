@@ -145,7 +145,7 @@ import sys, time
 sys.path.insert(0, {root!r})
 from benchmarks.tables import NAME, ROWS, row
 import dlt
-pipeline = dlt.pipeline("benchmark", destination=dlt.destinations.postgres(f"postgresql://postgres@127.0.0.1/{{NAME}}"),
+pipeline = dlt.pipeline("benchmark", destination=dlt.destinations.postgres(credentials=f"postgresql://postgres:any@127.0.0.1:5432/{{NAME}}"),
     dataset_name="dlt", pipelines_dir={folder!r})
 rows = [row(number) for number in range(ROWS)]
 started = time.monotonic()
