@@ -17,7 +17,9 @@ def digest(path: Path) -> tuple[int, str]:
     count, content = 0, hashlib.sha256()
     for row in _rows(path):
         count += 1
-        content.update(json.dumps([None if value in (None, "") else str(value) for value in row]).encode())
+        # Some write a whole number with a point.
+        texts = [None if value in (None, "") else str(value).removesuffix(".0") for value in row]
+        content.update(json.dumps(texts).encode())
     return count, content.hexdigest()
 
 

@@ -26,7 +26,7 @@ def used(rate: int, latency: float, *, seconds: float = 40, in_flight: int = 8) 
         pages = client.read_pages(ENDPOINTS["enrollments"], {}, page_size=PAGE_ROWS, max_concurrency=in_flight)
         ids = [row["enrollment_id"] for page in pages for row in page.content.rows]
         took = time.monotonic() - started
-        statuses = Counter(request.status for request in catalog.served)
+        statuses = Counter(request.status for request in catalog.requests)
         if ids != sorted(set(ids)) or len(ids) != rows:
             raise RuntimeError(f"{rate} requests a second: rows were lost, doubled or out of order")
         result = {
@@ -59,5 +59,5 @@ def workers(count: int, *, rate: int = 60, latency: float = 0.2, pages: int = 30
             if set(pool.map(pull, range(count))) != {rows}:
                 raise RuntimeError(f"{count} workers: rows were lost or doubled")
         took = time.monotonic() - started
-        refused = Counter(request.status for request in catalog.served)[429]
+        refused = Counter(request.status for request in catalog.requests)[429]
     return {"workers": count, "requests_per_second": count * pages / took, "refused": refused}

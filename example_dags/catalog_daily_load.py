@@ -2,8 +2,10 @@
 ### Catalog analytics, once a day.
 
 Loads the day's orders, enrollments and new users, and all products, into Parquet files in folders by day
-(`orders/day=2026-06-30/orders.parquet`), which DuckDB, Spark, BigQuery and pyarrow read as one table. Then it works out
-the ten products with the most revenue, and how many of their enrollments were completed.
+(`orders/day=2026-06-30/orders.parquet`). The types of their columns are remembered beside each folder, in
+`orders.schema.json`, so that DuckDB, Polars, pandas and pyarrow read a folder as one table; once a column has turned up
+on a later day, with `union_by_name` and its like (see docs/storage.md). Then it works out the ten products with the
+most revenue, and how many of their enrollments were completed.
 
 **What a window does not see.** The API has no filter on when a row last changed. A day's file holds what was bought or
 registered on that day, as it stood when the task ran: a refund or a completion of a later day never reaches it. Ways

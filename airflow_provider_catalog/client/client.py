@@ -6,8 +6,6 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import requests
-
 from airflow_provider_catalog.client.answers import check_status
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.http import CatalogSession, transport_errors
@@ -18,7 +16,7 @@ from airflow_provider_catalog.client.reading import Reading
 from airflow_provider_catalog.client.retry import MAX_TRIES, PATIENCE, Gate, RetryLog, RetryPolicy
 from airflow_provider_catalog.client.settings import MAX_CONCURRENCY, CatalogSettings
 from airflow_provider_catalog.client.usage import Usage
-from airflow_provider_catalog.errors import CatalogError, CatalogParameterError, forget_locals
+from airflow_provider_catalog.errors import CatalogError, forget_locals
 
 
 class CatalogClient:
@@ -174,23 +172,6 @@ class CatalogClient:
             self._session.send(request, f"{path}?per_page=1", self.settings.timeout) as response,
         ):
             check_status(response, self.settings.redacted)
-
-    def send(
-        self, method: str, path: str, body: bytes | None = None, content_type: str | None = None, *, timeout: float
-    ) -> requests.Response:
-        """
-        Make one request of any kind and return the response as it is, unread, whatever its status.
-
-        For finding out how a Catalog behaves; rows are read with :meth:`read_pages`. Close the response after use.
-
-        :param path: with its query, such as ``/api/v1/analytics/orders?page=2``.
-        :param timeout: seconds without a byte after which it is given up.
-        :raises CatalogParameterError: for a path that doesn't start with ``/``: it might lead to another host.
-        :raises requests.RequestException: when there is no answer.
-        """
-        if not path.startswith("/"):
-            raise CatalogParameterError("give a path that starts with /, such as /api/v1/analytics/orders")
-        return self._session.send(self._session.prepare(method, body, content_type), path, timeout)
 
     @property
     def throttled_seconds(self) -> float:

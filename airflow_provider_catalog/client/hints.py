@@ -88,20 +88,20 @@ def query_of(url: str) -> Params:
 
 def lay_over(base: Params, link: Params, not_paging: Collection[str], secret: str | None) -> Params:
     """
-    Return our own parameters with those of a link laid over them.
+    Return our own parameters, which a link may forget or say otherwise, with those that page of the link.
 
     :param base: what the first page was asked for with.
     :param link: what the link says.
     :param not_paging: the names of filters, which stand in the request's body already.
     :param secret: a text that must not get into a URL, where logs have it; a parameter with it is left out.
     """
+    ours = dict(base)
     paging = [
         (name, value)
         for name, value in link
-        if _name(name) not in not_paging and (secret is None or secret not in value)
+        if name not in ours and _name(name) not in not_paging and (secret is None or secret not in value)
     ]
-    named = {name for name, _ in paging}
-    return (*(pair for pair in base if pair[0] not in named), *paging)
+    return (*base, *paging)
 
 
 def page_number(params: Params) -> int | None:

@@ -21,6 +21,7 @@ class Progress:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         self._started = self._logged = time.monotonic()
+        self._last_page: int | None = None
         self.pages = 0
         self.rows = 0
 
@@ -32,6 +33,7 @@ class Progress:
         :param last_page: the number of the last page, where the server tells it.
         """
         self.pages += 1
+        self._last_page = last_page = last_page or self._last_page
         self.rows += rows
         now = time.monotonic()
         if now - self._logged < INTERVAL:

@@ -88,8 +88,12 @@ class Walk:
         return next((each for each in pages if not (has_rows_of(each, page) or has_rows_of(each, self.first))), None)
 
 
+@dataclass
 class LinkWalk(Walk):
     """Goes where the links to the next page lead."""
+
+    counts_up: bool = False
+    """Whether the last link led to the next number."""
 
     def pages(self, known_last: int | None, has_moved: Callable[[], bool]) -> Pages:
         """
@@ -131,8 +135,7 @@ class LinkWalk(Walk):
         :param empty: how many pages without rows there were before it, in a row, this one included.
         """
         if page.next is None:
-            is_slip = empty and page is not self.first  # possibly; after a full page it is the end
-            return self._after_the_end(page) if is_slip or self._says_more(page) else None
+            return self._after_the_end(page) if self._says_more(page) else None
         if not empty:
             return page.next
         limit = MAX_EMPTY_CURSORS if page_number(page.next) is None else MAX_EMPTY_PAGES
@@ -149,13 +152,14 @@ class LinkWalk(Walk):
         again = self.fetch(page.params)
         if again.next:
             return again.next
-        if page.number is None:
+        if page.number is None or not self.counts_up:
             return None
         if beyond := self.new_page_beyond(page):
             return beyond.params
         following = with_page(page.params, page.number + 1)
         found = self.get(following, is_beyond=True)
-        return following if found and found.count and not has_rows_of(found, page) else None
+        is_new = found and found.count and not (has_rows_of(found, page) or has_rows_of(found, self.first))
+        return following if is_new else None
 
     def _says_more(self, page: Page) -> bool:
         """Return whether a hint says that a page without a link to a next one is not the last."""
@@ -184,7 +188,8 @@ class LinkWalk(Walk):
         :raises CatalogUnavailableError: when the server refuses the page: there were pages before, so it may pass.
         """
         try:
-            return self.get(following, is_beyond=not page.count or self._is_complete(page))
+            found = self.get(following, is_beyond=not page.count or self._is_complete(page))
+            return self.fetch(following) if found and self._may_be_a_slip(found, page) else found
         except CatalogRequestError as error:
             is_full = page.count == self.first.count and not self._says_more(page)
             if page.count and is_full and self._is_refused(following, error):
@@ -194,6 +199,12 @@ class LinkWalk(Walk):
                 f"try again later: {shown_page(following)}, to which a link leads, can't be had: {error}",
                 status=error.status,
             ) from error
+
+    def _may_be_a_slip(self, page: Page, before: Page) -> bool:
+        """Return whether a page may be the answer to another request, such as a cache gives: it is asked for again."""
+        after = page_number(page.next or ())
+        jumps = self.counts_up and after is not None and page.number is not None and after != page.number + 1
+        return jumps or not page.count or repeats(page, before)
 
     def _is_refused(self, params: Params, error: CatalogRequestError) -> bool:
         """Return whether the server refuses a page once more, and the one after it, too."""
@@ -212,11 +223,12 @@ class LinkWalk(Walk):
     def _look_ahead(self, page: Page, following: Params, known_last: int | None) -> None:
         """Look ahead while two links differ in ``page`` alone, by one, or the last one's number is known."""
         number = page_number(following)
+        self.counts_up = number is not None and number - 1 == self.number(page)
         if page is self.first:
             if known_last is not None:
                 self.ahead.open(until=known_last - 1)
                 self.ahead.look(following)
-        elif number is not None and number - 1 == page.number and same_but_for_page(page.params, following):
+        elif self.counts_up and same_but_for_page(page.params, following):
             self.ahead.look(following)
         else:
             self.ahead.drop()
@@ -284,8 +296,8 @@ class NumberWalk(Walk):
         params = with_page(page.params, (page.number or 0) + 1)
         self.ahead.look(params)
         found = self._numbered(params, page)
-        if found is None and ((self.total or 0) > self.row_count or self.new_page_beyond(page)):
-            found = self._numbered(params, page)  # once more: it may have been a slip
+        if found is None and (not self._is_short(page) or (self.total or 0) > self.row_count):
+            found = self._numbered(params, page)  # once more: a full page leads there, so it may be a slip
             if found is None and (beyond := self.new_page_beyond(page)):
                 return self.ahead.take(beyond.params)
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePath
@@ -19,6 +19,8 @@ from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.output.destination import Destination, check_format
 from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.output.transform import RowTransform
+from airflow_provider_catalog.output.write_parquet import COMPRESSIONS, Compression
 from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.manifest import build_manifest
@@ -65,11 +67,16 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
     :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
         connection's ``hash_secret``. Equal values have equal hashes, whichever endpoint they come from.
         A path that no row has is treated as in ``drop_fields``. (templated)
-    :param field_types: flattened column → Arrow type name (``"timestamp"``, ``"date"``, ``"decimal(12,2)"``,
-        ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``), for CSV and Parquet. (templated)
+    :param field_types: column (``"product_id"``) or dotted path (``"product.id"``) → type (``"timestamp"``, ``"date"``,
+        ``"decimal(12,2)"``, ``"int64"``, ``"float64"``, ``"string"``, ``"bool"``, ``"list<string>"``), for CSV and
+        Parquet. The column is in the file even if no row has it. Where there are Hive folders
+        (``.../orders/day=2026-06-30/orders.parquet``), types are remembered beside them, and can't be changed later.
+        (templated)
     :param csv_escape_formulas: whether, in CSV, a ``'`` is put before every text and column name that a spreadsheet
         would run as a formula: that begins with ``=``, ``+``, ``-``, ``@``, a tab, a line break or NUL. Numbers stay
         numbers. For files that people open; it changes the data for all others.
+    :param csv_for_excel: CSV: the same, and a byte order mark, without which Excel garbles accents.
+    :param compression: of Parquet: ``"zstd"``, ``"snappy"``, ``"gzip"`` or ``"none"``; ``"zstd"`` where ``None``.
     :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list), ``"skip"`` the
         task, or ``"fail"`` it; the latter two leave an earlier file as it is. (templated)
     :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``. (templated)
@@ -106,6 +113,8 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         hash_fields: list[str] | Templated | None = None,
         field_types: dict[str, str] | Templated | None = None,
         csv_escape_formulas: bool = False,
+        csv_for_excel: bool = False,
+        compression: Compression | None = None,
         on_empty: OnEmpty | Templated = "write",
         page_size: int | Templated | None = None,
         max_concurrency: int | Templated | None = None,
@@ -125,6 +134,8 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         self.hash_fields = hash_fields
         self.field_types: Any = field_types
         self.csv_escape_formulas = csv_escape_formulas
+        self.csv_for_excel = csv_for_excel
+        self.compression = compression
         self.on_empty: Any = on_empty
         self.page_size: Any = page_size
         self.max_concurrency: Any = max_concurrency
@@ -141,8 +152,12 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         limit = self.max_xcom_bytes
         if is_known(limit) and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 2):
             raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
-        if not isinstance(self.csv_escape_formulas, bool):
-            raise CatalogParameterError(f"csv_escape_formulas is {self.csv_escape_formulas!r}; allowed: True, False")
+        for name in ("csv_escape_formulas", "csv_for_excel"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise CatalogParameterError(f"{name} is {value!r}; allowed: True, False")
+        if self.compression not in (None, *COMPRESSIONS):
+            allowed = ", ".join(map(repr, COMPRESSIONS))
+            raise CatalogParameterError(f"compression is {self.compression!r}; allowed: {allowed}")
         self._check_format(self._known_format())
 
     def _take_rendered(self) -> None:
@@ -168,10 +183,15 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         return "XCom" if self.output_path is None else known
 
     def _check_format(self, output_format: str | None) -> None:
-        if self.csv_escape_formulas and output_format not in (None, "csv"):
-            raise CatalogParameterError(
-                f"csv_escape_formulas is for CSV alone, and the rows go to {output_format}; leave it out, or write CSV"
-            )
+        for name, only, label in (
+            ("csv_escape_formulas", "csv", "CSV"),
+            ("csv_for_excel", "csv", "CSV"),
+            ("compression", "parquet", "Parquet"),
+        ):
+            if getattr(self, name) and output_format not in (None, only):
+                raise CatalogParameterError(
+                    f"{name} is for {label} alone, and the rows go to {output_format}; leave it out, or write {label}"
+                )
 
     def execute(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
         """
@@ -228,6 +248,9 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             transform=transform,
             field_types=self.field_types,
             csv_escape_formulas=self.csv_escape_formulas,
+            csv_for_excel=self.csv_for_excel,
+            compression=self.compression,
+            sample=self._sample_of_all_days(filters, transform),
         )
         with self._reading(filters, accept_moved) as reading, output:
             for page in reading.pages():
@@ -237,8 +260,17 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
         self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)
-        if unmatched := output.unmatched_field_types():
-            self.log.warning("Catalog %s: field_types that are no columns: %s", self.endpoint, ", ".join(unmatched))
+        if info.unmatched_field_types:
+            names = ", ".join(info.unmatched_field_types)
+            self.log.warning("Catalog %s: field_types that are no columns: %s", self.endpoint, names)
+        if info.null_columns:
+            self.log.warning(
+                "Catalog %s: null in every row, so that nothing tells their types: %s; give those that you need a "
+                "type, as in field_types={%r: 'timestamp'}",
+                self.endpoint,
+                ", ".join(info.null_columns[:20]),
+                info.null_columns[0],
+            )
         manifest = build_manifest(
             endpoint=self.endpoint,
             path=destination.path,
@@ -253,6 +285,21 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             "Catalog %s: %d rows, %d bytes to %s", self.endpoint, info.row_count, info.size_bytes, destination.path
         )
         return manifest
+
+    def _sample_of_all_days(
+        self, filters: dict[str, Any], transform: RowTransform
+    ) -> Callable[[], list[dict[str, Any]]] | None:
+        """Return what reads a page of all days, to learn the columns of a day that lacks them; None without dates."""
+        undated = {name: value for name, value in filters.items() if not name.endswith(("_date_from", "_date_to"))}
+        if undated == filters:
+            return None
+
+        def sample() -> list[dict[str, Any]]:
+            with self._reading(undated, False) as reading:
+                page = next(reading.pages())
+            return list(map(transform, page.rows))
+
+        return sample
 
 
 class CatalogProductsAnalyticsOperator(CatalogAnalyticsBaseOperator[ProductsFilters]):

@@ -45,10 +45,20 @@ def check_field_types(field_types: object) -> None:
     for column, name in field_types.items():
         if not isinstance(column, str):
             raise CatalogParameterError(f"field_types: the column {column!r} must be a string")
-        if not isinstance(name, str) or (name not in _CONVERTERS and decimal_type(name) is None):
-            raise CatalogParameterError(f"field_types: {column!r} has the type {name!r}, {_advice(name)}")
+        check_type("field_types", column, name)
         if field_types.get(column.replace(".", "_"), name) != name:
             raise CatalogParameterError(f"field_types: {column!r} is the same column as {column.replace('.', '_')!r}")
+
+
+def check_type(where: str, column: str, name: object) -> None:
+    """
+    Check the name of a column's type.
+
+    :param where: where it stands, for the message.
+    :raises CatalogParameterError: when there is no such type.
+    """
+    if not isinstance(name, str) or (name not in _CONVERTERS and decimal_type(name) is None):
+        raise CatalogParameterError(f"{where}: {column!r} has the type {name!r}, {_advice(name)}")
 
 
 def decimal_type(name: str) -> tuple[int, int] | None:
@@ -88,23 +98,28 @@ def convert(values: list[Any], type_name: str, column: str, first_row: int) -> l
     )
 
 
-def all_fit(values: list[Any], type_name: str) -> bool:
-    """Tell whether values of one column all fit a type, without doubt about what is meant."""
-    if type_name == "timestamp":
-        return set(map(type, values)) <= {str, NoneType} and _are_times([value for value in values if value])
-    to_type = converter(type_name)
-    if type_name == "int64":
-        return all(value is None or (type(value) is int and value in INT64) for value in values)
-    return all(_fits(value, to_type) for value in values)
-
-
-def _are_times(texts: list[str]) -> bool:
+def are_times(values: list[Any]) -> bool:
+    """Tell whether all values are the text of a time, or ``None``."""
+    if not set(map(type, values)) <= {str, NoneType}:
+        return False
+    texts = [value for value in values if value]
     try:
         years = {time.year for time in map(datetime.fromisoformat, texts)}
     except ValueError:
         years = {MAXYEAR}
     # Not every time of the first and the last year is one in UTC.
     return not years & {MINYEAR, MAXYEAR} or all(_fits(text, to_timestamp) for text in texts)
+
+
+def are_amounts(values: list[Any]) -> bool:
+    """Tell whether all values are numbers, or texts of numbers, that ``decimal(38,9)`` has room for, or ``None``."""
+    types = set(map(type, values))
+    if not types <= {int, float, str, NoneType}:
+        return False
+    if str in types and not all(_fits(value, _TO_AMOUNT) for value in values if type(value) is str):
+        return False
+    numbers = [value for value in values if type(value) in (int, float)]
+    return not numbers or (max(numbers) < _MAX_AMOUNT and -min(numbers) < _MAX_AMOUNT)
 
 
 def rounds_as_float(value: int) -> bool:
@@ -211,6 +226,8 @@ def _only(kind: type, value: Any) -> Any:
     return value
 
 
+_TO_AMOUNT = _to_decimal_of(38, 9)
+_MAX_AMOUNT = 10**29
 _CONVERTERS: dict[str, Converter] = {
     "string": to_text,
     "bool": to_bool,

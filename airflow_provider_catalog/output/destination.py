@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
 from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.dataset import Dataset, LocalStore, Memory, ObjectStore
 from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.store_check import check_store, store_message
+from airflow_provider_catalog.output.temporary import check_folder
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+log = logging.getLogger(__name__)
 
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -23,6 +28,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://(.*)", re.DOTALL)
 _LOCAL_SCHEMES = ("file", "local")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "adl": "azure"}
+_AZURE_HOST = re.compile(r".*\.(dfs|blob)\.core\.[a-z.]+", re.IGNORECASE)
 _NO_CLIENT = re.compile("No filesystem registered|Unsupported filesystem|Protocol not known")
 """What Airflow, universal_pathlib and fsspec say of a scheme that nothing is installed for."""
 _URL_SAFE = "/=:@,+"
@@ -74,6 +80,11 @@ class Destination:
         return match[1].lower() if match else None
 
     @property
+    def dataset(self) -> Dataset | None:
+        """The dataset that the file belongs to; ``None`` where it has no Hive folders, or no columns."""
+        return None if self.format == "jsonl" else Dataset.of(self.path)
+
+    @property
     def uri(self) -> str:
         """The file's URL without a connection, which assets and lineage know it by."""
         if self.scheme is None:
@@ -92,6 +103,13 @@ class Destination:
         """
         if self.format == "parquet":
             _check_pyarrow()
+        dataset = self.dataset
+        if dataset and not dataset.has_memory:
+            log.warning(
+                "output_path=%r: put a folder above its first Hive folder, beside which columns are remembered; as it "
+                "is, each file has types of its own",
+                self.path,
+            )
         if self.scheme is None:
             self._check_local()
         else:
@@ -103,9 +121,20 @@ class Destination:
         """Return the local path; where it is a symbolic link, that of the file it leads to."""
         return Path(os.path.realpath(self.path))
 
-    def spool_folder(self) -> Path:
+    def memory(self) -> Memory | None:
+        """Return the memory of the dataset that the file belongs to, if any."""
+        dataset = self.dataset
+        if not dataset or not dataset.has_memory:
+            return None
+        if self.scheme is None:
+            return Memory(dataset, LocalStore(Path(dataset.memory_path)))
+        return Memory(dataset, ObjectStore(self.object_path(dataset.memory_path)))
+
+    def unfinished_folder(self) -> Path:
         """
-        Return the folder for unfinished files: on the file's own file system, or the one for temporary files.
+        Return the folder for unfinished files: beside the file, or the folder for temporary files.
+
+        Beside the dataset, where there is one on the same file system: some readers refuse a folder with other files.
 
         :raises CatalogParameterError: when there can't be a folder for the file.
         """
@@ -114,11 +143,17 @@ class Destination:
         folder = next(parent for parent in self.local_path().parents if parent.exists())
         if not folder.is_dir():
             raise CatalogParameterError(f"output_path={self.path!r}: {str(folder)!r} is a file, not a folder")
+        if self.dataset:
+            above = Path(os.path.realpath(self.dataset.folder)).parent
+            if above.is_dir() and above.stat().st_dev == folder.stat().st_dev:
+                return above
         return folder
 
-    def object_path(self) -> ObjectStoragePath:
+    def object_path(self, path: str | None = None) -> ObjectStoragePath:
         """
         Return the path in an object store.
+
+        :param path: another URL of the same store.
 
         :raises CatalogParameterError: when nothing that is installed knows the URL's scheme, or the connection is
             missing or lacks something.
@@ -126,8 +161,8 @@ class Destination:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         try:
-            path = ObjectStoragePath(self.path)
-            path.fs  # noqa: B018 - the client is only imported here
+            found = ObjectStoragePath(path or self.path)
+            _prepare(found.fs)  # the client is only imported here
         except ImportError as error:
             raise CatalogParameterError(f"output_path={self.path!r}: {self._remedy()} ({error})") from error
         except Exception as error:  # each provider has errors of its own for a connection that is not as it should be
@@ -137,7 +172,7 @@ class Destination:
                 # A secrets backend, or the server that gives out credentials, may only be down.
                 retryable=not isinstance(error, ValueError) and type(error).__name__ != "AirflowNotFoundException",
             ) from error
-        return path
+        return found
 
     def _remedy(self) -> str:
         extra = _EXTRAS.get(self.scheme or "")
@@ -153,9 +188,9 @@ class Destination:
                 raise CatalogParameterError(f"output_path={self.path!r} is a folder; add a file name")
             if path.exists() and not path.is_file():
                 raise CatalogParameterError(f"output_path={self.path!r} is a device or a pipe, not a file")
-            folder = self.spool_folder()
-        with storage_errors(self.path, folder), tempfile.TemporaryFile(dir=folder):
-            pass
+            folder = self.unfinished_folder()
+        with storage_errors(self.path, folder):
+            check_folder(folder, path.name)
 
 
 def check_format(output_format: str) -> Format:
@@ -174,6 +209,11 @@ def _path_text(output_path: Any) -> str:
         text = output_path
     elif hasattr(output_path, "protocol"):  # an ObjectStoragePath, told without importing it
         text = str(output_path)  # with its connection before an "@"
+        if options := sorted(set(getattr(output_path, "storage_options", {})) - {"conn_id"}):
+            raise CatalogParameterError(
+                f"output_path={text!r}: set {', '.join(options)} in the connection's extra; Airflow drops the "
+                "options of an ObjectStoragePath"
+            )
     elif isinstance(output_path, os.PathLike):
         text = os.fspath(output_path)
     else:
@@ -226,7 +266,20 @@ def _canonical(text: str) -> str:
             f"output_path: before the '@' of a {scheme}:// URL stands the id of an Airflow connection, "
             "never a user name and password"
         )
+    if _AZURE_HOST.fullmatch(host):
+        container, _, account = host.rpartition("@")
+        raise CatalogParameterError(
+            f"output_path={text!r}: write {scheme}://CONNECTION@{container or 'CONTAINER'}/..., with the id of a "
+            f"connection of the type wasb whose login is the account {account.partition('.')[0]!r}"
+        )
     return text
+
+
+def _prepare(fs: Any) -> None:
+    """Keep S3's client from sending checksums that S3-compatible servers don't know, unless the connection says so."""
+    if getattr(fs, "endpoint_url", None) and isinstance(config := getattr(fs, "config_kwargs", None), dict):
+        config.setdefault("request_checksum_calculation", "when_required")
+        config.setdefault("response_checksum_validation", "when_required")
 
 
 def _expanded(text: str) -> Path:

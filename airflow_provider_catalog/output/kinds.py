@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airflow_provider_catalog.output.convert import INT64, all_fit, rounds_as_float
+from airflow_provider_catalog.output.convert import INT64, are_amounts, are_times, rounds_as_float
 
 NULL = type(None)
 _EXACT_IN_FLOAT = 2**53
@@ -23,6 +23,7 @@ class Kinds:
     :param high: the greatest integer seen, or 0.
     :param rounds: whether a float64 would round some integer.
     :param fits: whether all values fit the suggested type.
+    :param blank: whether some value was an empty text that counted as null.
     """
 
     suggestion: str | None = None
@@ -31,23 +32,36 @@ class Kinds:
     high: int = 0
     rounds: bool = False
     fits: bool = True
+    blank: bool = False
 
-    def add(self, values: list[object]) -> None:
-        """Take account of values."""
-        types = set(map(type, values))
+    def add(self, values: list[object], types: set[type]) -> bool:
+        """
+        Take account of values; tell whether another type may follow from them.
+
+        :param types: the values' Python types.
+        """
+        before = (len(self.types), self.rounds, self.fits)
         if self.suggestion and str in types:
-            values = [value for value in values if value != ""]
+            texts = [value for value in values if value != ""]
+            self.blank = self.blank or len(texts) < len(values)
+            values = texts
             types = {NULL, *map(type, values)}
         self.types |= types
         if int in types:
             self._add_ints([value for value in values if type(value) is int])
         if self.suggestion and self.fits and types != {NULL}:
-            self.fits = all_fit(values, self.suggestion)
+            self.fits = self._fit(values)
+        return before != (len(self.types), self.rounds, self.fits)
 
     @property
     def has_values(self) -> bool:
         """Whether there was anything but nulls."""
         return bool(self.types - {NULL})
+
+    @property
+    def is_null(self) -> bool:
+        """Whether there was nothing but nulls, nor empty texts."""
+        return self.types <= {NULL} and not self.blank
 
     def type_name(self) -> str:
         """Return the column's type, as far as name and values tell it; ``"string"`` where only text holds them all."""
@@ -56,12 +70,21 @@ class Kinds:
             return self.suggestion
         if types == {bool}:
             return "bool"
+        if types == {int} and self.rounds and self.low in INT64 and self.high in INT64:
+            return "int64"
         return "float64" if types and types <= {int, float} and not self.rounds else "string"
 
     def are_plain(self, type_name: str) -> bool:
         """Tell whether every value is one of the type as it stands."""
         is_plain = self.types - {NULL} <= _PLAIN.get(type_name, set())
+        if self.blank and type_name != "string":
+            return False
         return is_plain and (type_name != "int64" or (self.low in INT64 and self.high in INT64))
+
+    def _fit(self, values: list[object]) -> bool:
+        if self.suggestion == "int64":
+            return self.are_plain("int64")
+        return are_times(values) if self.suggestion == "timestamp" else are_amounts(values)
 
     def _add_ints(self, ints: list[int]) -> None:
         low, high = min(ints), max(ints)

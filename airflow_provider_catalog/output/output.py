@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Self
 
 from airflow_provider_catalog.client.endpoints import Endpoint
-from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
+from airflow_provider_catalog.errors import CatalogStorageError
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.errors import storage_errors
-from airflow_provider_catalog.output.spool_old import ColumnSpool
 from airflow_provider_catalog.output.store_check import store_message
-from airflow_provider_catalog.output.temporary import Spool
+from airflow_provider_catalog.output.table import Sample, TableFile, TableOptions, compressed
+from airflow_provider_catalog.output.temporary import TemporaryFile
 from airflow_provider_catalog.output.transform import Row, RowTransform
-from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_jsonl import JsonLinesWriter
-from airflow_provider_catalog.output.write_parquet import write_parquet
+from airflow_provider_catalog.output.write_parquet import Compression
 
 CHUNK_ROWS = 500
 """Rows that are handed to a writer at once."""
-_GZIP_LEVEL = 6
 _MIB = 1024 * 1024
 # An upload is made of parts, some of them at once. What the clients choose themselves takes up to a gigabyte of memory.
 _UPLOAD_OPTIONS: dict[str | None, dict[str, Any]] = {
@@ -51,6 +47,8 @@ class FileInfo:
     :param sha256: the SHA-256 of its bytes, hexadecimal.
     :param columns: the names of its columns; of JSON Lines, the keys of the rows, not those of nested objects.
     :param types: column → type name, as ``field_types`` takes it; none of JSON Lines, which has no types.
+    :param null_columns: the columns that are null in every row, and that nothing tells the type of.
+    :param unmatched_field_types: the names in ``field_types`` that are no columns.
     """
 
     row_count: int
@@ -58,21 +56,27 @@ class FileInfo:
     sha256: str
     columns: list[str]
     types: dict[str, str] = field(default_factory=dict)
+    null_columns: list[str] = field(default_factory=list)
+    unmatched_field_types: list[str] = field(default_factory=list)
 
 
 class OutputFile:
     """
     Write rows, then publish the file in one step; a context manager.
 
-    Until :meth:`publish`, rows are in spool files that nobody but this user can read. Leaving the ``with`` block, in
-    whatever way, removes them, and so does killing the process (where the file system has no files without a name, the
-    next writer in the same folder does). A file that was there before stays as it is until it is replaced.
+    Until :meth:`publish`, rows are in files that nobody but this user can read. Leaving the ``with`` block, in whatever
+    way, removes them; those of a process that is killed are removed by the next one that writes the same file. A file
+    that was there before stays as it is until it is replaced.
 
     :param destination: where the file goes.
     :param endpoint: the endpoint that the rows are of.
     :param transform: what was done to the rows.
-    :param field_types: flattened column → type name, for CSV and Parquet.
+    :param field_types: column or dotted path → type name, for CSV and Parquet.
     :param csv_escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula; CSV only.
+    :param csv_for_excel: the same, and a byte order mark; CSV only.
+    :param compression: of Parquet; ``"zstd"`` where ``None``.
+    :param sample: returns some transformed rows of other days. It is called for the first file of a dataset, and for a
+        file without rows.
     :raises CatalogParameterError: when ``field_types`` is malformed.
     :raises CatalogStorageError: from all methods, when the disk is full or the destination refuses.
     """
@@ -85,32 +89,29 @@ class OutputFile:
         field_types: dict[str, str] | None = None,
         *,
         csv_escape_formulas: bool = False,
+        csv_for_excel: bool = False,
+        compression: Compression | None = None,
+        sample: Sample | None = None,
     ) -> None:
         check_field_types(field_types)
         self._destination = destination
         self._endpoint = endpoint
         self._transform = transform
-        self._field_types = field_types or {}
-        self._csv_escape_formulas = csv_escape_formulas
-        self._unmatched_types = list(self._field_types)
+        self._options = TableOptions(
+            field_types or {}, compression or "zstd", csv_escape_formulas or csv_for_excel, csv_for_excel, sample
+        )
         self._row_count = 0
-        self._columns: list[str] = []
-        self._types: dict[str, str] = {}
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
         path = self._destination.path
         with storage_errors(path, Path(path).parent):
-            self._folder = self._destination.spool_folder()
+            self._folder = self._destination.unfinished_folder()
         with ExitStack() as cleanup, storage_errors(path, self._folder):
-            self._spool = Spool(self._folder)
-            cleanup.callback(self._spool.close)
-            self._file = self._spool.file
-            self._stream = self._new_stream()
-            cleanup.callback(_discard, self._stream)
-            self._writer = self._new_writer()
-            if not isinstance(self._writer, JsonLinesWriter):
-                cleanup.callback(_discard, self._writer)
+            self._temporary = TemporaryFile(self._folder, Path(path).name)
+            cleanup.callback(self._temporary.close)
+            self._stream = self._temporary.file
+            self._writer = self._new_writer(cleanup)
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -124,7 +125,8 @@ class OutputFile:
         Add rows; may be called many times.
 
         :param rows: rows after the transform.
-        :raises CatalogParameterError: when two fields of different paths would share a column.
+        :raises CatalogParameterError: when two fields of different paths would share a column, or a value does not fit
+            the type of its column.
         """
         iterator = iter(rows)
         # An error of the iterator itself is not the storage's.
@@ -140,79 +142,68 @@ class OutputFile:
         :raises CatalogParameterError: when a value does not fit the type of its column.
         """
         with storage_errors(self._destination.path, self._folder):
-            self._columns = self._finish()
-            if self._row_count and not self._columns and self._destination.format != "jsonl":
-                raise CatalogParameterError(
-                    f"no field of the {self._row_count} rows is left to be a column of {self._destination.path!r}; "
-                    "drop fewer fields, or write JSON Lines"
-                )
-            if self._stream is not self._file:
+            if isinstance(self._writer, TableFile):
+                self._writer.finish()
+            elif self._stream is not self._temporary.file:
                 self._stream.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            size = self._file.seek(0, os.SEEK_END)
-            self._file.seek(0)
-            digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+            info = self._info()
             if self._destination.scheme is None:
-                self._spool.move_to(self._destination.local_path())
+                self._temporary.move_to(self._destination.local_path())
+            else:
+                self._temporary.file.close()
         if self._destination.scheme is not None:
-            _upload(self._spool, self._destination)
+            _upload(self._temporary.path, self._destination)
         self._cleanup.close()
-        return FileInfo(self._row_count, size, digest, self._columns, self._types)
+        return info
 
-    def unmatched_field_types(self) -> list[str]:
-        """
-        Return the names in ``field_types`` that are no columns of the published file.
-
-        Of JSON Lines, which has no types, these are all of them.
-        """
-        return self._unmatched_types
-
-    def _new_stream(self) -> IO[bytes]:
-        if not self._destination.is_gzipped:
-            return self._file
-        # Without a name and a time, the same rows give the same bytes.
-        stream = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=self._file, mtime=0)
-        return cast("IO[bytes]", stream)
-
-    def _new_writer(self) -> JsonLinesWriter | CsvWriter | ColumnSpool:
+    def _new_writer(self, cleanup: ExitStack) -> JsonLinesWriter | TableFile:
         if self._destination.format == "jsonl":
+            if self._destination.is_gzipped:
+                self._stream = compressed(self._stream)
+                cleanup.callback(_discard, self._stream)
             return JsonLinesWriter(self._stream)
-        spool = ColumnSpool(self._folder, self._endpoint, self._transform, self._field_types)
-        if self._destination.format == "csv":
-            return CsvWriter(
-                self._stream,
-                spool,
-                may_start_over=self._stream is self._file,
-                escape_formulas=self._csv_escape_formulas,
-            )
-        return spool
+        table = TableFile(
+            self._stream,
+            self._folder,
+            destination=self._destination,
+            endpoint=self._endpoint,
+            transform=self._transform,
+            options=self._options,
+        )
+        cleanup.callback(table.close)
+        return table
 
-    def _finish(self) -> list[str]:
-        """Write what is still to be written; return the names of the columns, as they are in the file."""
+    def _info(self) -> FileInfo:
+        """Return what is to be told of the finished file."""
+        file = self._temporary.file
+        size = file.seek(0, 2)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # any file in binary mode
+        wanted = self._options.field_types
         if isinstance(self._writer, JsonLinesWriter):
-            return self._writer.columns()
-        columns = self._writer.columns()
-        if isinstance(self._writer, CsvWriter):
-            names = self._writer.finish()
-        else:
-            names = write_parquet(self._stream, self._writer, self._endpoint.name)
-        self._types = {name: column.type_name for name, column in zip(names, columns, strict=True)}
-        self._unmatched_types = [name for name in self._field_types if name not in {each.name for each in columns}]
-        return names
+            return FileInfo(self._row_count, size, digest, self._writer.names, unmatched_field_types=list(wanted))
+        columns = {column.name: column.type for column in self._writer.columns}
+        return FileInfo(
+            self._row_count,
+            size,
+            digest,
+            self._writer.names,
+            dict(zip(self._writer.names, columns.values(), strict=True)),
+            self._writer.null_columns(),
+            [name for name in wanted if name not in columns and name.replace(".", "_") not in columns],
+        )
 
 
-def _discard(file: IO[bytes] | CsvWriter | ColumnSpool) -> None:
-    """Close a file whose content nobody wants any more, so that it does not matter whether its buffer gets written."""
-    with suppress(OSError):
+def _discard(file: IO[bytes]) -> None:
+    """Close a file whose content is of no use any more, so that it does not matter whether its buffer gets written."""
+    with suppress(OSError, ValueError):
         file.close()
 
 
-def _upload(spool: Spool, destination: Destination) -> None:
+def _upload(file: Path, destination: Destination) -> None:
     """Upload a finished file in one step; a store shows an upload when it is complete, or not at all."""
     path = destination.object_path()
     try:
-        with spool.path() as name:
-            path.fs.put_file(name, path.path, **_UPLOAD_OPTIONS.get(destination.scheme, {}))
+        path.fs.put_file(str(file), path.path, **_UPLOAD_OPTIONS.get(destination.scheme, {}))
     except Exception as error:  # each store has errors of its own
         raise CatalogStorageError(f"can't upload {destination.path!r}: {store_message(error)}") from error

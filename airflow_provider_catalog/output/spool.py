@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import chain
 from operator import eq, itemgetter
 from pathlib import Path as FilePath
@@ -20,6 +19,7 @@ from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column, check_clashes, column_name, suggested_type
 from airflow_provider_catalog.output.convert import convert
 from airflow_provider_catalog.output.kinds import NULL, Kinds
+from airflow_provider_catalog.output.temporary import spool_file
 from airflow_provider_catalog.output.transform import Path, Row, RowTransform, dotted
 
 BATCH_ROWS = 5_000
@@ -51,7 +51,6 @@ class Batch:
     values: list[Values] = field(repr=False)
 
 
-@dataclass
 class Block:
     """
     Some successive rows as they stand in the spool.
@@ -59,16 +58,27 @@ class Block:
     :param first_row: the number of the first of them, counted from 1.
     :param row_count: how many there are.
     :param lines: JSON Lines.
+    :param rows: the same rows, where they are at hand.
     """
 
-    first_row: int
-    row_count: int
-    lines: bytes = field(repr=False)
+    def __init__(self, first_row: int, row_count: int, lines: bytes, rows: list[Row] | None = None) -> None:
+        self.first_row = first_row
+        self.row_count = row_count
+        self.lines = lines
+        self._rows = rows
 
-    @cached_property
+    @property
     def rows(self) -> list[Row]:
         """The rows, decoded."""
-        return _DECODER.decode_lines(self.lines)
+        if self._rows is None:
+            self._rows = _DECODER.decode_lines(self.lines)
+        return self._rows
+
+    @classmethod
+    def joined(cls, blocks: list[Block]) -> Block:
+        """Return successive blocks as one."""
+        rows = list(chain.from_iterable(block.rows for block in blocks))
+        return cls(blocks[0].first_row, len(rows), b"".join(block.lines for block in blocks), rows)
 
 
 class RowSpool:
@@ -78,15 +88,19 @@ class RowSpool:
     While rows are written, the kinds of their values are noted, field by field.
 
     :param folder: where the file is made.
+    :ivar row_count: how many rows there are.
+    :ivar kinds: the kinds of the values at each path.
+    :ivar revision: changes whenever other columns, or other types, may follow from the kinds.
     :raises OSError: from all methods, when the disk is full.
     """
 
     def __init__(self, folder: FilePath) -> None:
         self.row_count = 0
         self.kinds: dict[Path, Kinds] = {}
+        self.revision = 0
         self._objects: set[Path] = set()
         self._encoder = msgspec.json.Encoder()
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
+        self._file = spool_file(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +123,7 @@ class RowSpool:
             columns, or objects are nested too deeply.
         """
         self.note(rows)
-        block = Block(self.row_count + 1, len(rows), self._encoder.encode_lines(rows))
+        block = Block(self.row_count + 1, len(rows), self._encoder.encode_lines(rows), rows)
         self._file.write(block.lines)
         self.row_count += len(rows)
         return block
@@ -121,7 +135,9 @@ class RowSpool:
         :raises CatalogParameterError: as :meth:`write` does.
         """
         columns, objects = _columns_of(rows)
-        self._objects |= objects
+        if not objects <= self._objects:
+            self._objects |= objects
+            self.revision += 1
         is_new = bool(columns.keys() - self.kinds.keys())
         if is_new:
             if len(self.kinds.keys() | columns.keys()) > MAX_COLUMNS:
@@ -130,8 +146,8 @@ class RowSpool:
             for path in chain.from_iterable(map(_leaf_paths, rows)):
                 if path not in self.kinds:
                     self.kinds[path] = Kinds(suggested_type(path))
-        for path, values in columns.items():
-            self.kinds[path].add(values)
+        for path, (values, types) in columns.items():
+            self.revision += self.kinds[path].add(values, types)
         if is_new:
             # Long before the last row, and anew then: a null may yet turn out to be an object.
             check_clashes(path for path, kinds in self.kinds.items() if kinds.has_values)
@@ -170,9 +186,9 @@ class RowSpool:
         field_types: Mapping[str, str] | None = None,
         known: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """Return the names of the columns that :meth:`columns` leaves out: null in every row, and of no known type."""
+        """Return the names of the columns that are null in every row that has them, and of no known type."""
         typed = self._typed(endpoint, transform, field_types or {}, known or {})
-        return [column_name(path) for path, type_name in typed.items() if type_name is None]
+        return [column_name(path) for path, type_name in typed.items() if type_name is None and path in self.kinds]
 
     def blocks(self, column_count: int) -> Iterator[Block]:
         """Yield all rows in order, in blocks that bound memory."""
@@ -188,6 +204,7 @@ class RowSpool:
             size += len(line)
         if lines:
             yield Block(first_row, len(lines), b"".join(lines))
+        self._file.seek(0, os.SEEK_END)
 
     def batches(self, columns: list[Column]) -> Iterator[Batch]:
         """
@@ -206,9 +223,11 @@ class RowSpool:
 
         :raises CatalogParameterError: when a value does not fit the column's type.
         """
-        values = self._values(block.rows, column.path)
         kinds = self.kinds.get(column.path)
-        if kinds is None or kinds.are_plain(column.type):
+        if kinds is None or kinds.is_null:
+            return [None] * block.row_count
+        values = self._values(block.rows, column.path)
+        if kinds.are_plain(column.type):
             return values
         return convert(values, column.type, column.name, block.first_row)
 
@@ -248,7 +267,7 @@ class RowSpool:
             kinds = self.kinds.get(path)
             typed[path] = (
                 known.get(name)
-                or field_types.get(pinned.get(name, name))
+                or field_types.get(pinned.get(name, name), "").replace(" ", "")
                 or _hashed(documented.get(path), transform.hashes(path))
                 or (kinds.type_name() if kinds and kinds.has_values else None)
             )
@@ -270,9 +289,9 @@ class RowSpool:
         )
 
 
-def _columns_of(rows: list[Row]) -> tuple[dict[Path, Values], set[Path]]:
-    """Return the values of each column of some rows, and the paths where objects stand."""
-    columns: dict[Path, Values] = {}
+def _columns_of(rows: list[Row]) -> tuple[dict[Path, tuple[Values, set[type]]], set[Path]]:
+    """Return the values of each column of some rows, and their types; and the paths where objects stand."""
+    columns: dict[Path, tuple[Values, set[type]]] = {}
     objects: set[Path] = set()
     levels: list[tuple[Path, list[Row]]] = [((), rows)]
     while levels:
@@ -290,8 +309,10 @@ def _columns_of(rows: list[Row]) -> tuple[dict[Path, Values], set[Path]]:
                 objects.add(path)
                 levels.append((path, [value if type(value) is dict else {} for value in values]))
                 values = _without_objects(values)
-            if types - {dict, NULL} or types == {NULL}:
-                columns[path] = values
+                types = {NULL, *types} - {dict}
+                if types == {NULL}:
+                    continue
+            columns[path] = (values, types)
             if len(columns) + len(levels) > MAX_COLUMNS:
                 raise _too_many_columns()
     return columns, objects

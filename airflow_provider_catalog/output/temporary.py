@@ -1,16 +1,11 @@
-"""A file that is being written, of which nothing stays when its writer is killed.
-
-On Linux it has no name until it is moved to its place, so the system itself removes it with the process. Where the
-file system knows no such files (NFS, FUSE, macOS) it has a name, and a lock that lasts as long as its writer lives;
-the next writer in the same folder removes those that nobody has locked.
-"""
+"""The file that is being written, until it is put in its place in one step."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
+import re
 import secrets
 import socket
 import stat
@@ -19,42 +14,39 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 log = logging.getLogger(__name__)
 
 ABANDONED_AFTER = 24 * 60 * 60.0
-"""Seconds without a change after which an unlocked spool of another machine counts as left behind."""
-
-_DESCRIPTORS = Path("/proc/self/fd")
-_PREFIX = ".airflow-catalog-"
-_SUFFIX = ".tmp"
+"""Seconds without a change after which another machine's temporary file counts as left behind."""
+_MAX_NAME = 64
+"""Characters of the target's name that stand in the temporary file's."""
 
 
-class Spool:
+class TemporaryFile:
     """
     An unfinished file that nobody but this user can read. Close it in any case; that removes what was not moved.
 
+    It is called ``.NAME.MACHINE-PID.RANDOM.tmp``. What a task that was killed has left is removed by the next one that
+    writes a file of the same name in the same folder; a writer that lives keeps its own.
+
     :param folder: where it is made; moving it to its place is one step only on the same file system.
+    :param name: the name of the file that it becomes.
     :raises OSError: when there can't be a file in the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        _remove_leftovers(folder)
-        self._folder = folder
-        self._name: Path | None = None
-        descriptor = _open_nameless(folder)
-        if descriptor is None:
-            descriptor, self._name = _open_named(folder)
-        self.file = os.fdopen(descriptor, "w+b")
+    def __init__(self, folder: Path, name: str) -> None:
+        _remove_leftovers(folder, name)
+        self.path = folder / f"{_prefix(name)}{_machine()}-{os.getpid()}.{secrets.token_hex(4)}.tmp"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        self.file: IO[bytes] = os.fdopen(descriptor, "w+b")
 
     def close(self) -> None:
         """Remove it, unless it was moved to its place."""
-        try:
-            if self._name:
-                self._name.unlink(missing_ok=True)
-        finally:
-            with suppress(OSError):  # of a buffer that can't be written any more, and that nobody wants
-                self.file.close()
+        with suppress(OSError):  # of a buffer that can't be written any more, and is not needed
+            self.file.close()
+        self.path.unlink(missing_ok=True)
 
     def move_to(self, target: Path) -> None:
         """
@@ -63,100 +55,75 @@ class Spool:
         :param target: its place; folders that are missing are made.
         :raises OSError: when it can't be put there.
         """
-        os.fchmod(self.file.fileno(), _mode_of(target))
-        with ExitStack() as undo:
-            for folder in reversed([parent for parent in target.parents if not parent.exists()]):
-                folder.mkdir(exist_ok=True)
-                undo.callback(_remove_if_empty, folder)
-            if self._name is None:
-                # A file without a name can't replace another one, so there is one for a moment.
-                self._name = _new_name(self._folder)
-                _give_name(self.file.fileno(), self._name)
-            self._name.replace(target)
-            undo.pop_all()
-        self._name = None
-
-    @contextmanager
-    def path(self) -> Iterator[str]:
-        """Within the block, a path under which this process, in any of its threads, can open the file."""
-        if self._name:
-            yield str(self._name)
-            return
-        copy = os.dup(self.file.fileno())
-        try:
-            yield str(_DESCRIPTORS / str(copy))
-        except Exception:
-            os.close(copy)
-            raise
-        # After an interrupt (a task that is killed) it stays open: a thread of the store's client may be about to open
-        # the path, and must not find another file there, which has got the number meanwhile.
-        os.close(copy)
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()  # some mounts refuse to rename a file that is open
+        with suppress(OSError):  # some mounts decide on the rights alone
+            self.path.chmod(_mode_of(target))
+        with _folders_of(target):
+            self.path.replace(target)
 
 
-def _open_nameless(folder: Path) -> int | None:
-    """Open a file that has no name, and that can get one later; return None where there is no such thing."""
-    if not (hasattr(os, "O_TMPFILE") and _DESCRIPTORS.is_dir()):
-        return None
-    with suppress(OSError):  # the one that has a name tells what is wrong, if it is not just this
-        trial = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
-        try:
-            name = _new_name(folder)
-            _give_name(trial, name)
-            name.unlink(missing_ok=True)
-        finally:
-            os.close(trial)
-        return os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
-    return None
+def check_folder(folder: Path, name: str) -> None:
+    """
+    Check that a file can be made in a folder and renamed there, by doing so.
 
-
-def _give_name(descriptor: int, name: Path) -> None:
-    _lock(descriptor)
-    # With src_dir_fd, Python calls linkat, which alone follows this link. Since the path is absolute, it says no more.
-    os.link(_DESCRIPTORS / str(descriptor), name, src_dir_fd=descriptor, follow_symlinks=True)
-
-
-def _open_named(folder: Path) -> tuple[int, Path]:
-    while True:
-        descriptor, name = tempfile.mkstemp(prefix=_own_prefix(), suffix=_SUFFIX, dir=folder)
-        _lock(descriptor)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor, Path(name)
-        os.close(descriptor)  # another writer took it for left behind, before it was locked
-
-
-def _lock(descriptor: int) -> None:
-    with suppress(OSError):  # where there are no locks, nobody else gets one either, and so nobody removes it
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed have left in the folder."""
-    with suppress(OSError):  # a folder that can't be listed
-        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-            with suppress(OSError):  # another user's, or still being written, or gone by now
-                _remove_if_left(path)
-
-
-def _remove_if_left(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    :param folder: the folder.
+    :param name: the name of the file that will be written.
+    :raises OSError: when it can't.
+    """
+    file = TemporaryFile(folder, name)
+    moved = file.path.with_suffix(".new.tmp")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Some network file systems keep locks to themselves on each machine, so another machine's tell nothing.
-        if path.name.startswith(_own_prefix()) or time.time() - os.fstat(descriptor).st_mtime > ABANDONED_AFTER:
-            path.unlink()
-            log.info("Removed %s, left by a task that was killed", path)
+        file.move_to(moved)
     finally:
-        os.close(descriptor)
+        moved.unlink(missing_ok=True)
+        file.close()
 
 
-def _new_name(folder: Path) -> Path:
-    return folder / f"{_own_prefix()}{secrets.token_hex(8)}{_SUFFIX}"
+def spool_file(folder: Path) -> IO[bytes]:
+    """
+    Return a file without a name, which goes with the process.
+
+    :param folder: where it is made; in the folder for temporary files where a mount has no such files.
+    :raises OSError: when it can't be made.
+    """
+    with suppress(OSError):
+        return tempfile.TemporaryFile(dir=folder)
+    return tempfile.TemporaryFile()
 
 
-def _own_prefix() -> str:
-    """Return how the names of all spools of this machine begin."""
-    host = hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
-    return f"{_PREFIX}{host}-"
+def _remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what writers of the same file that were killed have left."""
+    pattern = re.compile(rf"{re.escape(_prefix(name))}([0-9a-f]+)-([0-9]+)\.[0-9a-f]+(\.new)?\.tmp")
+    with suppress(OSError):  # a folder that can't be listed
+        for path in folder.iterdir():
+            match = pattern.fullmatch(path.name)
+            with suppress(OSError):  # another user's, or gone by now
+                if match and not _is_being_written(path, match[1], int(match[2])):
+                    path.unlink()
+                    log.info("Removed %s, left by a task that was killed", path)
+
+
+def _is_being_written(path: Path, machine: str, pid: int) -> bool:
+    import psutil
+
+    changed = path.stat().st_mtime
+    if machine != _machine():
+        return time.time() - changed < ABANDONED_AFTER
+    try:
+        # A process that is younger than the file has only got the same number.
+        return bool(psutil.Process(pid).create_time() <= changed + 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _prefix(name: str) -> str:
+    return f".{name[:_MAX_NAME]}."
+
+
+def _machine() -> str:
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
 
 
 def _mode_of(target: Path) -> int:
@@ -165,6 +132,17 @@ def _mode_of(target: Path) -> int:
     umask = os.umask(0o077)  # it can't be read without being set
     os.umask(umask)
     return 0o666 & ~umask
+
+
+@contextmanager
+def _folders_of(target: Path) -> Iterator[None]:
+    """Make the folders of a file that are missing, and remove them when the block fails."""
+    with ExitStack() as undo:
+        for folder in reversed([parent for parent in target.parents if not parent.exists()]):
+            folder.mkdir(exist_ok=True)
+            undo.callback(_remove_if_empty, folder)
+        yield
+        undo.pop_all()
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """
-CSV by RFC 4180: CRLF, quotes doubled, UTF-8 without a byte order mark, always with a header.
+CSV by RFC 4180: CRLF, quotes doubled, UTF-8, always with a header.
 
-Null is an empty cell, a list is JSON text, all else stands as it was sent, unless ``field_types`` gives its column a
-type, or it would be a formula and is to be none.
+Null is an empty cell, a time is ISO 8601 in UTC, an amount has two decimal places or more, and what is no text in a
+column of text is JSON.
 """
 
 from __future__ import annotations
@@ -10,120 +10,79 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any
 
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.convert_old import NUMBER, convert, to_text
-from airflow_provider_catalog.output.kinds_old import NULL
-from airflow_provider_catalog.output.spool_old import Batch, Column, ColumnSpool, Values
-from airflow_provider_catalog.output.transform import Path, Row
+from airflow_provider_catalog.output.columns import Column
+from airflow_provider_catalog.output.convert import NUMBER, to_text
+from airflow_provider_catalog.output.spool import Block, RowSpool
 
-_PLAIN = {str, int, float, NULL}
-"""Types that ``csv`` writes as they are."""
 _FORMULA = re.compile("[=+\\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
 """What a cell begins with that a spreadsheet may run, by OWASP's rule: in full width, too."""
+_MIN_PLACES = 2
 
 
 class CsvWriter:
     """
-    Writes rows while they come, in the columns that are known by then.
-
-    Which columns there are is only known after the last row. When another one turns up, the file is written again from
-    the spool, at the end. It is so from the start where the file can't be started over, being compressed.
+    Writes blocks of rows as CSV.
 
     :param file: where to; somebody else closes it.
-    :param spool: keeps the rows.
-    :param may_start_over: whether what was written to the file can be taken back.
+    :param columns: the columns.
+    :param spool: converts the rows.
     :param escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula.
+    :param with_bom: whether the file begins with a byte order mark, which tells Excel that it is UTF-8.
+    :raises CatalogParameterError: when two columns get the same name by the escape.
     """
 
     def __init__(
-        self, file: IO[bytes], spool: ColumnSpool, *, may_start_over: bool, escape_formulas: bool = False
+        self,
+        file: IO[bytes],
+        columns: list[Column],
+        spool: RowSpool,
+        *,
+        escape_formulas: bool = False,
+        with_bom: bool = False,
     ) -> None:
-        self._spool = spool
+        self.columns = columns
         self._file = file
-        self._escape_formulas = escape_formulas
-        self._is_ahead = may_start_over
-        self._columns: list[Path] | None = None
+        self._spool = spool
+        self._escape = without_formula if escape_formulas else None
+        self.names = [column.name for column in columns]
+        if self._escape:
+            self.names = list(map(self._escape, self.names))
+            _check_names(self.names)
+        if with_bom:
+            file.write("\ufeff".encode())
+        _write_lines(file, [self.names])
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, block: Block) -> None:
         """
-        Add some rows.
+        Write some rows.
 
-        :raises CatalogParameterError: when two fields of different paths would share a column.
+        :raises CatalogParameterError: when a value does not fit the type of its column.
         """
-        batch = self._spool.write(rows)
-        if self._is_ahead:
-            self._write_ahead(batch)
+        cells = [self._cells(block, column) for column in self.columns]
+        # Rows without a field left are lines all the same.
+        _write_lines(self._file, zip(*cells, strict=True) if cells else [()] * block.row_count)
 
-    def close(self) -> None:
-        """Remove the spool."""
-        self._spool.close()
+    def finish(self) -> None:
+        """Write what is still to be written: nothing, here."""
 
-    def columns(self) -> list[Column]:
-        """Return the columns of the file, all rows being written."""
-        return self._spool.columns()
+    def abandon(self) -> None:
+        """Write nothing more."""
 
-    def finish(self) -> list[str]:
-        """
-        Write what is still to be written.
-
-        :returns: the names of the columns, as they are in the file.
-        :raises CatalogParameterError: when a value does not fit the type that ``field_types`` gives its column, or two
-            columns get the same name by the escape.
-        """
-        columns = self._spool.columns()
-        header = self._header(columns)
-        if self._columns != [column.path for column in columns]:
-            self._start_over()
-            _write_lines(self._file, [header])
-            for batch in self._spool.batches(len(columns)):
-                _write_lines(self._file, self._lines(columns, batch))
-        return header
-
-    def _write_ahead(self, batch: Batch) -> None:
-        try:
-            columns = self._spool.columns()
-            header, lines = self._header(columns), self._lines(columns, batch)
-        except CatalogParameterError:  # it may not be one in the end; if it is, it is raised then
-            self._start_over()
-            return
-        paths = [column.path for column in columns]
-        if self._columns is None:
-            self._columns = paths
-            _write_lines(self._file, [header])
-        if paths == self._columns:
-            _write_lines(self._file, lines)
-        else:
-            self._start_over()
-
-    def _header(self, columns: list[Column]) -> list[str]:
-        names = [column.name for column in columns]
-        if not self._escape_formulas:
-            return names
-        header = list(map(without_formula, names))
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
-            raise CatalogParameterError(
-                f"csv_escape_formulas makes two columns {shown(twice)}; leave one of them out with drop_fields"
-            )
-        return header
-
-    def _lines(self, columns: list[Column], batch: Batch) -> list[tuple[Any, ...]]:
-        cells = (_cells(column, batch) for column in columns)
-        if self._escape_formulas:
-            cells = ([without_formula(cell) if type(cell) is str else cell for cell in each] for each in cells)
-        return list(zip(*cells, strict=True))
-
-    def _start_over(self) -> None:
-        if self._is_ahead:
-            self._file.seek(0)
-            self._file.truncate()
-        self._is_ahead = False
-        self._columns = None
+    def _cells(self, block: Block, column: Column) -> list[Any]:
+        to_cell = _TO_CELL.get(column.type, _decimal_cell if column.type.startswith("decimal") else None)
+        values = self._spool.converted(block, column)
+        if to_cell:
+            return [None if value is None else to_cell(value) for value in values]
+        if self._escape and column.type == "string":
+            return [None if value is None else self._escape(value) for value in values]
+        return values
 
 
 def without_formula(text: str) -> str:
@@ -135,26 +94,33 @@ def without_formula(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
+def _check_names(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CatalogParameterError(
+            f"escaping formulas makes two columns {shown(twice)}; leave one of them out with drop_fields"
+        )
+
+
 def _write_lines(file: IO[bytes], lines: Any) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(lines)
     file.write(text.getvalue().encode())
 
 
-def _cells(column: Column, batch: Batch) -> Values:
-    """Return what ``csv`` writes as wanted: strings, numbers and ``None``."""
-    values = batch.column(column.path)
-    if column.wanted_type:
-        converted = convert(values, column.wanted_type, column.name, batch.first_row)
-        return [None if value is None else _converted_text(value) for value in converted]
-    if column.kinds.types <= _PLAIN:
-        return values
-    return [value if type(value) in _PLAIN else to_text(value) for value in values]
+def _timestamp_cell(value: datetime) -> str:
+    return f"{value.replace(tzinfo=None).isoformat()}Z"
 
 
-def _converted_text(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value.replace(tzinfo=None).isoformat()}Z"
-    if isinstance(value, Decimal):
-        return f"{value:f}"  # never 0E-9
-    return value.isoformat() if isinstance(value, date) else to_text(value)
+def _decimal_cell(value: Decimal) -> str:
+    """Return an amount without an exponent, and with a point, so that no reader takes a file's amounts for integers."""
+    whole, _, places = f"{value:f}".partition(".")
+    return f"{whole}.{places.rstrip('0').ljust(_MIN_PLACES, '0')}" if places else whole
+
+
+_TO_CELL: dict[str, Callable[[Any], str]] = {
+    "timestamp": _timestamp_cell,
+    "date": date.isoformat,
+    "bool": to_text,
+    "list<string>": to_text,
+}

@@ -19,15 +19,16 @@ class JsonLinesWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._encoder = msgspec.json.Encoder()
-        self._columns: dict[str, None] = {}
+        self._names: dict[str, None] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The keys of the rows, in order of first appearance, without those of nested objects."""
+        return list(self._names)
 
     def write(self, rows: list[Row]) -> None:
         """Write some rows."""
         self._file.write(self._encoder.encode_lines(rows))
-        if not self._columns.keys() >= set().union(*rows):
+        if not self._names.keys() >= set().union(*rows):
             for row in rows:
-                self._columns.update(dict.fromkeys(row))
-
-    def columns(self) -> list[str]:
-        """Return the keys of the rows, in order of first appearance, without those of nested objects."""
-        return list(self._columns)
+                self._names.update(dict.fromkeys(row))

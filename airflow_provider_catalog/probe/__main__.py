@@ -9,18 +9,25 @@ import sys
 from contextlib import closing, redirect_stdout
 from typing import NoReturn
 
-from airflow_provider_catalog.client.client import CatalogClient
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.client.settings import CatalogSettings, catalog_origin
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.probe.asking import Asker, NotReachedError
-from airflow_provider_catalog.probe.catalog_questions import ask_catalog
+from airflow_provider_catalog.probe.questions import ask_catalog
 from airflow_provider_catalog.probe.report import as_text, make_report
 
 MAX_REQUESTS = 100
+USAGE = """\
+Type one of these:
+
+  CATALOG_TOKEN=... python -m airflow_provider_catalog.probe --url https://NAME.catalog.instructure.com
+  python -m airflow_provider_catalog.probe --conn-id catalog_default
+
+--help tells the rest.
+"""
 EPILOG = """
 exit status:
-  0  all is as the provider assumes, or it copes without a change
+  0  the provider reads this Catalog as it is set up
   1  something has to be done; the report says what
   2  the options or the connection are wrong; nothing was asked
   3  nothing was learnt: the Catalog is not reached, refuses the token, or has no rows in its answers
@@ -31,7 +38,9 @@ exit status:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse repeats what it does not know, which may be a token that was given in the wrong place.
-        known = message.startswith(("one of the arguments", "argument --max-requests: at", "the following arguments"))
+        known = message.startswith("argument --max-requests: at")
+        if message.startswith("one of the arguments"):
+            self.exit(2, USAGE)
         super().error(message if known else "an option is unknown or wrong; see --help")
 
 
@@ -130,23 +139,22 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = parse_options(arguments)
     try:
-        settings = settings_of(options)
+        asker = Asker(settings_of(options), options.max_requests, _say)
     except CatalogParameterError as error:
         _say(str(error))
         return 2
-    _say(f"Asking {settings.base_url}, at most {options.max_requests} requests ...")
-    with closing(CatalogClient(settings)) as client:
-        asker = Asker(client, options.max_requests, _say)
+    _say(f"Asking {asker.settings.base_url}, at most {options.max_requests} requests ...")
+    with closing(asker.traffic):
         try:
             facts = ask_catalog(asker)
         except NotReachedError as error:
             _say(f"The Catalog is not reached: {error}")
             return 3
-        report = make_report(facts, asker)
+    report = make_report(facts, asker)
     sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n" if options.json else as_text(report))
-    if not facts.learnt:
+    if not facts.learnt and facts.complete:
         return 3
-    if any(finding["act"] for finding in report["assumptions"]):
+    if report["to_do"]:
         return 1
     return 0 if facts.complete else 4
 

@@ -76,7 +76,13 @@ def matrix(workers: Executor, faults: dict[str, str], pagings: tuple[str, ...]) 
                 if outcome.kind not in cases.promised(pull):
                     bad += 1
                     sys.stderr.write(f"not as promised: {pull}: {outcome}\n")
-            shown = [_cell(cells.get((lasting, place), [])) for lasting in (False, True) for place in PLACES]
+            shown = [
+                "not noticed"
+                if (paging, fault, place, lasting) in cases.NOT_NOTICED
+                else _cell(cells.get((lasting, place)))
+                for lasting in (cases.ONCE, cases.LASTING)
+                for place in PLACES
+            ]
             lines.append(_row([what, *[f"`{paging}`"] * several, *shown]))
             sys.stdout.write(lines[-1] + "\n")
             sys.stdout.flush()
@@ -85,12 +91,9 @@ def matrix(workers: Executor, faults: dict[str, str], pagings: tuple[str, ...]) 
     return [*lines, "", ending], bad
 
 
-def _cell(tried: list[tuple[Pull, Outcome]]) -> str:
+def _cell(tried: list[tuple[Pull, Outcome]] | None) -> str:
     if not tried:
         return "-"
-    pull, _ = tried[0]
-    if (pull.paging, pull.fault, pull.place, pull.lasting) in cases.UNKNOWABLE:
-        return "not to be told"
     kinds = {
         outcome.detail.partition(":")[0] if outcome.kind == "error" else WORDS[outcome.kind] for _, outcome in tried
     }

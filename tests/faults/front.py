@@ -91,10 +91,12 @@ class Front:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(*_TOO_LATE):
+            if self._fault == "tls" and self._fails():
+                self._close(client)
+                return
             if self._fault != "refused":
-                good = not (self._fault == "tls" and self._fails())
                 client.settimeout(10)
-                client = _certificates()[good][1].wrap_socket(client, server_side=True)
+                client = _certificate()[1].wrap_socket(client, server_side=True)
             with client, socket.create_connection(("127.0.0.1", self._target)) as server:
                 self._open.add(client)
                 if self._tripped and self._lasting:
@@ -158,13 +160,13 @@ def front(target: int, fault: str, page: int | None, *, lasting: bool) -> Iterat
 
 def ca_bundle() -> Path:
     """Return the path of a CA bundle."""
-    return _certificates()[True][0]
+    return _certificate()[0]
 
 
 @cache
-def _certificates() -> dict[bool, tuple[Path, ssl.SSLContext]]:
-    """Return a certificate that :func:`ca_bundle` trusts, and one that nobody does, each with a server's TLS."""
-    return {good: make_certificate(Path(tempfile.mkdtemp(dir=_folder().name))) for good in (True, False)}
+def _certificate() -> tuple[Path, ssl.SSLContext]:
+    """Return the path of a certificate that :func:`ca_bundle` trusts, and a server's TLS with it."""
+    return make_certificate(Path(tempfile.mkdtemp(dir=_folder().name)))
 
 
 @cache

@@ -17,7 +17,7 @@ from unittest import mock
 
 import requests
 
-from airflow_provider_catalog.client import retry
+from airflow_provider_catalog.client import client, retry
 from airflow_provider_catalog.errors import CatalogError
 from airflow_provider_catalog.operators import analytics
 from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox
@@ -77,11 +77,8 @@ class Outcome:
 
 @contextmanager
 def short_waits() -> Iterator[None]:
-    """Wait for milliseconds where the retry policy waits for seconds; how long it does is tested elsewhere."""
-    with (
-        mock.patch.object(retry, "_backoff", lambda state: 0.002 * 2**state.attempt_number),
-        mock.patch.object(retry, "MAX_RETRY_AFTER", 0.02),
-    ):
+    """Wait for milliseconds where the retry policy waits for seconds, and for seconds where it waits for minutes."""
+    with mock.patch.object(retry, "MAX_BACKOFF", 0.02), mock.patch.object(client, "PATIENCE", 2.0):
         yield
 
 
@@ -151,7 +148,7 @@ def _judge_error(pull: Pull, error: CatalogError, path: Path, token: str) -> tup
         return "WRONG", f"the earlier file is gone, after {text}"
     if not _is_tidy(pull, path):
         return "WRONG", f"something is left in the folder, after {text}"
-    if not text.startswith(pull.endpoint) or token in text or "cut off" in text:
+    if f"({pull.endpoint}, connection 'catalog_default', " not in text or token in text or "cut off" in text:
         return "WRONG", f"an error that is not clear: {text}"
     kind = next(base.__name__ for base in type(error).__mro__ if base.__module__ == CatalogError.__module__)
     return "error", f"{kind}: {text}"

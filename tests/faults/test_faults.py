@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from itertools import groupby, product
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_catalog.sandbox.fault_plan import FAULTS
 from tests.faults import cases, front, random_faults
-from tests.faults.pulls import OPERATORS, OUTPUTS, PLACES, Pull, run
+from tests.faults.pulls import Pull, run
 
 
 def one_of_each(pulls: list[Pull]) -> list[Pull]:
@@ -40,13 +40,6 @@ def test_the_page_explains_every_fault_of_the_sandbox():
     }
 
 
-def test_every_fault_and_place_is_part():
-    assert {pull.fault for pull in PULLS} == {*FAULTS, *front.FAULTS}
-    for attribute, values in {"place": PLACES, "in_flight": (1, 8), "output": OUTPUTS, "endpoint": OPERATORS}.items():
-        assert {getattr(pull, attribute) for pull in PULLS} == set(values)
-    assert {(pull.paging, pull.fault) for pull in MOVES} == {*product(cases.PAGINGS[1:], cases.MOVES)}
-
-
 @pytest.mark.parametrize("pull", [*PULLS, *MOVES], ids=name)
 def test_a_fault(pull):
     outcome = run(pull)
@@ -57,4 +50,4 @@ def test_a_fault(pull):
 def test_faults_at_random(rate, seed, output):
     outcome = random_faults.run(random_faults.RandomPull(rate, seed, 200, output))
     assert outcome.same
-    assert outcome.requests > 200 * (1 + rate / 2)
+    assert outcome.requests > 200 * (1 + rate / 2), "faults did happen"

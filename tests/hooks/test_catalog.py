@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogPaginationError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
-from tests.client.test_pagination import made_up_rows
+from tests.client.reading import made_up_rows
 from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"

@@ -51,17 +51,12 @@ def import_all(*modules: str) -> None:
 
 def local_cases(home: Path, temporary: Path) -> list[Case]:
     (home / "files").mkdir()
-    nameless = folder(home / "files", temporary)
-    # What NFS, FUSE and macOS are like.
-    named = folder(home / "files", temporary, "local, no unnamed files")
+    local = folder(home / "files", temporary)
     return [
-        Case(nameless, "jsonl", PAGED, "pages"),
-        Case(named, "csv", PAGED, "pages", is_nameless=False),
-        Case(nameless, "parquet", PAGED, "pages"),
-        Case(nameless, "jsonl.gz", WHOLE, "one answer"),
-        Case(nameless, "csv", PAGED, "pages"),
-        Case(named, "jsonl", PAGED, "pages", is_nameless=False),
-        Case(named, "parquet", PAGED, "pages", is_nameless=False),
+        Case(local, "jsonl", PAGED, "pages"),
+        Case(local, "csv", PAGED, "pages"),
+        Case(local, "parquet", PAGED, "pages"),
+        Case(local, "jsonl.gz", WHOLE, "one answer"),
     ]
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
-from airflow_provider_catalog.output import temporary as spool
 from tests.kills.places import Place
 
 OLD = {"order_fee": "PAID"}
@@ -30,14 +29,12 @@ class Case:
     :param suffix: the file's format.
     :param catalog: the options of the sandbox to read from.
     :param paging: for the table: how it pages.
-    :param is_nameless: whether the file system is taken to have files without a name.
     """
 
     place: Place
     suffix: str
     catalog: tuple[str, ...]
     paging: str
-    is_nameless: bool = True
     url: str = ""
     old: bytes = b""
     new: bytes = b""
@@ -127,8 +124,6 @@ class Killer:
             tempfile.tempdir = str(self._temporary)
             connection = {"conn_type": "instructure_catalog", "host": case.url, "password": "sandbox-token"}
             os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(connection)
-            if not case.is_nameless:
-                spool._open_nameless = lambda folder: None
             pull = CatalogOrdersAnalyticsOperator(
                 task_id="pull", filters=filters, output_path=case.place.url(case.file)
             )

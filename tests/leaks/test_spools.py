@@ -1,4 +1,4 @@
-"""Rows on their way to a file: on disk, but for this user only, and without a name that tells anything."""
+"""Rows on their way to a file: on disk, but for this user only, and under a name that tells nothing of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import pytest
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_catalog.client import body
+from airflow_provider_catalog.client import decoding
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
-from airflow_provider_catalog.output import spool
 from tests.leaks.canaries import HASH_KEY, TOKEN, search
 from tests.leaks.scenarios import served
 from tests.stand_in import stand_in
@@ -48,15 +47,12 @@ def open_files(*folders: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv.gz", "parquet"])
 @pytest.mark.parametrize("store", [False, True], ids=["a local file", "an object store"])
-@pytest.mark.parametrize("named", [False, True], ids=["without a name", "with a name"])
-def test_rights_and_names(tmp_path, monkeypatch, lax_umask, suffix, store, named):
+def test_rights_and_names(tmp_path, monkeypatch, lax_umask, suffix, store):
     folder, temporary = tmp_path / "output", tmp_path / "temporary"
     folder.mkdir()
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(body, "MEMORY_LIMIT", 100)  # all answers are large ones, which go to the disk
-    if named:
-        monkeypatch.setattr(spool, "_open_nameless", lambda folder: None)
+    monkeypatch.setattr(decoding, "MEMORY_LIMIT", 100)  # all answers are large ones, which go to the disk
     seen: dict[str, int] = {}
     names: list[str] = []
 

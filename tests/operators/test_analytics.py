@@ -225,10 +225,14 @@ class TestFiles:
     def test_field_types(self, operator, endpoint, serve, tmp_path, task_log):
         with serve(ROWS, endpoint):
             operator(
-                output_path=tmp_path / "rows.parquet", field_types={"price": "decimal(12,2)", "student_x": "int64"}
+                output_path=tmp_path / "rows.parquet",
+                field_types={"price": "decimal(12,2)", "student.x": "int64", "gone": "date"},
+                drop_fields=["gone"],
             ).execute({})
-        assert pq.read_schema(tmp_path / "rows.parquet").field("price").type == pa.decimal128(12, 2)
-        assert "field_types that are no columns: student_x" in task_log()
+        schema = pq.read_schema(tmp_path / "rows.parquet")
+        assert schema.field("price").type == pa.decimal128(12, 2)
+        assert schema.field("student_x").type == pa.int64()
+        assert "field_types that are no columns: gone" in task_log()
 
     @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
     @pytest.mark.parametrize("on_empty", ["write", "skip", "fail"])
@@ -385,6 +389,9 @@ class TestErrors:
             ),
             ({"csv_escape_formulas": True}, "for CSV alone, and the rows go to XCom"),
             ({"output_path": "/data/rows.csv", "csv_escape_formulas": "yes"}, "csv_escape_formulas is 'yes'; allowed"),
+            ({"output_path": "/data/rows.parquet", "csv_for_excel": True}, "csv_for_excel is for CSV alone"),
+            ({"output_path": "/data/rows.csv", "compression": "snappy"}, "compression is for Parquet alone"),
+            ({"output_path": "/data/rows.parquet", "compression": "lzo"}, "compression is 'lzo'; allowed: 'zstd'"),
             ({"output_path": Path("/data/rows.txt")}, "does not end in"),
             ({"output_path": 5}, "output_path"),
             ({"output_path": b"/data/rows.csv"}, "output_path"),

@@ -49,18 +49,18 @@ def test_execution_timeout(operator, endpoint, connection, tmp_path, where):
 
 def test_while_it_writes(operator, endpoint, serve, tmp_path, monkeypatch):
     """Whatever the task does at that moment, it does not go on to publish."""
-    from airflow_provider_catalog.output import output
+    from airflow_provider_catalog.output.table import TableFile
 
     path = tmp_path / "rows.parquet"
     path.write_text("earlier")
     pull = operator(output_path=path)
-    write_parquet = output.write_parquet
+    finish = TableFile.finish
 
-    def write(*args):
+    def interrupted(table):
         signal.raise_signal(signal.SIGTERM)
-        return write_parquet(*args)
+        finish(table)
 
-    monkeypatch.setattr(output, "write_parquet", write)
+    monkeypatch.setattr(TableFile, "finish", interrupted)
     handler = signal.signal(signal.SIGTERM, lambda *_: pull.on_kill())
     try:
         with serve([{"id": n} for n in range(25)], endpoint), pytest.raises(SystemExit):
@@ -81,12 +81,12 @@ def test_it_needs_no_connection_and_changes_nothing_when_the_task_does_not_run(o
 
 
 def test_a_second_signal_does_not_disturb_the_tidying_up(operator, endpoint, connection, monkeypatch, tmp_path):
-    from airflow_provider_catalog.output.temporary import Spool
+    from airflow_provider_catalog.output.temporary import TemporaryFile
 
-    close = Spool.close
+    close = TemporaryFile.close
     pull = operator(output_path=tmp_path / "rows.jsonl")
-    monkeypatch.setattr(Spool, "close", lambda spool: (pull.on_kill(), close(spool)))
     with stand_in(stalls(endpoint, "later")) as catalog:
+        monkeypatch.setattr(TemporaryFile, "close", lambda file: (catalog.requests and pull.on_kill(), close(file)))
         connection(catalog.url, max_concurrency=IN_FLIGHT)
         with ended_by(signal.SIGTERM, pull.on_kill, catalog, IN_FLIGHT), pytest.raises(SystemExit):
             pull.execute({})

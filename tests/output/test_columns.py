@@ -9,7 +9,8 @@ import pytest
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output import spool_old as columns_module
+from airflow_provider_catalog.output import spool as spool_module
+from airflow_provider_catalog.output.transform import RowTransform
 
 DOCUMENTED = [column.path.replace(".", "_") for column in ENDPOINTS["products"].columns]
 
@@ -54,7 +55,7 @@ def test_columns_are_the_union_over_all_rows(columns_of, rows, expected):
     assert columns_of(rows) == expected
     assert columns_of(*([row] for row in rows)) == expected
     # However far apart the rows are.
-    assert columns_of([row for row in rows for _ in range(columns_module.BATCH_ROWS)]) == expected
+    assert columns_of([row for row in rows for _ in range(spool_module.BATCH_ROWS)]) == expected
 
 
 def test_documented_columns_come_first_and_are_always_there(columns_of):
@@ -88,15 +89,6 @@ def test_fields_are_the_columns_in_that_order_even_those_that_no_row_had(columns
     assert columns_of(rows, endpoint="products", fields=fields) == expected
 
 
-def test_rows_that_went_around_the_transform_do_no_harm(tmp_path):
-    from airflow_provider_catalog.output.transform import RowTransform
-
-    spool = columns_module.ColumnSpool(tmp_path, ENDPOINTS["orders"], RowTransform(fields=["a"]), {})
-    spool.write([{"b": 1, "a": 2}])
-    assert [column.name for column in spool.columns()] == ["a", "b"]
-    spool.close()
-
-
 @pytest.mark.parametrize(
     "rows",
     [
@@ -120,12 +112,8 @@ def test_a_null_that_turns_out_to_be_an_object_is_no_second_field(columns_of):
     assert columns_of([{"a": {"b": 1}}, {"a_b": None}]) == ["a_b"]
 
 
-def test_a_documented_column_that_rows_hold_flat(tmp_path):
-    spool = columns_module.ColumnSpool(tmp_path, ENDPOINTS["products"], columns_module.RowTransform(), {})
-    spool.write([{"product_id": "p-5"}])
-    [column] = [column for column in spool.columns() if column.name == "product_id"]
-    assert column.type_name == "string"
-    spool.close()
+def test_a_documented_column_that_rows_hold_flat(columns_of):
+    assert columns_of([{"product_id": "p-5"}], endpoint="products").count("product_id") == 1
 
 
 def test_two_fields_for_one_column_are_told_long_before_the_last_row(save):
@@ -137,18 +125,22 @@ def test_two_fields_for_one_column_are_told_long_before_the_last_row(save):
         save(rows())
 
 
-def test_many_columns_do_not_make_large_batches(save, tmp_path, monkeypatch):
-    spool = columns_module.ColumnSpool(tmp_path, ENDPOINTS["orders"], columns_module.RowTransform(), {})
-    for start in range(0, 1000, 10):
-        spool.write([{"id": number, f"c{number % 7}": number} for number in range(start, start + 10)])
-    monkeypatch.setattr(columns_module, "BATCH_CELLS", 8 * 35)
-    batches = list(spool.batches(8))
-    assert {batch.row_count for batch in batches} == {30, 10}
-    assert [batch.first_row for batch in batches][:3] == [1, 31, 61]
-    assert [value for batch in batches for value in batch.column(("id",))] == list(range(1000))
-    assert [value for batch in batches for value in batch.column(("c3",))] == [
-        number if number % 7 == 3 else None for number in range(1000)
-    ]
-    monkeypatch.setattr(columns_module, "BATCH_BYTES", 1)
-    assert {batch.row_count for batch in spool.batches(8)} == {10}
-    spool.close()
+def test_batches_are_bounded_in_rows_cells_and_bytes(tmp_path, monkeypatch):
+    arguments = ENDPOINTS["orders"], RowTransform()
+    rows = [{"id": number, f"c{number % 7}": number} for number in range(1000)]
+    with spool_module.RowSpool(tmp_path) as spool:
+        for start in range(0, 1000, 10):
+            spool.write(rows[start : start + 10])
+        columns = spool.columns(*arguments)
+        for name, limit, most in (
+            ("BATCH_ROWS", 300, 300),
+            ("BATCH_CELLS", 8 * 35, 35),
+            ("BATCH_BYTES", 1, 1),
+        ):
+            monkeypatch.setattr(spool_module, name, limit)
+            batches = list(spool.batches(columns))
+            assert max(len(batch.values[0]) for batch in batches) == most
+            assert [batch.first_row for batch in batches][:2] == [1, most + 1]
+            found = [row for batch in batches for row in zip(*batch.values, strict=True)]
+            expected = [tuple(row.get(column.name) for column in columns) for row in rows]
+            assert found == expected

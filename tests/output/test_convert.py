@@ -6,8 +6,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.convert_old import check_field_types, convert
-from airflow_provider_catalog.output.kinds_old import Kinds
+from airflow_provider_catalog.output.convert import check_field_types, convert
 
 
 def utc(*parts):
@@ -55,7 +54,7 @@ def utc(*parts):
         ("decimal(12,2)", "1e3", Decimal("1000.00")),
         ("decimal(2,2)", "0.99", Decimal("0.99")),
         ("list<string>", ["a", None, 1], ["a", None, "1"]),
-        ("list<int64>", [], []),
+        ("list<string>", [], []),
     ],
 )
 def test_values_that_fit(type_name, value, expected):
@@ -117,7 +116,7 @@ def test_a_value_that_does_not_fit_is_told_by_column_type_and_row_never_shown(ty
         None,
         {},
         {"a": "timestamp", "b": "date", "c": "int64", "d": "float64", "e": "string", "f": "bool"},
-        {"a": "decimal(12,2)", "b": "decimal(38, 38)", "c": "decimal(1,0)"},
+        {"a": "decimal(12,2)", "b": "decimal(38, 38)", "c": "decimal(1,0)", "d": "list<string>"},
     ],
 )
 def test_types_that_exist(field_types):
@@ -135,7 +134,8 @@ def test_types_that_exist(field_types):
         ({"a": "decimal(39,2)"}, "precision up to 38"),
         ({"a": "decimal(0,0)"}, "precision up to 38"),
         ({"a": "decimal(2,3)"}, "which does not exist"),
-        ({"a": "list<string>"}, "which does not exist"),
+        ({"a": "list<int64>"}, "which does not exist"),
+        ({"a.b": "int64", "a_b": "string"}, "'a.b' is the same column as 'a_b'"),
         ({"a": int}, "which is not a string"),
         ({5: "int64"}, "the column 5 must be a string"),
         (["a"], "must be a dict .* not list"),
@@ -144,48 +144,6 @@ def test_types_that_exist(field_types):
 def test_types_that_do_not_exist(field_types, message):
     with pytest.raises(CatalogParameterError, match=f"field_types.*{message}"):
         check_field_types(field_types)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([], "string"),
-        ([None], "string"),
-        ([True, None, False], "bool"),
-        ([1, None, -(2**63), 2**63 - 1], "int64"),
-        ([1234567890123456789], "int64"),
-        ([2**63], "decimal(19,0)"),
-        ([-(10**38) + 1], "decimal(38,0)"),
-        ([10**38], "string"),
-        ([1.5], "float64"),
-        ([1, 1.5], "float64"),
-        ([2**60, 1.5], "float64"),
-        ([2**53 + 1, 1.5], "string"),
-        ([10**400, 1.5], "string"),
-        (["a", ""], "string"),
-        (["2024-04-11"], "string"),
-        (["a", 1], "string"),
-        ([True, 1], "string"),
-        ([[1], 1], "string"),
-        ([[], None], "list<string>"),
-        ([[None]], "list<string>"),
-        ([["a"], [], None, [None]], "list<string>"),
-        ([[1], [2]], "list<int64>"),
-        ([[1], [2.5]], "list<float64>"),
-        ([[True]], "list<bool>"),
-        ([[2**63]], "list<decimal(19,0)>"),
-        ([[10**38]], "string"),
-        ([["a"], [1]], "string"),
-        ([[{"a": 1}]], "string"),
-        ([[[1]]], "string"),
-    ],
-)
-def test_the_narrowest_type_that_holds_every_value(values, expected):
-    together, one_by_one = Kinds(), Kinds()
-    together.add(values)
-    for value in values:
-        one_by_one.add([value])
-    assert together.type_name() == one_by_one.type_name() == expected
 
 
 @pytest.mark.parametrize("type_name", ["timestamp", "date", "int64", "float64", "bool", "decimal(12,2)"])

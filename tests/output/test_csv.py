@@ -20,7 +20,7 @@ from airflow_provider_catalog.errors import CatalogParameterError
         ("x" * 200_000, "x" * 200_000),
         (True, "true"),
         (False, "false"),
-        (7, "7"),
+        (7, "7.0"),
         (1234567890123456789, "1234567890123456789"),
         (10**60, "1" + "0" * 60),
         (7.0, "7.0"),
@@ -31,25 +31,32 @@ from airflow_provider_catalog.errors import CatalogParameterError
     ],
 )
 def test_cells(save, value, cell):
-    path, _ = save([{"a": value, "b": 1}], name="out.csv")
-    assert path.read_bytes().decode() == f"a,b\r\n{cell},1\r\n"
+    path, _ = save([{"a": value, "id": 1}], name="out.csv")
+    assert path.read_bytes().decode() == f"a,id\r\n{cell},1\r\n"
 
 
 def test_kinds_may_mix_in_a_column(save):
     values = [True, 1, "x", None, 2.5, ["y"], 10**20]
-    path, _ = save([{"a": value, "b": 0} for value in values], name="out.csv")
+    path, _ = save([{"a": value, "id": 0} for value in values], name="out.csv")
     cells = ["true", "1", "x", "", "2.5", '"[""y""]"', "100000000000000000000"]
-    assert path.read_bytes().decode() == "a,b\r\n" + "".join(f"{cell},0\r\n" for cell in cells)
+    assert path.read_bytes().decode() == "a,id\r\n" + "".join(f"{cell},0\r\n" for cell in cells)
 
 
-def test_documented_columns_stand_as_they_were_sent(save):
-    path, _ = save(
-        [{"list_price": 10, "created_at": "2025/06/10 13:42:06 +0000"}, {"list_price": "100.0"}],
-        name="out.csv",
-        endpoint="products",
-        fields=["list_price", "created_at"],
-    )
-    assert path.read_bytes() == b"list_price,created_at\r\n10,2025/06/10 13:42:06 +0000\r\n100.0,\r\n"
+def test_a_column_is_written_alike_whatever_the_values_of_the_day(save):
+    """So that a reader that guesses types guesses the same for each file."""
+    rows = [
+        {"list_price": 10, "created_at": "2025/06/10 13:42:06 +0000", "credits": 5},
+        {"list_price": "100.125", "created_at": "2025-06-10", "credits": 5.5},
+        {"list_price": -0.5},
+    ]
+    path, _ = save(rows, name="out.csv", endpoint="products", fields=["list_price", "created_at", "credits"])
+    assert path.read_bytes().decode().split("\r\n") == [
+        "list_price,created_at,credits",
+        "10.00,2025-06-10T13:42:06Z,5.0",
+        "100.125,2025-06-10T00:00:00Z,5.5",
+        "-0.50,,",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,8 @@ def test_documented_columns_stand_as_they_were_sent(save):
         ("timestamp", "2025/06/10 13:42:06 +0000", "2025-06-10T13:42:06Z"),
         ("date", "2025/06/10 13:42:06 +0000", "2025-06-10"),
         ("decimal(12,2)", 10, "10.00"),
-        ("decimal(38,9)", 0, "0.000000000"),
+        ("decimal(38,9)", 0, "0.00"),
+        ("decimal(5,0)", "7", "7"),
         ("int64", "7", "7"),
         ("float64", 7, "7.0"),
         ("bool", "true", "true"),
@@ -68,8 +76,8 @@ def test_documented_columns_stand_as_they_were_sent(save):
     ],
 )
 def test_field_types_convert(save, type_name, value, cell):
-    path, _ = save([{"a": {"b": value}, "c": 1}], name="out.csv", field_types={"a_b": type_name})
-    assert path.read_bytes().decode() == f"a_b,c\r\n{cell},1\r\n"
+    path, _ = save([{"a": {"b": value}, "id": 1}], name="out.csv", field_types={"a_b": type_name})
+    assert path.read_bytes().decode() == f"a_b,id\r\n{cell},1\r\n"
 
 
 def test_a_value_that_does_not_fit_is_told_with_its_row(save):
@@ -104,6 +112,7 @@ def test_the_same_file_whatever_was_written_before_all_columns_were_known(save, 
     files = []
     for rows_at_once in (1, 4, 1000):
         monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", rows_at_once)
+        monkeypatch.setattr("airflow_provider_catalog.output.table.AHEAD_ROWS", rows_at_once)
         path, info = save(*pages, name=f"{rows_at_once}{suffix}", endpoint="orders")
         files.append((path.read_bytes(), info.columns, info.row_count))
     assert files[0] == files[1] == files[2]
@@ -111,5 +120,21 @@ def test_the_same_file_whatever_was_written_before_all_columns_were_known(save, 
 
 def test_a_value_that_does_not_fit_is_told_however_late_it_comes(save, monkeypatch):
     monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", 2)
+    monkeypatch.setattr("airflow_provider_catalog.output.table.AHEAD_ROWS", 2)
     with pytest.raises(CatalogParameterError, match=r"row 7: .*'a'"):
         save([{"a": "1"}] * 6, [{"a": "x"}], [{"a": "1"}] * 6, name="out.csv", field_types={"a": "int64"})
+
+
+def test_for_excel(save):
+    from airflow_provider_catalog.client.endpoints import ENDPOINTS
+    from airflow_provider_catalog.output.destination import Destination
+    from airflow_provider_catalog.output.output import OutputFile
+    from airflow_provider_catalog.output.transform import RowTransform
+
+    path, _ = save([], name="excel.csv")
+    arguments = (Destination.parse(path), ENDPOINTS["orders"], RowTransform())
+    with OutputFile(*arguments, csv_for_excel=True) as output:
+        output.write([{"name": "Zoë"}, {"name": "=1+1"}])
+        output.publish()
+    assert path.read_text(encoding="utf-8-sig") == "name\nZoë\n'=1+1\n"
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfname\r\n")

@@ -201,7 +201,7 @@ def test_a_symbolic_link_stays_and_leads_to_the_new_file(save, tmp_path):
     (tmp_path / "out.csv").symlink_to(tmp_path / "real" / "data.csv")
     save([{"a": 1}], name="out.csv")
     assert (tmp_path / "out.csv").is_symlink()
-    assert (tmp_path / "real" / "data.csv").read_bytes() == b"a\r\n1\r\n"
+    assert (tmp_path / "real" / "data.csv").read_bytes() == b"a\r\n1.0\r\n"
 
 
 def test_gzip_keeps_no_time_and_no_name(save):
@@ -221,12 +221,14 @@ def test_nothing_can_be_written_after_publishing(tmp_path):
 
 
 def test_field_types_that_name_no_column_are_told(tmp_path):
-    types = {"a": "int64", "nowhere": "date"}
-    for name, expected in (("o.csv", ["nowhere"]), ("o.parquet", ["nowhere"]), ("o.jsonl", ["a", "nowhere"])):
-        with new_output(tmp_path / name, field_types=types) as output:
+    transform = RowTransform(drop_fields=["gone"])
+    types = {"a": "int64", "b.c": "date", "gone.x": "date"}
+    for name, expected in (("o.csv", ["gone.x"]), ("o.parquet", ["gone.x"]), ("o.jsonl", list(types))):
+        with OutputFile(Destination.parse(tmp_path / name), ENDPOINTS["orders"], transform, types) as output:
             output.write([{"a": 1}])
-            output.publish()
-        assert output.unmatched_field_types() == expected
+            info = output.publish()
+        assert info.unmatched_field_types == expected
+        assert info.columns == (["a"] if name == "o.jsonl" else ["a", "b_c"])
     with pytest.raises(CatalogParameterError, match="field_types"):
         new_output(tmp_path / "o.csv", field_types={"a": "nothing"})
 

@@ -11,6 +11,9 @@ from airflow_provider_catalog import __version__
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output import write_parquet as parquet_module
+from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.output.transform import RowTransform
 
 TIME = datetime(2023, 6, 5, 12, 46, 59, 944581, tzinfo=UTC)
 PRODUCT = {
@@ -139,37 +142,53 @@ def test_a_hashed_column_is_text(save):
     ("values", "type_name", "expected"),
     [
         ([True, None], "bool", None),
-        ([1, None, -(2**63)], "int64", None),
-        ([1234567890123456789, 1], "int64", None),
-        ([2**63, -1], "decimal128(19, 0)", None),
-        ([10**37], "decimal128(38, 0)", None),
-        ([10**38, 1], "string", ["1" + "0" * 38, "1"]),
-        ([1, 2.5], "double", None),
+        ([1, None, 2.5, 2**60], "double", None),
         ([2**53 + 1, 2.5], "string", ["9007199254740993", "2.5"]),
+        ([10**38 + 1], "string", [f"{10**38 + 1}"]),
         (["a", None, ""], "string", None),
         (["2024-04-11"], "string", None),
         ([None, None], "string", None),
         (["a", 1, True, None, [2]], "string", ["a", "1", "true", None, "[2]"]),
-        ([[1], [], None, [None]], "list<element: int64>", None),
-        ([[1], [2.5]], "list<element: double>", None),
-        ([["a"], []], "list<element: string>", None),
-        ([[2**63]], "list<element: decimal128(19, 0)>", None),
-        ([[True]], "list<element: bool>", None),
-        ([[], [None]], "list<element: string>", None),
-        ([["a", 1]], "string", ['["a",1]']),
+        ([["a"], [], None], "string", ['["a"]', "[]", None]),
         ([[{"b": None}], [[1]]], "string", ['[{"b":null}]', "[[1]]"]),
     ],
 )
-def test_other_columns_take_the_narrowest_type_that_is_exact(save, values, type_name, expected):
+def test_columns_whose_names_say_nothing_have_the_type_of_their_values(save, values, type_name, expected):
     path, _ = save([{"a": value} for value in values])
     assert types_of(path) == {"a": type_name}
     assert column(path, "a") == (expected or values)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "type_name", "expected"),
+    [
+        ("id", [1, None, -(2**63), 2**63 - 1], "int64", None),
+        ("created_at", ["2023-06-05T14:46:59.944581+02:00", "", None], "timestamp[us, tz=UTC]", [TIME, None, None]),
+        ("price", [10, "0.1", 0.1, ""], "decimal128(38, 9)", [Decimal(10), Decimal("0.1"), Decimal("0.1"), None]),
+        ("price", [1 / 3, 1e22], "decimal128(38, 9)", [Decimal("0.333333333"), Decimal(10**22)]),
+    ],
+)
+def test_columns_whose_names_say_what_they_hold(save, name, values, type_name, expected):
+    path, _ = save([{name: value} for value in values])
+    assert types_of(path) == {name: type_name}
+    assert column(path, name) == (expected or values)
+
+
 def test_the_type_is_that_of_all_rows_not_of_the_first(save):
-    path, _ = save([{"a": 1}] * 11_000 + [{"a": "x"}])
-    assert types_of(path) == {"a": "string"}
-    assert column(path, "a") == ["1"] * 11_000 + ["x"]
+    path, _ = save([{"a": 1}] * 11_000 + [{"a": "x"}] + [{"a": 1, "b": 2}] * 11_000)
+    assert types_of(path) == {"a": "string", "b": "double"}
+    assert column(path, "a") == ["1"] * 11_000 + ["x"] + ["1"] * 11_000
+    assert column(path, "b") == [None] * 11_001 + [2] * 11_000
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "none"])
+def test_compression(tmp_path, compression):
+    arguments = (Destination.parse(tmp_path / "out.parquet"), ENDPOINTS["orders"], RowTransform())
+    with OutputFile(*arguments, compression=compression) as output:
+        output.write([{"a": 1}])
+        output.publish()
+    found = pq.read_metadata(tmp_path / "out.parquet").row_group(0).column(0).compression
+    assert found == ("UNCOMPRESSED" if compression == "none" else compression.upper())
 
 
 @pytest.mark.parametrize(
@@ -253,8 +272,9 @@ with OutputFile(Destination.parse(sys.argv[1]), ENDPOINTS["products"], RowTransf
 
 
 def test_a_column_that_comes_and_goes_between_blocks(save, monkeypatch):
-    monkeypatch.setattr("airflow_provider_catalog.output.spool_old.BATCH_ROWS", 4)
-    pages = [[{"a": n}] * 3 if n % 3 else [{"b": [str(n)], "c": f"{n}.5"}] * 3 for n in range(12)]
+    monkeypatch.setattr("airflow_provider_catalog.output.spool.BATCH_ROWS", 4)
+    monkeypatch.setattr("airflow_provider_catalog.output.table.AHEAD_ROWS", 3)
+    pages = [[{"a": n}] * 3 if n % 3 else [{"b": True, "c": f"{n}.5"}] * 3 for n in range(12)]
     rows = [row for page in pages for row in page]
     path, _ = save(*pages)
     expected = [{name: row.get(name) for name in ("b", "c", "a")} for row in rows]

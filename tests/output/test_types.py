@@ -77,6 +77,7 @@ def values_of(tmp_path):
         ("price", [None], None),
         ("other", [5], "float64"),
         ("other", [5, 5.5], "float64"),
+        ("other", [5, 2**53 + 1], "int64"),
         ("other", [2**53 + 1, 5.5], "string"),
         ("other", [10**400], "string"),
         ("other", ["5"], "string"),
@@ -154,6 +155,9 @@ def test_values_are_converted(values_of):
     [whole, half] = values_of("other", 5, 5.5)
     assert (whole, half, type(whole)) == (5.0, 5.5, float)
     assert values_of("a", {"b": 5}, {"b": 7}) == [5.0, 7.0]
+    assert values_of("id", 5, "", known={"id": "int64"}) == [5, None]
+    assert values_of("id", "", known={"id": "int64"}) == [None]
+    assert values_of("id", "", None, known={"id": "string"}) == ["", None]
 
 
 def test_a_value_that_does_not_fit_is_told_by_column_and_row_never_shown(values_of):

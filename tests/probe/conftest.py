@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_catalog.probe import asking
 from airflow_provider_catalog.probe.__main__ import main
+from tests.stand_in import TOKEN, Answer, Request, stand_in
 
 
 @dataclass
@@ -22,16 +22,13 @@ class Outcome:
     def __getitem__(self, endpoint: str) -> dict[str, Any]:
         return self.report["endpoints"][endpoint]
 
-    def finding(self, name: str) -> dict[str, Any]:
-        [found] = [each for each in self.report["assumptions"] if each["id"] == name]
-        return found
-
-    def verdict(self, name: str) -> str:
-        return self.finding(name)["verdict"]
+    @property
+    def extra(self) -> dict[str, Any]:
+        return self.report["extra"]
 
     @property
-    def to_do(self) -> set[str]:
-        return {each["id"] for each in self.report["assumptions"] if each["act"]}
+    def to_do(self) -> str:
+        return "\n".join(self.report["to_do"])
 
 
 @pytest.fixture
@@ -48,6 +45,25 @@ def probe(capsys, monkeypatch) -> Callable[..., Outcome]:
 
 
 @pytest.fixture
-def no_waiting(monkeypatch) -> None:
-    monkeypatch.setattr(asking, "BACKOFF", 0)
-    monkeypatch.setattr(asking, "MAX_WAIT", 0)
+def found_in(probe, no_backoff) -> Callable[..., Outcome]:
+    """Run the command against answers."""
+
+    def run(answer: Callable[[Request], Answer], *arguments: str) -> Outcome:
+        with stand_in(answer) as catalog:
+            return probe(catalog.url, *arguments, token=TOKEN)
+
+    return run
+
+
+@pytest.fixture
+def probe_connection(capsys, monkeypatch) -> Callable[..., Outcome]:
+    """Run the command, with --json and a connection of Airflow's."""
+
+    def run(url: str, token: str, extra: dict[str, Any]) -> Outcome:
+        fields = {"conn_type": "instructure_catalog", "host": url, "password": token, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_PROBED", json.dumps(fields))
+        status = main(["--conn-id", "probed", "--json"])
+        printed = capsys.readouterr()
+        return Outcome(status, json.loads(printed.out), printed.err)
+
+    return run

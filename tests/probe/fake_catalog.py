@@ -9,23 +9,20 @@ from urllib.parse import parse_qsl
 
 from tests.stand_in import TOKEN, Answer, Paging, Request, paged
 
-ENDPOINTS = ("products", "enrollments", "orders", "users")
-LOGIN_PAGE = Answer(b"<!DOCTYPE html><html>Log in</html>", headers={"Content-Type": "text/html"})
-Reader = Callable[[Request], dict[str, Any] | Answer]
-
-
 DATE_FIELDS = {
     "products": "created_at",
     "enrollments": "enrollment_date",
     "orders": "purchase_date",
     "users": "registration_date",
 }
+ENDPOINTS = tuple(DATE_FIELDS)
+Reader = Callable[[Request], dict[str, Any] | Answer]
 
 
 def rows_of(endpoint: str, count: int = 30) -> list[dict[str, Any]]:
     return [
         {
-            "account_id": 3 + number % 2,
+            "account_id": 3,
             "number": number,
             DATE_FIELDS[endpoint]: f"2026-03-{1 + number % 28:02}T11:00:{number % 60:02}Z",
         }
@@ -34,28 +31,19 @@ def rows_of(endpoint: str, count: int = 30) -> list[dict[str, Any]]:
 
 
 def read_json(request: Request) -> dict[str, Any] | Answer:
-    if request.headers.get("content-type") != "application/json":
+    if request.headers["content-type"] != "application/json":
         return Answer(b"Unsupported Media Type", 415, {"Content-Type": "text/plain"})
     return json.loads(request.body)
 
 
-def form_reader(suffix: str, *, last_wins: bool = False, refuse_json: bool = True) -> Reader:
-    """Read a form whose lists are written with that suffix; JSON is refused, or not looked at."""
+def read_form(request: Request) -> dict[str, Any] | Answer:
+    if request.headers["content-type"] == "application/json":
+        return Answer({"errors": ["no JSON"]}, 415)
+    return {name: value if name.endswith(("_from", "_to")) else [value] for name, value in parse_form(request)}
 
-    def read(request: Request) -> dict[str, Any] | Answer:
-        if request.headers.get("content-type") == "application/json":
-            return Answer({"errors": ["no JSON"]}, 415) if refuse_json else {}
-        filters: dict[str, Any] = {}
-        for name, value in parse_qsl(request.body.decode()):
-            if name.startswith("account_ids"):
-                if name == f"account_ids{suffix}":
-                    seen = [] if last_wins else filters.get("account_ids", [])
-                    filters["account_ids"] = [*seen, int(value)]
-            else:
-                filters[name] = value
-        return filters
 
-    return read
+def parse_form(request: Request) -> list[tuple[str, str]]:
+    return [(name.removesuffix("[]"), value) for name, value in parse_qsl(request.body.decode())]
 
 
 def matches(row: dict[str, Any], filters: dict[str, Any]) -> bool:
@@ -75,9 +63,7 @@ def fake_catalog(
     rows: dict[str, list[Any]] | None = None,
     read: Reader = read_json,
     paging: Paging | None = None,
-    root_keys: dict[str, str] | None = None,
     paths: dict[str, str] | None = None,
-    method: str = "POST",
 ) -> Callable[[Request], Answer]:
     """Return what a Catalog answers; whatever is not said is as the contract expects it."""
     found = {(paths or {}).get(name, f"/api/v1/analytics/{name}"): name for name in ENDPOINTS}
@@ -89,12 +75,15 @@ def fake_catalog(
             return Answer(b"HTTP Token: Access denied.", 401, {"Content-Type": "text/plain"})
         if name is None:
             return Answer({"errors": ["not found"]}, 404)
-        if request.method != method:
-            return Answer({"errors": ["not allowed"]}, 405)
-        filters = read(request) if method == "POST" else {}
+        filters = read(request)
         if isinstance(filters, Answer):
             return filters
         some = [row for row in all_rows[name] if matches(row, filters)] if filters else all_rows[name]
-        return paged(some, paging or Paging(), (root_keys or {}).get(name, name))(request)
+        return paged(some, paging or Paging(), name)(request)
 
     return answer
+
+
+def except_for(condition: Callable[[Request], bool], reply: Answer, **ways: Any) -> Callable[[Request], Answer]:
+    usual = fake_catalog(**ways)
+    return lambda request: reply if condition(request) else usual(request)

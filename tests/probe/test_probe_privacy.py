@@ -7,14 +7,14 @@ import logging
 
 import pytest
 
-from airflow_provider_catalog.probe import asking
+from airflow_provider_catalog.client import decoding
 from airflow_provider_catalog.probe.__main__ import main
 from tests.probe.fake_catalog import ENDPOINTS, fake_catalog, rows_of
 from tests.stand_in import Answer, Paging, Request, stand_in
 
 TOKEN = "canary0token0secret"
 CANARIES = (TOKEN, "Canarina", "canary.person@example.edu", "canary", "8888888888", "CANARY")
-pytestmark = pytest.mark.usefixtures("no_waiting")
+pytestmark = pytest.mark.usefixtures("no_backoff")
 
 
 def canary_rows(endpoint: str) -> list[dict]:
@@ -61,7 +61,7 @@ def error(kind: str, status: int) -> Answer:
 def everything_said(capsys, caplog, monkeypatch):
     """Run the command both ways, all logs included, and return all that was said."""
 
-    monkeypatch.setattr(asking, "BODY_LIMIT", 20_000)
+    monkeypatch.setattr(decoding, "MEMORY_LIMIT", 20_000)
 
     def run(url: str) -> str:
         monkeypatch.setenv("CATALOG_TOKEN", TOKEN)
@@ -93,7 +93,7 @@ def served(answer):
     return stand_in(check)
 
 
-@pytest.mark.parametrize("mode", ["link", "next-only", "page-only", "none"])
+@pytest.mark.parametrize("mode", ["link", "page-only", "none"])
 def test_canaries_in_rows(everything_said, mode):
     rows = {name: canary_rows(name) for name in ENDPOINTS}
     with served(fake_catalog(rows=rows, paging=Paging(mode))) as catalog:
@@ -108,15 +108,10 @@ def test_canaries_in_the_only_row(everything_said):
         assert_none_of_it(everything_said(catalog.url))
 
 
-def test_canaries_in_root_keys(everything_said):
-    with served(
-        fake_catalog(root_keys={"orders": "Canarina Testperson", "users": "canary.person@example.edu"})
-    ) as catalog:
-        assert_none_of_it(everything_said(catalog.url))
-
-
-@pytest.mark.parametrize("status", [200, 302, 401, 403, 422, 429, 500])
-@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [(kind, 200) for kind in BODIES] + [("json", 302), ("text", 401), ("html", 403), ("json", 422), ("text", 429)],
+)
 def test_canaries_in_errors(everything_said, kind, status):
     with served(lambda request: error(kind, status)) as catalog:
         assert_none_of_it(everything_said(catalog.url))
@@ -139,7 +134,7 @@ def test_canaries_in_headers_of_good_answers(everything_said):
     with served(answer) as catalog:
         said = everything_said(catalog.url)
     assert_none_of_it(said)
-    assert "to another origin" in said
+    assert "not a number" in said
 
 
 def test_nothing_is_asked_of_another_host_and_nothing_changes(everything_said):
@@ -154,5 +149,5 @@ def test_nothing_is_asked_of_another_host_and_nothing_changes(everything_said):
     ):
         everything_said(catalog.url)
     assert other.requests == []
-    assert {request.method for request in catalog.requests} == {"GET", "POST"}
+    assert {request.method for request in catalog.requests} == {"POST"}
     assert all(request.path.startswith("/api/v") for request in catalog.requests)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_catalog.probe.shape import describe, root_keys, type_name
+from airflow_provider_catalog.probe.shape import describe
 
 
 def shown(rows) -> dict[str, str]:
-    return {field.path: " | ".join(field.types) for field in describe(rows)}
+    return {field.path: " | ".join(field.kinds) for field in describe(rows)}
 
 
 def hidden(rows) -> dict[str, int]:
@@ -18,7 +18,7 @@ def hidden(rows) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("value", "name"),
+    ("value", "kind"),
     [
         (None, "null"),
         (True, "boolean"),
@@ -26,19 +26,16 @@ def hidden(rows) -> dict[str, int]:
         (1.5, "number"),
         ([], "array"),
         ({}, "object"),
-        ("", "string"),
         ("Jane", "string"),
         ("10.50", "string (a decimal)"),
         ("10", "string"),
-        ("2026-03-01", "string (YYYY-MM-DD)"),
-        ("2023-06-05T14:46:59.944581+02:00", "string (YYYY-MM-DDTHH:MM:SS.ffffff+HH:MM)"),
-        ("2025/06/10 13:42:06 +0000", "string (YYYY/MM/DD HH:MM:SS +HHMM)"),
-        ("2024-04-11T15:33:45.503Z", "string (YYYY-MM-DDTHH:MM:SS.fffZ)"),
-        ("2024-04-11T15:33", "string (YYYY-MM-DDTHH:MM)"),
+        ("2026-03-01", "string (a time)"),
+        ("2025/06/10 13:42:06 +0000", "string (a time)"),
+        ("2024-04-11T15:33:45.503Z", "string (a time)"),
     ],
 )
-def test_types(value, name):
-    assert type_name(value) == name
+def test_kinds(value, kind):
+    assert shown([{"revenue": value}]) == {"revenue": kind}
 
 
 def test_nulls_and_missing_fields():
@@ -102,16 +99,6 @@ def test_what_is_nested_deeply_is_not_looked_at():
     for _ in range(50):
         row = {"student": row}
     assert max(path.count(".") for path in shown([row])) == 3
-
-
-def test_root_keys():
-    assert root_keys({"orders": [1], "total": 5}, "orders") == {"orders": "array", "total": "integer"}
-    assert root_keys({"order_analytics": [1], "per_page": 5}, "orders") == {
-        "order_analytics": "array",
-        "per_page": "integer",
-    }
-    for name in ("jane@example.edu", "jane", "Jane Doe", "jane_data", "orders "):
-        assert root_keys({name: [1], "orders": []}, "orders") == {"orders": "array", "…": "1 not shown"}
 
 
 SECRETS = st.text("canary", min_size=6).map(lambda text: f"CANARY-{text}@")

@@ -1,0 +1,260 @@
+"""A CSV or Parquet file: rows are spooled, and written while they come, in the columns that are known by then."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import IO, cast
+
+from airflow_provider_catalog.client.endpoints import Endpoint
+from airflow_provider_catalog.client.filter_values import shown
+from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
+from airflow_provider_catalog.output.columns import Column, check_clashes
+from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.spool import BATCH_BYTES, Block, RowSpool
+from airflow_provider_catalog.output.transform import Row, RowTransform, dotted
+from airflow_provider_catalog.output.write_csv import CsvWriter
+from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
+
+AHEAD_ROWS = 1_000
+"""Rows that are converted at once while others are still to come: so few that requests need not wait for it."""
+_MAX_AHEAD_COLUMNS = 500
+"""Columns beyond which nothing is written before the last row: so many rows at once would take much memory."""
+_GZIP_LEVEL = 6
+
+Sample = Callable[[], list[Row]]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """
+    How a table is written.
+
+    :param field_types: column or dotted path → type name.
+    :param compression: of Parquet.
+    :param escape_formulas: CSV: whether a ``'`` is put before what a spreadsheet would run as a formula.
+    :param with_bom: CSV: whether the file begins with a byte order mark.
+    :param sample: returns some rows of other days, which tell the types of columns that the rows themselves don't.
+    """
+
+    field_types: dict[str, str]
+    compression: Compression = "zstd"
+    escape_formulas: bool = False
+    with_bom: bool = False
+    sample: Sample | None = None
+
+
+class TableFile:
+    """
+    Writes rows as a table.
+
+    Which columns there are, and of what type, is only known after the last row. What was written before another column
+    turned up is written again, from the spool: at the latest at the end, and earlier when there are twice as many rows.
+
+    :param file: where to; somebody else closes it.
+    :param folder: where the spool is made.
+    :param destination: where the file goes in the end, which tells the format, and the dataset that it belongs to.
+    :param endpoint: the endpoint that the rows are of.
+    :param transform: what was done to the rows.
+    :param options: how it is written.
+    :raises CatalogParameterError: when ``field_types``, the names of Hive folders and the dataset's memory contradict
+        each other.
+    """
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        folder: FilePath,
+        *,
+        destination: Destination,
+        endpoint: Endpoint,
+        transform: RowTransform,
+        options: TableOptions,
+    ) -> None:
+        self._file = file
+        self._destination = destination
+        self._endpoint = endpoint
+        self._transform = transform
+        self._options = options
+        self._stream = file
+        self._writer: CsvWriter | ParquetWriter | None = None
+        self._pending: list[Block] = []
+        self._next_start = 0
+        self._told: tuple[int, list[Column] | None] = (-1, None)
+        self._memory = destination.memory()
+        self._known = self._memory.types() if self._memory else {}
+        self._check_parameters()
+        with ExitStack() as cleanup:
+            self._spool = cleanup.enter_context(RowSpool(folder))
+            if self._memory and not self._known and options.sample:
+                self._spool.note(options.sample())
+                self._columns()  # raises for what contradicts the Hive folders
+            cleanup.pop_all()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, as they are in the file."""
+        return self._writer.names if self._writer else []
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns of the file."""
+        return self._writer.columns if self._writer else []
+
+    def null_columns(self) -> list[str]:
+        """Return the columns that are null in every row, and that nothing tells the type of."""
+        return self._spool.null_columns(self._endpoint, self._transform, self._options.field_types, self._known)
+
+    def close(self) -> None:
+        """Remove the spool."""
+        self._abandon()
+        self._spool.close()
+
+    def write(self, rows: list[Row]) -> None:
+        """
+        Add some rows.
+
+        :raises CatalogParameterError: when two fields of different paths would share a column, or a value does not fit
+            the type of its column.
+        """
+        self._pending.append(self._spool.write(rows))
+        size = sum(len(block.lines) for block in self._pending)
+        if size >= BATCH_BYTES or sum(block.row_count for block in self._pending) >= AHEAD_ROWS:
+            self._write_ahead()
+
+    def finish(self) -> None:
+        """
+        Write what is still to be written, and add new columns to the dataset's memory.
+
+        :raises CatalogParameterError: when a value does not fit the type of its column, or no column is left.
+        :raises CatalogError: when a dataset has neither rows nor columns.
+        """
+        if not (self._spool.row_count or self._known) and self._options.sample:
+            self._spool.note(self._options.sample())
+        columns = self._columns()
+        self._check_any(columns)
+        self._write_all(columns)
+        if self._memory:
+            self._known = self._memory.remember({column.name: column.type for column in columns})
+            remembered = self._columns()
+            if remembered != columns:  # another pull has added columns, or was the first to give one a type
+                self._write_all(remembered)
+        if self._writer:
+            self._writer.finish()
+        if self._stream is not self._file:
+            self._stream.close()
+
+    def _check_parameters(self) -> None:
+        """Check what contradicts what is known before there are rows."""
+        for key, wanted in self._options.field_types.items():
+            name = key if key in self._known else key.replace(".", "_")
+            if self._known.get(name, wanted).replace(" ", "") != wanted.replace(" ", ""):
+                raise CatalogParameterError(
+                    f"field_types: leave out {shown(key)}, or rewrite the dataset's files as docs/storage.md shows: "
+                    f"they have the type {self._known[name]!r}, not {wanted!r}"
+                )
+        if dataset := self._destination.dataset:
+            named = [*self._options.field_types, *map(dotted, self._transform.fields)]
+            documented = [
+                column.path for column in self._endpoint.columns if self._transform.keeps(tuple(column.path.split(".")))
+            ]
+            dataset.check_keys([*self._known, *(name.replace(".", "_") for name in [*named, *documented])])
+
+    def _columns(self) -> list[Column]:
+        """Return the columns, as far as they are known by now: in a dataset, those of earlier files first."""
+        columns = self._spool.columns(
+            self._endpoint,
+            self._transform,
+            self._options.field_types,
+            self._known,
+            null_type=None if self._memory else "string",
+        )
+        if self._known:
+            by_name = {column.name: column for column in columns}
+            columns = [by_name.pop(name, Column(name, (name,), type_name)) for name, type_name in self._known.items()]
+            columns += by_name.values()
+            check_clashes(column.path for column in columns)
+        if dataset := self._destination.dataset:
+            dataset.check_keys(column.name for column in columns)
+        return columns
+
+    def _check_any(self, columns: list[Column]) -> None:
+        if columns:
+            return
+        path = self._destination.path
+        if self._spool.row_count:
+            raise CatalogParameterError(
+                f"no field of the {self._spool.row_count} rows is left to be a column of {path!r}; drop fewer fields, "
+                "or write JSON Lines"
+            )
+        if self._memory:
+            raise CatalogError(
+                f"set on_empty='skip', or name columns with field_types: there is no row for {path!r} yet, on no day, "
+                "and with a file without columns many readers refuse all files of a folder"
+            )
+
+    def _write_ahead(self) -> None:
+        columns = self._columns_so_far()
+        pending, self._pending = self._pending, []
+        if self._writer and self._writer.columns == columns:
+            self._writer.write(Block.joined(pending))
+            return
+        self._abandon()
+        if columns and len(columns) <= _MAX_AHEAD_COLUMNS and self._spool.row_count >= self._next_start:
+            self._start_over(columns)
+
+    def _columns_so_far(self) -> list[Column] | None:
+        """Return the columns; None for an error that may not be one in the end. If it is, it is raised then."""
+        if self._told[0] != self._spool.revision:
+            columns = None
+            with suppress(CatalogParameterError):
+                columns = self._columns()
+            self._told = (self._spool.revision, columns)
+        return self._told[1]
+
+    def _write_all(self, columns: list[Column]) -> None:
+        if self._writer is None or self._writer.columns != columns:
+            self._start_over(columns)
+        elif self._pending:
+            self._writer.write(Block.joined(self._pending))
+        self._pending = []
+
+    def _start_over(self, columns: list[Column]) -> None:
+        self._abandon()
+        self._file.seek(0)
+        self._file.truncate()
+        self._stream = compressed(self._file) if self._destination.is_gzipped else self._file
+        self._writer = self._new_writer(columns)
+        for block in self._spool.blocks(len(columns)):
+            self._writer.write(block)
+        self._next_start = 2 * self._spool.row_count
+
+    def _new_writer(self, columns: list[Column]) -> CsvWriter | ParquetWriter:
+        options = self._options
+        if self._destination.format == "parquet":
+            return ParquetWriter(self._stream, columns, self._spool, self._endpoint.name, options.compression)
+        return CsvWriter(
+            self._stream,
+            columns,
+            self._spool,
+            escape_formulas=options.escape_formulas,
+            with_bom=options.with_bom,
+        )
+
+    def _abandon(self) -> None:
+        """Stop writing; what was written is of no use."""
+        if self._writer:
+            self._writer.abandon()
+            self._writer = None
+        if self._stream is not self._file:
+            with suppress(OSError, ValueError):
+                self._stream.close()
+
+
+def compressed(file: IO[bytes]) -> IO[bytes]:
+    """Return a stream into a file that compresses; without a name and a time, the same rows give the same bytes."""
+    stream = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=file, mtime=0)
+    return cast("IO[bytes]", stream)

@@ -1,0 +1,284 @@
+"""What is asked of each endpoint, and what was found out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Literal
+
+from airflow_provider_catalog.client.decoding import Row
+from airflow_provider_catalog.client.endpoints import ENDPOINTS, Endpoint
+from airflow_provider_catalog.client.filter_check import filter_names
+from airflow_provider_catalog.client.hints import Params, page_number, with_page
+from airflow_provider_catalog.client.page import Page, has_rows_of
+from airflow_provider_catalog.client.settings import MAX_PAGE_SIZE, Pagination
+from airflow_provider_catalog.client.walks import DEFAULT_PAGE_SIZE
+from airflow_provider_catalog.probe.asking import Answer, Asker, Encoding, OutOfRequestsError
+
+SAMPLE = 200
+"""Rows of an endpoint that are looked at, should it send all at once."""
+SMALL_PAGE = 10
+"""Rows of the pages that are compared; fewer where there are few rows."""
+NOBODY = 2_147_483_647
+"""An account id that no Catalog has, and that is no error either."""
+OTHER_PATHS = (
+    "/api/v1/analytics/{name}.json",
+    "/api/v1/new_analytics/{name}",
+    "/api/v2/analytics/{name}",
+)
+"""Tried where an endpoint is not found; the second is the one of the admin pages."""
+DATE_LAYOUTS = {"YYYY-MM-DDTHH:MM:SSZ": "2999-01-01T00:00:00Z", "YYYY-MM-DD": "2999-01-01"}
+"""Layout → the start of a window in which there are no rows, if it is understood."""
+DATE_FIELDS = {
+    "creation_date": ("created_at", "creation_date"),
+    "enrollment_date": ("enrollment_date", "enrolled_at", "created_at"),
+    "purchase_date": ("purchase_date", "purchased_at", "created_at"),
+    "registration_date": ("registration_date", "registered_at", "created_at"),
+}
+"""What a date filter is called → the fields of a row that it may look at; the first one is documented for products."""
+
+Effect = Literal["read", "ignored", "refused", "no answer"]
+"""What becomes of a filter that no row matches: it has its effect, or none, or is refused."""
+Bound = Literal["inclusive", "exclusive"]
+
+
+@dataclass
+class EndpointFacts:
+    """
+    What is known of one endpoint; ``None`` and what is empty: nothing.
+
+    :param path: where it was found, or looked for.
+    :param encoding: the body that it reads.
+    :param answer: the answer to the first request, made as the settings say.
+    :param first: the first page, with as many rows as a page may have.
+    :param filters: encoding → what a filter in such a body does.
+    :param pagination: how it pages, as the setting calls it.
+    :param links: whether links go by number or by cursor, or lead to the same rows again.
+    :param has_last: whether links tell the last page.
+    :param first_page: the number of the first page, where pages are numbered.
+    :param page_size: the rows that come when 100 are asked for, where there are more.
+    :param has_total: whether answers tell how many rows there are.
+    :param is_cut_short: whether answers say that there are more rows than can be reached.
+    :param date_layouts: layout → what a date filter in it does.
+    :param to_instant: whether the end of a date filter includes the instant that it names.
+    :param to_day: whether it includes the day that it names.
+    """
+
+    endpoint: Endpoint
+    path: str
+    encoding: Encoding
+    answer: Answer | None = None
+    first: Page | None = None
+    filters: dict[Encoding, Effect] = field(default_factory=dict)
+    pagination: Pagination | None = None
+    links: Literal["number", "cursor", "in circles"] | None = None
+    has_last: bool | None = None
+    first_page: int | None = None
+    page_size: int | None = None
+    has_total: bool | None = None
+    is_cut_short: bool = False
+    date_layouts: dict[str, Effect] = field(default_factory=dict)
+    to_instant: str | None = None
+    to_day: Bound | None = None
+
+    @property
+    def name(self) -> str:
+        """The endpoint's name."""
+        return self.endpoint.name
+
+    @property
+    def sample(self) -> list[Row]:
+        """Some of its rows."""
+        return list(islice(self.first.rows, SAMPLE)) if self.first else []
+
+    @property
+    def reads_filters(self) -> bool:
+        """Whether there are rows, and filters have an effect on them."""
+        return self.filters.get(self.encoding) == "read"
+
+    def ask(self, asker: Asker, filters: Mapping[str, Any] | None = None, **page: Any) -> Answer:
+        """Ask this endpoint for a page, at the path and in the encoding that are known."""
+        return asker.ask(self.endpoint, self.path, self.encoding, filters, **page)
+
+    def effect(self, asker: Asker, filters: Mapping[str, Any]) -> Effect:
+        """Return what becomes of a filter that no row matches."""
+        answer = self.ask(asker, filters, per_page=SMALL_PAGE)
+        if answer.page is None:
+            return "refused" if answer.is_refused else "no answer"
+        return "ignored" if answer.page.count else "read"
+
+
+@dataclass
+class Facts:
+    """
+    What is known of one Catalog.
+
+    :param each: what is known of each endpoint.
+    :param is_token_valid: whether the token opens what every valid token does; asked only where it is refused.
+    :param complete: whether all questions were asked.
+    """
+
+    each: list[EndpointFacts]
+    is_token_valid: bool | None = None
+    complete: bool = True
+
+    @property
+    def learnt(self) -> bool:
+        """Whether at least one endpoint has answered properly."""
+        return any(each.first for each in self.each)
+
+
+def ask_catalog(asker: Asker) -> Facts:
+    """
+    Ask all the questions, the most important ones first.
+
+    :raises NotReachedError: when the Catalog can't be asked.
+    """
+    paths, encoding = asker.settings.paths, asker.settings.request_encoding
+    facts = Facts([EndpointFacts(each, paths.get(each.name, each.path), encoding) for each in ENDPOINTS.values()])
+    try:
+        for each in facts.each:
+            _find(asker, each)
+        if any(each.answer and each.answer.status in (401, 403) for each in facts.each):
+            facts.is_token_valid = asker.is_token_valid()
+        for question in (_filters, _pages, _dates):
+            for each in facts.each:
+                question(asker, each)
+    except OutOfRequestsError:
+        facts.complete = False
+    return facts
+
+
+def _find(asker: Asker, facts: EndpointFacts) -> None:
+    """Find the path that answers, and a body that it takes; the one that the settings say first."""
+    others = (pattern.format(name=facts.name) for pattern in OTHER_PATHS)
+    for path in dict.fromkeys((facts.path, facts.endpoint.path, *others)):
+        for encoding in (facts.encoding, _other(facts.encoding)):
+            answer = asker.ask(facts.endpoint, path, encoding)
+            facts.answer = facts.answer or answer
+            if answer.page:
+                facts.path, facts.encoding, facts.first = path, encoding, answer.page
+                return
+            if not answer.is_refused:
+                break
+        if not answer.is_elsewhere:
+            return
+
+
+def _other(encoding: Encoding) -> Encoding:
+    return "form" if encoding == "json" else "json"
+
+
+def _filters(asker: Asker, facts: EndpointFacts) -> None:
+    """Find out in which body a filter has an effect."""
+    if not facts.sample:
+        return
+    usual = facts.encoding
+    for facts.encoding in (usual, _other(usual)):
+        facts.filters[facts.encoding] = facts.effect(asker, {"account_ids": [NOBODY]})
+        if facts.reads_filters:
+            return
+    facts.encoding = usual
+
+
+def _pages(asker: Asker, facts: EndpointFacts) -> None:
+    """Find out how rows come in pages: a small page is compared with the one after it."""
+    first = facts.first
+    if not first or not first.count:
+        return
+    size = max(1, min(SMALL_PAGE, first.count // 2))
+    small = facts.ask(asker, per_page=size).page
+    if not small or not small.count:
+        return
+    facts.has_total = small.hints.total is not None
+    if small.next:
+        _follow(asker, facts, small, small.next)
+    elif first.count > 1:
+        _count_up(asker, facts, small, size)
+    is_paged = facts.pagination in ("link", "page")
+    promised = (first.hints.total or 0) > first.count or bool(first.hints.more) or (first.hints.pages or 1) > 1
+    facts.is_cut_short = promised and not is_paged
+    following = first.next
+    if facts.pagination == "page" and facts.first_page is not None:
+        following = with_page(first.params, facts.first_page + 1)
+    if is_paged and following:
+        page = facts.ask(asker, params=following).page
+        facts.page_size = first.count if page and page.count else None
+
+
+def _follow(asker: Asker, facts: EndpointFacts, small: Page, link: Params) -> None:
+    """Follow the link of a small page, and say where it leads."""
+    number = page_number(link)
+    facts.links, facts.has_last = "cursor" if number is None else "number", "last" in small.links
+    following = facts.ask(asker, params=link).page
+    if following and small.count > 1 and has_rows_of(following, small):
+        facts.links = "in circles"
+        _count_up(asker, facts, small, small.count)
+    elif following:
+        facts.pagination = "link"
+        facts.first_page = number - 1 if number else None
+
+
+def _count_up(asker: Asker, facts: EndpointFacts, small: Page, size: int) -> None:
+    """Compare pages 1 and 2 with the first one, which has no number."""
+    pages = [facts.ask(asker, params=with_page(small.params, number)).page for number in (1, 2)]
+    for number, page in enumerate(pages):
+        if page and not has_rows_of(page, small):
+            facts.pagination, facts.first_page = "page", number
+            return
+    # A page that has as many rows as pages usually have may be the first of several, which can't be asked for.
+    if small.count > size and small.count not in (DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) and all(pages):
+        facts.pagination = "none"
+
+
+def _dates(asker: Asker, facts: EndpointFacts) -> None:
+    """Find out which dates are read, and whether a filter includes its end; a row's own time is asked with."""
+    if not facts.reads_filters:
+        return
+    stem = next(name for name in DATE_FIELDS if f"{name}_from" in filter_names(facts.endpoint))
+    for layout, moment in DATE_LAYOUTS.items():
+        facts.date_layouts[layout] = facts.effect(asker, {f"{stem}_from": moment})
+    instant = _instant_of_a_row(facts.sample, DATE_FIELDS[stem])
+    if not instant:
+        return
+
+    def bound(layout: str, more: timedelta) -> Bound | None:
+        """Ask for a window that is its end alone, and for one that is longer."""
+        bounds: dict[Bound, datetime] = {"inclusive": instant, "exclusive": instant + more}
+        for found, end in bounds.items():
+            answer = facts.ask(asker, {f"{stem}_from": f"{instant:{layout}}", f"{stem}_to": f"{end:{layout}}"})
+            if answer.page and answer.page.count:
+                return found
+        return None
+
+    if facts.date_layouts["YYYY-MM-DDTHH:MM:SSZ"] == "read":
+        layout = "%Y-%m-%dT%H:%M:%S.%fZ" if instant.microsecond else "%Y-%m-%dT%H:%M:%SZ"
+        facts.to_instant = bound(layout, timedelta(seconds=1))
+        if instant.microsecond and facts.to_instant == "exclusive":
+            facts.to_instant = "exclusive, or it cuts fractions of a second"
+    if facts.date_layouts["YYYY-MM-DD"] == "read":
+        facts.to_day = bound("%Y-%m-%d", timedelta(days=1))
+
+
+def _instant_of_a_row(rows: list[Row], names: tuple[str, ...]) -> datetime | None:
+    """Return the time of a row, best one of a whole second in the middle of a day."""
+    for name in names:
+        instants = [instant for row in rows if (instant := _instant(row.get(name)))]
+        if instants:
+            # Around 11:00 UTC the day has the same name nearly everywhere.
+            return min(instants, key=lambda each: (each.microsecond > 0, abs(each.hour - 11)))
+    return None
+
+
+def _instant(value: object) -> datetime | None:
+    """Return the time that a text names, if it does; a day alone is none."""
+    if not isinstance(value, str) or len(value) <= len("2026-01-31"):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return instant if 1900 < instant.year < 2900 else None
