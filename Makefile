@@ -23,9 +23,9 @@ test: $(READY)  ## run the whole test suite
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-test-stores: $(STORES)/.ready  ## tests of S3, Azure and Google storage, StatsD and OpenLineage; installs servers, needs npm
+test-stores: $(STORES)/.ready  ## tests of S3, Azure and Google storage, databases, StatsD and OpenLineage; needs npm, PostgreSQL and MariaDB
 	npm install --silent --no-save --prefix $(VENV)/azurite azurite@3.35.0
-	$(STORES)/bin/python -m coverage run -m pytest tests/stores $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(STORES)/bin/python -m coverage run -m pytest tests/stores tests/tables_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 faults: $(READY)  ## what becomes of a pull when something fails: the tables of docs/faults.md
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)

@@ -10,6 +10,7 @@ API_DOCS = "https://developerdocs.instructure.com/services/catalog/openapi/analy
 
 HOOK_MODULE = "airflow_provider_catalog.hooks.catalog"
 OPERATORS_MODULE = "airflow_provider_catalog.operators.analytics"
+TRANSFERS_MODULE = "airflow_provider_catalog.transfers.analytics_to_sql"
 SENSORS_MODULE = "airflow_provider_catalog.sensors.analytics"
 TRIGGERS_MODULE = "airflow_provider_catalog.triggers.analytics"
 HOW_TO_GUIDES = [f"/docs/{page}.md" for page in ("first-steps", "connection", "storage", "sensors", "student-data")]
@@ -69,6 +70,13 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": HOOK_NAME, "python-modules": [HOOK_MODULE]}],
         "operators": [{"integration-name": HOOK_NAME, "python-modules": [OPERATORS_MODULE]}],
+        "transfers": [
+            {
+                "source-integration-name": HOOK_NAME,
+                "target-integration-name": "Common SQL",
+                "python-module": TRANSFERS_MODULE,
+            }
+        ],
         "sensors": [{"integration-name": HOOK_NAME, "python-modules": [SENSORS_MODULE]}],
         "triggers": [{"integration-name": HOOK_NAME, "python-modules": [TRIGGERS_MODULE]}],
         "extra-links": [LINK],

@@ -47,11 +47,11 @@ import airflow_provider_catalog
 
 original = builtins.__import__
 
-def refuse(name, globals=None, *arguments):
+def refuse(name, globals=None, *arguments, **named):
     where = (globals or {}).get("__name__", "")
     if name in ("fcntl", "resource", "pwd", "grp", "termios") and where.startswith("airflow_provider_catalog"):
         raise ModuleNotFoundError(f"No module named {name!r}, for {where}")
-    return original(name, globals, *arguments)
+    return original(name, globals, *arguments, **named)
 
 builtins.__import__ = refuse
 for module in pkgutil.walk_packages(airflow_provider_catalog.__path__, "airflow_provider_catalog."):

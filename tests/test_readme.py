@@ -14,6 +14,7 @@ from airflow_provider_catalog.client.filter_check import filter_names
 from airflow_provider_catalog.get_provider_info import get_provider_info
 from airflow_provider_catalog.hooks.catalog import EXTRAS
 from airflow_provider_catalog.operators import analytics
+from airflow_provider_catalog.transfers import analytics_to_sql
 from tests.compat import matrix
 
 ROOT = Path(__file__).parent.parent
@@ -47,8 +48,9 @@ def test_filters(endpoint):
 
 
 def test_operators():
-    _, operators, _ = table("README.md", "| | products")
-    assert [getattr(analytics, name).endpoint for cell in operators[1:] for name in names(cell)] == list(ENDPOINTS)
+    _, operators, tables, _ = table("README.md", "| | products")
+    for module, row in ((analytics, operators), (analytics_to_sql, tables)):
+        assert [getattr(module, name).endpoint for cell in row[1:] for name in names(cell)] == list(ENDPOINTS)
 
 
 def test_parameters():

@@ -1,4 +1,4 @@
-"""What a file has in it, told to the DAGs that wait for it: figures on the events of a task's outlets."""
+"""What a file or table has in it, told to the DAGs that wait for it: figures on the events of a task's outlets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 FIGURES = (
-    "endpoint", "path", "format", "row_count", "size_bytes", "sha256", "pages", "started_at", "finished_at",
+    "endpoint", "path", "format", "table", "write_disposition", "row_count", "inserted", "updated", "deleted",
+    "size_bytes", "sha256", "pages", "started_at", "finished_at",
 )  # fmt: skip
 """What of the manifest stands on an event. Not the filters, which may name students: events outlive XComs."""
 
@@ -19,18 +20,18 @@ def add_to_events(outlets: Iterable[Any], context: Context, manifest: Mapping[st
     Put the manifest's figures on the event of each outlet, as its ``extra``.
 
     An ``Asset``'s event gets them beside what is there already. An ``AssetAlias`` gets an event of the asset that is
-    the file itself.
+    the file or the table itself.
 
     :param outlets: the task's outlets; what is no asset is left alone.
     :param context: the task's context.
-    :param manifest: of the file that was written.
-    :param uri: the file's, without a connection.
+    :param manifest: of the file or table that was written.
+    :param uri: that of the file or table, without a connection.
     """
     from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
     from airflow_provider_catalog.version_compat import AssetRef
 
-    figures = {name: manifest[name] for name in FIGURES}
+    figures = {name: manifest[name] for name in FIGURES if name in manifest}
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
             context["outlet_events"][outlet].add(Asset(uri), extra=figures)

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
-from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved, retry_on_drift
-from airflow_provider_catalog.client.settings import check_reading_parameters
-from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
-from airflow_provider_catalog.get_provider_info import API_DOCS
+from airflow_provider_catalog.client.retry import OnDataMoved
+from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination, check_format
 from airflow_provider_catalog.output.output import OutputFile
 from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.output.write_parquet import COMPRESSIONS, Compression
-from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters, Templated, Untyped
+from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.manifest import build_manifest
-from airflow_provider_catalog.utils.metrics import reported
 from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
 from airflow_provider_catalog.utils.parameters import TEMPLATE, is_known, rendered_text, rendered_value
+from airflow_provider_catalog.utils.reading_task import ReadingTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_catalog.client.reading import Reading
-
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
-T = TypeVar("T")
 
 MAX_XCOM_BYTES = 1_000_000
 
@@ -49,7 +41,7 @@ _ENDS_IN_TEMPLATE = re.compile(r"[%}]\}[^./]*$")
 """A path whose suffix is not known before it is rendered."""
 
 
-class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]):
+class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
     """
     Reads one endpoint of the Analytics API; its subclasses say which.
 
@@ -130,9 +122,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         on_data_moved: OnDataMoved | Templated = "fail",
         **kwargs: Any,
     ) -> None:
-        if not any(name in kwargs for name in ("doc", "doc_md", "doc_rst", "doc_json", "doc_yaml")):
-            kwargs["doc_md"] = self._task_doc()
-        super().__init__(**kwargs)
+        super().__init__(**self._with_doc(kwargs))
         self.catalog_conn_id = catalog_conn_id
         self.filters = filters
         # Airflow renders text and ObjectStoragePaths, but no pathlib.Path.
@@ -151,26 +141,14 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         self.max_concurrency: Any = max_concurrency
         self.max_xcom_bytes: Any = max_xcom_bytes
         self.on_data_moved: Any = on_data_moved
-        self._origin: str | None = None
         self._written: WrittenFile | None = None
         self._check_parameters()
-
-    @classmethod
-    def _task_doc(cls) -> str:
-        """Return what the task's page says of it, where the DAG says nothing: the class's first line, and a link."""
-        return f"{(inspect.getdoc(cls) or '').partition(chr(10))[0]} [API documentation]({API_DOCS})"
 
     def _check_parameters(self) -> None:
         """Check what is known when the DAG is parsed: all but what templates and XComs will give."""
         self._check_names()
-        if is_known(self.field_types):
-            check_field_types(self.field_types)
-        sizes = (self.page_size, self.max_concurrency)
-        check_reading_parameters(*(size if is_known(size) else None for size in sizes))
-        if is_known(self.on_data_moved):
-            check_on_data_moved(self.on_data_moved)
-        if is_known(self.on_empty) and self.on_empty not in ("write", "skip", "fail"):
-            raise CatalogParameterError(f'on_empty is {self.on_empty!r}; allowed: "write", "skip", "fail"')
+        self._check_reading()
+        self._check_choice("on_empty", ("write", "skip", "fail"))
         limit = self.max_xcom_bytes
         if is_known(limit) and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 2):
             raise CatalogParameterError(f"max_xcom_bytes is {limit!r}; allowed: an integer of 2 or more")
@@ -187,11 +165,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         super()._take_rendered()
         self.output_path = rendered_text("output_path", self.output_path)
         self.output_format = rendered_text("output_format", self.output_format)
-        self.field_types = rendered_value("field_types", self.field_types)
         self.on_empty = rendered_text("on_empty", self.on_empty) or "write"
-        self.on_data_moved = rendered_text("on_data_moved", self.on_data_moved) or "fail"
-        self.page_size = rendered_value("page_size", self.page_size)
-        self.max_concurrency = rendered_value("max_concurrency", self.max_concurrency)
         self.max_xcom_bytes = rendered_value("max_xcom_bytes", self.max_xcom_bytes) or MAX_XCOM_BYTES
         self._check_parameters()
 
@@ -242,14 +216,6 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         """Return what OpenLineage is told: the Catalog's endpoint, and the file with its columns, rows and bytes."""
         return operator_lineage(self._origin, self.endpoint, self._written)
 
-    def _read(self, filters: dict[str, Any], read: Callable[[bool], T]) -> T:
-        # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
-        self._origin = self.hook.settings.base_url
-        # Names only: values may come from rows, such as the ids of students.
-        self.log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
-        with reported(self.endpoint, self.hook.get_conn()):
-            return retry_on_drift(read, self.endpoint, self.on_data_moved)
-
     def _collect(self, filters: dict[str, Any], accept_moved: bool) -> list[dict[str, Any]]:
         """Return the rows for XCom; stops reading as soon as they are too large for it."""
         transform = self._transform()
@@ -268,7 +234,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
                             endpoint=self.endpoint,
                         )
         self._check_matched(transform)
-        self._check_empty(len(rows))
+        self._check_empty(len(rows), self.on_empty)
         self.log.info("Catalog %s: %d rows to XCom, %d bytes as JSON", self.endpoint, len(rows), size)
         return rows
 
@@ -289,7 +255,7 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         with self._reading(filters, accept_moved) as reading, output:
             for page in reading.pages():
                 output.write(map(transform, page.rows))
-            self._check_empty(reading.row_count)
+            self._check_empty(reading.row_count, self.on_empty)
             self._check_matched(transform)
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
@@ -320,15 +286,6 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
         )
         return manifest
 
-    def _reading(self, filters: dict[str, Any], accept_moved: bool) -> AbstractContextManager[Reading]:
-        return self.hook.get_conn().reading(
-            self._spec,
-            filters,
-            page_size=self.page_size,
-            max_concurrency=self.max_concurrency,
-            accept_moved=accept_moved,
-        )
-
     def _sample_of_all_days(
         self, filters: dict[str, Any], transform: RowTransform
     ) -> Callable[[], list[dict[str, Any]]] | None:
@@ -343,14 +300,6 @@ class CatalogAnalyticsBaseOperator(AnalyticsTask, BaseOperator, Generic[Filters]
             return list(map(transform, page.rows))
 
         return sample
-
-    def _check_empty(self, row_count: int) -> None:
-        if row_count or self.on_empty == "write":
-            return
-        message = f"{self.endpoint}: no row matches the filters (on_empty={self.on_empty!r})"
-        if self.on_empty == "skip":
-            raise AirflowSkipException(message)
-        raise CatalogError(message, endpoint=self.endpoint)
 
 
 class CatalogProductsAnalyticsOperator(CatalogAnalyticsBaseOperator[ProductsFilters]):

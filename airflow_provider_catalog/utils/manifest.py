@@ -37,26 +37,37 @@ def build_manifest(
     :param moved: whether rows moved from page to page meanwhile, which was accepted.
     :param started_at: when reading began.
     """
-    manifest = {
-        "endpoint": endpoint,
-        "path": path,
-        "format": file_format,
-        "row_count": info.row_count,
-        "size_bytes": info.size_bytes,
-        "sha256": info.sha256,
-        "columns": info.columns,
-        "filters": dict(filters),
-        "pages": pages,
-        "moved": moved,
-        "started_at": started_at.isoformat(),
-        "finished_at": datetime.now(UTC).isoformat(),
-    }
+    return shortened(
+        {
+            "endpoint": endpoint,
+            "path": path,
+            "format": file_format,
+            "row_count": info.row_count,
+            "size_bytes": info.size_bytes,
+            "sha256": info.sha256,
+            "columns": info.columns,
+            "filters": dict(filters),
+            "pages": pages,
+            "moved": moved,
+            "started_at": started_at.isoformat(),
+            "finished_at": datetime.now(UTC).isoformat(),
+        }
+    )
+
+
+def shortened(manifest: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a manifest of less than ``MAX_BYTES`` of JSON.
+
+    Long lists, of columns or of a filter's values, are cut, and end in how many there are more.
+    """
+    whole = manifest
     for kept in (1000, 100, 30, 10, 3, 1, 0):
         if len(json.dumps(manifest)) < MAX_BYTES:
             break
-        manifest["columns"] = _cut(info.columns, kept)
+        manifest = {name: _cut(value, kept) if isinstance(value, list) else value for name, value in whole.items()}
         manifest["filters"] = {
-            name: _cut(value, kept) if isinstance(value, list) else value for name, value in filters.items()
+            name: _cut(value, kept) if isinstance(value, list) else value for name, value in whole["filters"].items()
         }
     return manifest
 

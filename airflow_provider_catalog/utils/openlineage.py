@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class WrittenFile:
     """
-    A file as lineage sees it.
+    A file, or a table, as lineage sees it.
 
     :param uri: its URL, without a connection.
     :param columns: name → type; the type is ``None`` where the format has none.
     :param row_count: how many rows it has.
-    :param size_bytes: its size.
+    :param size_bytes: its size; ``None`` of a table.
     """
 
     uri: str
     columns: Mapping[str, str | None]
     row_count: int
-    size_bytes: int
+    size_bytes: int | None
 
 
 def operator_lineage(origin: str | None, endpoint: str, file: WrittenFile | None) -> OperatorLineage:
@@ -68,6 +68,8 @@ def _output(file: WrittenFile) -> OutputDataset:
     )
 
     namespace, name = dataset_name(file.uri)
+    if file.size_bytes is None:
+        name = name.replace("/", ".")  # postgres://host:5432, database.schema.table
     fields = [SchemaDatasetFacetFields(name=column, type=kind) for column, kind in file.columns.items()]
     return OutputDataset(
         namespace=namespace,

@@ -1,0 +1,1 @@
+"""Rows into a database table, in one transaction."""

@@ -1,0 +1,1 @@
+"""Operators that move rows into another system."""

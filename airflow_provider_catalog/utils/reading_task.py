@@ -1,0 +1,91 @@
+"""What the operators have in common that read an endpoint to its end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_catalog.client.retry import check_on_data_moved, retry_on_drift
+from airflow_provider_catalog.client.settings import check_reading_parameters
+from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
+from airflow_provider_catalog.get_provider_info import API_DOCS
+from airflow_provider_catalog.output.convert import check_field_types
+from airflow_provider_catalog.utils.analytics_task import AnalyticsTask
+from airflow_provider_catalog.utils.metrics import reported
+from airflow_provider_catalog.utils.parameters import is_known, rendered_text, rendered_value
+
+if TYPE_CHECKING:
+    from airflow_provider_catalog.client.reading import Reading
+
+T = TypeVar("T")
+
+
+class ReadingTask(AnalyticsTask):
+    """A task that reads all rows that match; stands before Airflow's own class among the bases."""
+
+    field_types: Any
+    page_size: Any
+    max_concurrency: Any
+    on_data_moved: Any
+
+    _origin: str | None = None
+
+    @classmethod
+    def _with_doc(cls, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Add what the task's page says of it, where the DAG says nothing: the class's first line, and a link."""
+        if not any(name in kwargs for name in ("doc", "doc_md", "doc_rst", "doc_json", "doc_yaml")):
+            first_line = (inspect.getdoc(cls) or "").partition("\n")[0]
+            kwargs["doc_md"] = f"{first_line} [API documentation]({API_DOCS})"
+        return kwargs
+
+    def _check_choice(self, parameter: str, allowed: tuple[str, ...]) -> None:
+        value = getattr(self, parameter)
+        if is_known(value) and value not in allowed:
+            choices = ", ".join(f'"{each}"' for each in allowed)
+            raise CatalogParameterError(f"{parameter} is {value!r}; allowed: {choices}")
+
+    def _check_reading(self) -> None:
+        """Check what says how to read, as far as it is known when the DAG is parsed."""
+        if is_known(self.field_types):
+            check_field_types(self.field_types)
+        sizes = (self.page_size, self.max_concurrency)
+        check_reading_parameters(*(size if is_known(size) else None for size in sizes))
+        if is_known(self.on_data_moved):
+            check_on_data_moved(self.on_data_moved)
+
+    def _take_rendered(self) -> None:
+        """Read what templates and XComs gave."""
+        super()._take_rendered()
+        self.field_types = rendered_value("field_types", self.field_types)
+        self.on_data_moved = rendered_text("on_data_moved", self.on_data_moved) or "fail"
+        self.page_size = rendered_value("page_size", self.page_size)
+        self.max_concurrency = rendered_value("max_concurrency", self.max_concurrency)
+
+    def _read(self, filters: dict[str, Any], read: Callable[[bool], T]) -> T:
+        # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
+        self._origin = self.hook.settings.base_url
+        # Names only: values may come from rows, such as the ids of students.
+        self.log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
+        with reported(self.endpoint, self.hook.get_conn()):
+            return retry_on_drift(read, self.endpoint, self.on_data_moved)
+
+    def _reading(self, filters: dict[str, Any], accept_moved: bool) -> AbstractContextManager[Reading]:
+        return self.hook.get_conn().reading(
+            self._spec,
+            filters,
+            page_size=self.page_size,
+            max_concurrency=self.max_concurrency,
+            accept_moved=accept_moved,
+        )
+
+    def _check_empty(self, row_count: int, on_empty: str) -> None:
+        if row_count or on_empty == "write":
+            return
+        message = f"{self.endpoint}: no row matches the filters (on_empty={on_empty!r})"
+        if on_empty == "skip":
+            raise AirflowSkipException(message)
+        raise CatalogError(message, endpoint=self.endpoint)

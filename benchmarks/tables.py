@@ -1,0 +1,229 @@
+"""Loading into tables, beside other ways: ``.venv/stores/bin/python -m benchmarks.tables``.
+
+Needs PostgreSQL and MariaDB on this machine, with trust authentication. Ratios of one run count; the figures differ
+from machine to machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+ROWS = int(os.environ.get("BENCHMARK_ROWS", "50000"))
+NAME = "catalog_benchmark"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CONNECTIONS = {
+    "PostgreSQL": {"conn_type": "postgres", "host": "127.0.0.1", "login": "postgres", "schema": NAME},
+    "MariaDB": {"conn_type": "mysql", "host": "127.0.0.1", "login": "root", "schema": NAME},
+    "SQLite": {"conn_type": "sqlite", "host": f"{tempfile.gettempdir()}/{NAME}.db"},
+}
+
+
+def row(number: int) -> dict[str, Any]:
+    """Return a row of 22 columns, as orders have them."""
+    at = (START + timedelta(seconds=number)).isoformat()
+    return {
+        "order_id": number, "account_id": number % 7, "account_name": f"School of {number % 7}", "currency": "USD",
+        "product": {"id": number % 300, "name": f"Course {number % 300}", "url": f"https://c.example/{number % 300}"},
+        "product_status": "OPEN", "purchase_date": at, "seats": 1, "bulk_purchase": False, "list_price": 49.99,
+        "discount": 5.5, "revenue": "44.49", "promo_codes": ["WELCOME10"], "created_at": at,
+        "certificate_offered": True,
+        "student": {"id": number, "canvas_user_id": 10**13 + number, "name": f"Zoë {number}",
+        "email": f"s{number}@x.example"}, "completion": number / 7,
+        "note": None if number % 3 else "paid by the department",
+    }  # fmt: skip
+
+
+def flat(number: int) -> dict[str, Any]:
+    """Return the same row as what is loaded by other ways: one level."""
+    flattened: dict[str, Any] = {}
+    for name, value in row(number).items():
+        if isinstance(value, dict):
+            flattened |= {f"{name}_{key}": each for key, each in value.items()}
+        else:
+            flattened[name] = json.dumps(value) if isinstance(value, list) else value
+    return flattened
+
+
+def spooled(first: int, count: int) -> Any:
+    """Return a spool with rows."""
+    from airflow_provider_catalog.output.spool import RowSpool
+
+    spool = RowSpool(Path(tempfile.gettempdir()))
+    for start in range(first, first + count, 500):
+        spool.write([row(number) for number in range(start, min(start + 500, first + count))])
+    return spool
+
+
+def load(kind: str, spool: Any, disposition: str, *, key: str | None = None) -> float:
+    """Load a spool into a table; return the seconds from spool to commit."""
+    from airflow_provider_catalog.client.endpoints import ENDPOINTS
+    from airflow_provider_catalog.output.tables.database import Database
+    from airflow_provider_catalog.output.tables.load import TableLoad
+    from airflow_provider_catalog.output.tables.plan import TablePlan
+    from airflow_provider_catalog.output.transform import RowTransform
+
+    os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps(CONNECTIONS[kind])
+    plan = TablePlan(
+        ENDPOINTS["orders"], RowTransform(), None, "orders", disposition, (key,) if key else (), load_id="d/r/t/-1"
+    )
+    started = time.monotonic()
+    TableLoad(Database("warehouse"), plan).load(spool)
+    return time.monotonic() - started
+
+
+@contextmanager
+def databases() -> Iterator[None]:
+    """Make the databases anew, and remove them at the end."""
+    import MySQLdb
+    import psycopg
+
+    path = Path(CONNECTIONS["SQLite"]["host"])
+    postgres = psycopg.connect("host=127.0.0.1 user=postgres dbname=postgres", autocommit=True)
+    mysql = MySQLdb.connect(host="127.0.0.1", user="root")
+
+    def drop() -> None:
+        postgres.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+        mysql.cursor().execute(f"DROP DATABASE IF EXISTS {NAME}")
+        path.unlink(missing_ok=True)
+
+    drop()
+    postgres.execute(f"CREATE DATABASE {NAME}")
+    mysql.cursor().execute(f"CREATE DATABASE {NAME}")
+    try:
+        yield
+    finally:
+        drop()
+
+
+def plain_copy() -> float:
+    """Write CSV and ``COPY`` it, the fastest that PostgreSQL has; return the seconds."""
+    import psycopg2
+
+    rows = [flat(number) for number in range(ROWS)]
+    with psycopg2.connect(f"host=127.0.0.1 user=postgres dbname={NAME}") as connection:
+        columns = ", ".join(
+            f"{name} {'numeric' if isinstance(value, float) else 'text'}" for name, value in rows[0].items()
+        )
+        cursor = connection.cursor()
+        cursor.execute(f"CREATE TABLE plain ({columns})")
+        started = time.monotonic()
+        content = io.StringIO()
+        csv.writer(content).writerows(each.values() for each in rows)
+        content.seek(0)
+        cursor.copy_expert("COPY plain FROM STDIN (FORMAT csv)", content)
+        connection.commit()
+    return time.monotonic() - started
+
+
+def insert_rows() -> float:
+    """Insert rows with Airflow's own hook; return the seconds for as many as the others load."""
+    from airflow.sdk import BaseHook
+
+    os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps(CONNECTIONS["PostgreSQL"])
+    count = ROWS // 10
+    rows = [tuple(flat(number).values()) for number in range(count)]
+    started = time.monotonic()
+    BaseHook.get_connection("warehouse").get_hook().insert_rows("plain", rows, commit_every=5_000)
+    return (time.monotonic() - started) * ROWS / count
+
+
+DLT = """
+import sys, time
+sys.path.insert(0, {root!r})
+from benchmarks.tables import NAME, ROWS, row
+import dlt
+pipeline = dlt.pipeline("benchmark", destination=dlt.destinations.postgres(credentials=f"postgresql://postgres:any@127.0.0.1:5432/{{NAME}}"),
+    dataset_name="dlt", pipelines_dir={folder!r})
+rows = [row(number) for number in range(ROWS)]
+started = time.monotonic()
+pipeline.run(rows, table_name="orders", write_disposition="replace")
+print(time.monotonic() - started)
+"""
+
+
+def with_dlt() -> float | None:
+    """Let dlt load the same dicts, in the environment that ``DLT_PYTHON`` names; return the seconds."""
+    if not (python := os.environ.get("DLT_PYTHON")):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        script = DLT.format(root=str(Path(__file__).parent.parent), folder=folder)
+        done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    return float(done.stdout.splitlines()[-1])
+
+
+def peak_megabytes(rows: int) -> float:
+    """Return by how much a load of so many rows raises the memory of a process of its own."""
+    script = f"from benchmarks.tables import memory; memory({rows})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    return float(done.stdout.splitlines()[-1])
+
+
+def memory(rows: int) -> None:
+    """Load rows, and print by how many megabytes the peak has risen above that of a small load."""
+    with spooled(0, 1_000) as spool:
+        load("PostgreSQL", spool, "replace")
+    before = peak()
+    with spooled(0, rows) as spool:
+        load("PostgreSQL", spool, "replace")
+    print((peak() - before) / 1024)  # noqa: T201
+
+
+def peak() -> int:
+    """Return the most memory that this process has had, in KiB; getrusage counts its parent's, too."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1])
+
+
+def main() -> None:
+    """Measure, and print the figures."""
+
+    def tell(what: str, seconds: float | None, rows: int = ROWS) -> None:
+        figure = "not measured" if seconds is None else f"{rows / seconds:10,.0f} rows/s"
+        print(f"{what:60} {figure}", flush=True)  # noqa: T201
+
+    with databases():
+        with spooled(0, ROWS) as spool:
+            tell("PostgreSQL, a new table", load("PostgreSQL", spool, "replace"))
+            tell("PostgreSQL, replace", load("PostgreSQL", spool, "replace"))
+            for kind in ("MariaDB", "SQLite"):
+                load(kind, spool, "replace")
+                tell(f"{kind}, replace", load(kind, spool, "replace"))
+        tell("a plain COPY from CSV", plain_copy())
+        tell("DbApiHook.insert_rows", insert_rows())
+        tell("dlt, given dicts, replace", with_dlt())
+        for rows in (ROWS, int(os.environ.get("BENCHMARK_MANY", "1000000"))):
+            print(f"memory for {rows:,} rows: {peak_megabytes(rows):.0f} MB above a small load", flush=True)  # noqa: T201
+        merged(tell)
+
+
+def merged(tell: Callable[..., None]) -> None:
+    """Merge rows, half of them new, into a table of a million."""
+    many = int(os.environ.get("BENCHMARK_MANY", "1000000"))
+    import psycopg
+
+    with psycopg.connect(f"host=127.0.0.1 user=postgres dbname={NAME}") as connection:
+        connection.execute("DROP TABLE orders")
+    with spooled(0, many) as spool:
+        tell(
+            f"PostgreSQL, a new table of {many:,}, with a key",
+            load("PostgreSQL", spool, "replace", key="order_id"),
+            many,
+        )
+    with spooled(many - ROWS // 2, ROWS) as spool:
+        tell(f"PostgreSQL, merge into {many:,}", load("PostgreSQL", spool, "merge", key="order_id"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The databases that loads are tested with: each empty, with an Airflow connection to it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_catalog.transfers.analytics_to_sql import (
+    CatalogEnrollmentsAnalyticsToSqlOperator,
+    CatalogOrdersAnalyticsToSqlOperator,
+    CatalogProductsAnalyticsToSqlOperator,
+    CatalogUsersAnalyticsToSqlOperator,
+)
+from tests.stand_in import TOKEN, Paging, StandIn, paged, stand_in
+
+OPERATORS = {
+    "products": CatalogProductsAnalyticsToSqlOperator,
+    "enrollments": CatalogEnrollmentsAnalyticsToSqlOperator,
+    "orders": CatalogOrdersAnalyticsToSqlOperator,
+    "users": CatalogUsersAnalyticsToSqlOperator,
+}
+
+
+@dataclass
+class Database:
+    """
+    :param kind: ``sqlite``, ``postgres`` or ``mysql``.
+    :param connection: the fields of the Airflow connection.
+    :param set_connection: sets an Airflow connection.
+    """
+
+    kind: str
+    connection: dict[str, Any]
+    set_connection: Any
+    conn_id: str = "warehouse"
+
+    def connect(self) -> Any:
+        return BaseHook.get_connection(self.conn_id).get_hook().get_conn()
+
+    def run(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Execute statements, as the test's own user; return the rows of the last one."""
+        with closing(self.connect()) as connection:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+            rows = [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+            connection.commit()
+            return rows
+
+    def q(self, name: str) -> str:
+        mark = "`" if self.kind == "mysql" else '"'
+        return mark + name.replace(mark, mark * 2) + mark
+
+    def tables(self) -> list[str]:
+        queries = {
+            "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+            "postgres": "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename",
+            "mysql": "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1",
+        }
+        return [row[0] for row in self.run(queries[self.kind])]
+
+    def rows(self, columns: str, table: str = "orders") -> list[tuple[Any, ...]]:
+        return self.run(f"SELECT {columns} FROM {table} ORDER BY 1")
+
+    def load(
+        self,
+        rows: list[dict[str, Any]],
+        *,
+        endpoint: str = "orders",
+        run: str = "r",
+        attempt: int = 1,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        """Load rows with the operator of an endpoint, as one try of a task; return the manifest."""
+        with stand_in(paged(rows, Paging(most=10), endpoint)) as catalog:
+            self.set_connection("catalog_default", catalog_connection(catalog))
+            self.asked = catalog.requests
+            parameters = {"sql_conn_id": self.conn_id, "table": "orders", "write_disposition": "replace", **parameters}
+            task = OPERATORS[endpoint](task_id="load", **parameters)
+            return task.execute(context(run, attempt))
+
+
+def catalog_connection(catalog: StandIn) -> dict[str, Any]:
+    return {
+        "conn_type": "instructure_catalog",
+        "host": catalog.url,
+        "password": TOKEN,
+        "extra": {"hash_secret": "k" * 32},
+    }
+
+
+def context(run: str = "r", attempt: int = 1, map_index: int = -1) -> dict[str, Any]:
+    instance = SimpleNamespace(dag_id="warehouse", run_id=run, task_id="load", map_index=map_index, try_number=attempt)
+    return {"ti": instance}
+
+
+def setter(monkeypatch: Any) -> Any:
+    return lambda conn_id, value: monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))

@@ -1,0 +1,82 @@
+"""The example DAGs keep tables in step with a Catalog that lives; tests/tables_servers runs them on real servers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.sandbox import sandbox
+from tests.example_dags.conftest import BUNDLES, airflow_database, load_dag  # noqa: F401 - a fixture
+from tests.example_dags.test_examples import pytestmark as warnings_of_airflow
+
+pytestmark = warnings_of_airflow
+COLUMNS = {
+    "orders": ("order_id", "revenue", "seats"),
+    "enrollments": ("enrollment_id", "enrollment_status", "requirement_completion"),
+    "products": ("product.id", "revenue", "enrollment_count"),
+    "users": ("student.id", "student.name", "enrollment_count"),
+}
+
+
+@pytest.fixture
+def catalog(database, monkeypatch):
+    with sandbox(products=20, users=60, enrollments=800) as running:
+        database.set_connection("catalog_default", json.loads(running.connection_json))
+        monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(BUNDLES))
+        yield running
+
+
+def value_at(row, path):
+    for key in path.split("."):
+        row = row[key]
+    return row
+
+
+def comparable(rows):
+    return sorted(
+        (tuple(value if isinstance(value, str | None) else float(value) for value in row) for row in rows), key=repr
+    )
+
+
+def in_catalog(endpoint):
+    rows = CatalogHook().iter_rows(endpoint)
+    return comparable(tuple(value_at(row, path) for path in COLUMNS[endpoint]) for row in rows)
+
+
+def in_table(database, table):
+    return comparable(database.rows(", ".join(path.replace(".", "_") for path in COLUMNS[table]), table))
+
+
+def run(dag_id, **arguments):
+    done = load_dag(dag_id).test(**arguments)
+    assert str(done.state) == "success", [str(each) for each in done.get_task_instances()]
+
+
+def test_the_warehouse_follows_the_catalog(airflow_database, catalog, database):  # noqa: F811
+    # Runs without a logical date or a data interval, as those of an asset or by hand: of a Sunday, then of a Monday.
+    sunday = catalog.advance(days=6 - catalog.now.weekday())
+    run("catalog_warehouse", logical_date=None, run_after=sunday)
+    first = {endpoint: in_catalog(endpoint) for endpoint in COLUMNS}
+    assert {endpoint: in_table(database, endpoint) for endpoint in COLUMNS} == first
+
+    monday = catalog.advance(days=1)
+    run("catalog_warehouse", logical_date=None, run_after=monday, run_conf={"look_back_days": 5000})
+    second = {endpoint: in_catalog(endpoint) for endpoint in COLUMNS}
+    assert all(second[endpoint] != first[endpoint] for endpoint in COLUMNS)
+    assert {endpoint: in_table(database, endpoint) for endpoint in COLUMNS} == second
+
+
+def test_by_day(airflow_database, catalog, database):  # noqa: F811
+    orders = [datetime.fromisoformat(row["purchase_date"]) for row in CatalogHook().iter_rows("orders")]
+    days = sorted({time.astimezone(UTC).date() for time in orders})[-3:]
+    for day in [*days, days[0]]:
+        run(
+            "catalog_warehouse_by_day",
+            logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1),
+        )
+    found = database.run("SELECT day, COUNT(*) FROM orders_by_day GROUP BY day ORDER BY day")
+    expected = [(str(day), sum(time.astimezone(UTC).date() == day for time in orders)) for day in days]
+    assert [(str(day), count) for day, count in found] == expected

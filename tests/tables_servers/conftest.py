@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.tables.conftest import no_long_waits  # noqa: F401 - a fixture
+from tests.tables.databases import Database, setter
+
+NAME = f"catalog_tables_{os.getpid()}"
+SERVERS = {
+    "postgres": {"conn_type": "postgres", "host": "127.0.0.1", "login": "postgres", "schema": "postgres"},
+    "mysql": {"conn_type": "mysql", "host": "127.0.0.1", "login": "root", "schema": ""},
+}
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[str, dict[str, str]]]:
+    """Make a database on each server, for this process alone."""
+    with pytest.MonkeyPatch.context() as environment:
+        set_connection = setter(environment)
+        admins = {}
+        for kind, connection in SERVERS.items():
+            set_connection(f"admin_{kind}", connection)
+            admins[kind] = Database(kind, connection, set_connection, f"admin_{kind}")
+            try:
+                admins[kind].connect().close()
+            except Exception as error:
+                pytest.skip(f"needs {kind} on this machine: {type(error).__name__}")
+            outside_transaction(admins[kind], f"CREATE DATABASE {NAME}")
+        yield {kind: {**connection, "schema": NAME} for kind, connection in SERVERS.items()}
+        outside_transaction(admins["postgres"], f"DROP DATABASE {NAME} WITH (FORCE)")
+        outside_transaction(admins["mysql"], f"DROP DATABASE {NAME}")
+
+
+def outside_transaction(database: Database, statement: str) -> None:
+    connection = database.connect()
+    if database.kind == "postgres":
+        connection.autocommit = True
+    connection.cursor().execute(statement)
+    connection.close()
+
+
+def made(kind: str, servers, monkeypatch) -> Iterator[Database]:
+    set_connection = setter(monkeypatch)
+    set_connection("warehouse", servers[kind])
+    database = Database(kind, servers[kind], set_connection)
+    yield database
+    if kind == "postgres":
+        database.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "GRANT USAGE ON SCHEMA public TO PUBLIC")
+    else:
+        database.run(f"DROP DATABASE {NAME}", f"CREATE DATABASE {NAME}")
+
+
+@pytest.fixture(params=["postgres", "mysql"])
+def database(request, servers, monkeypatch) -> Iterator[Database]:
+    yield from made(request.param, servers, monkeypatch)
+
+
+@pytest.fixture
+def postgres(servers, monkeypatch) -> Iterator[Database]:
+    yield from made("postgres", servers, monkeypatch)
+
+
+@pytest.fixture
+def mysql(servers, monkeypatch) -> Iterator[Database]:
+    yield from made("mysql", servers, monkeypatch)

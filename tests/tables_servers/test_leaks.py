@@ -1,0 +1,34 @@
+"""The same on PostgreSQL and MariaDB, and what only they do."""
+
+import pytest
+
+from tests.tables.test_leaks import *  # noqa: F403
+from tests.tables.test_leaks import everything_is_logged, leaks  # noqa: F401
+
+ON_POSTGRES = {
+    "json": "CREATE TABLE orders (number int, student_name jsonb)",
+    "an enum": "CREATE TYPE state AS ENUM ('new'); CREATE TABLE orders (number int, student_name state)",
+    "a trigger": "CREATE TABLE orders (number int, student_name text); CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql "
+    "AS 'BEGIN RAISE NOTICE ''%'', NEW.student_name; RAISE EXCEPTION ''not %'', NEW.student_name USING DETAIL = NEW.student_name; END'; "
+    "CREATE TRIGGER complain BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION complain()",
+    "a cast": "CREATE TABLE orders (number int, student_name text); CREATE UNIQUE INDEX ON orders ((student_name::int))",
+}
+
+
+@pytest.mark.parametrize("table", ON_POSTGRES)
+def test_on_postgres(postgres, everything_is_logged, caplog, capfd, table):  # noqa: F811
+    postgres.run(ON_POSTGRES[table])
+    failed, found = leaks(postgres, caplog, capfd)
+    assert failed is not None
+    assert found == []
+
+
+def test_a_signal_on_mariadb(mysql, everything_is_logged, caplog, capfd):  # noqa: F811
+    mysql.run(
+        "CREATE TABLE orders (number INT, student_name TEXT)",
+        "CREATE TRIGGER complain BEFORE INSERT ON orders FOR EACH ROW "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = NEW.student_name",
+    )
+    failed, found = leaks(mysql, caplog, capfd)
+    assert failed is not None
+    assert found == []
