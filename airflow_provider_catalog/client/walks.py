@@ -28,6 +28,8 @@ MAX_EMPTY_CURSORS = 100
 """so many by cursor, as of servers that filter rows after they have cut the page."""
 DEFAULT_PAGE_SIZE = 20
 """Rows that the API puts on a page when it is not told how many (confirmed)."""
+MAX_EQUAL_PAGES = 100
+"""Pages of rows that are all equal, one after the other, beyond which a server is taken to repeat itself."""
 FAR = 1_000_000
 """The number of a page that no Catalog has."""
 
@@ -234,8 +236,12 @@ class LinkWalk(Walk):
             self.ahead.drop()
 
 
+@dataclass
 class NumberWalk(Walk):
     """Goes on by number: ``page`` may be ignored, and may count from 0 or from 1 (both are in the API's examples)."""
+
+    equal_pages: int = 0
+    """How many pages have had the rows of the page before them, in a row."""
 
     def pages(self, *, is_told: bool) -> Pages:
         """
@@ -306,7 +312,16 @@ class NumberWalk(Walk):
         page = self.get(params, is_beyond=self._is_short(before))
         if page is None or not page.count:
             return None
-        return None if repeats(page, before, may_be_equal=self._is_short(before)) or repeats(page, self.first) else page
+        if repeats(page, before, may_be_equal=self._is_short(before)) or repeats(page, self.first):
+            return None
+        self.equal_pages = self.equal_pages + 1 if repeats(page, before, may_be_equal=True) else 0
+        if self.equal_pages > MAX_EQUAL_PAGES:
+            raise CatalogPaginationError(
+                "set `pagination` in the connection's extra to none, or ask for less with filters: more than "
+                f"{MAX_EQUAL_PAGES} pages have the same rows, which are all equal",
+                retryable=False,
+            )
+        return page
 
     def _is_short(self, page: Page) -> bool:
         """Return whether a page has fewer rows than the first one; the first one, than were asked for."""
