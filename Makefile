@@ -64,8 +64,8 @@ format: $(READY)  ## mend what can be mended
 	$(BIN)/ruff format
 
 lock: $(READY)  ## resolve the dependencies anew
-	$(LOCK) --group dev --extra parquet pyproject.toml -o requirements.lock
-	$(LOCK) --group stores --extra parquet --extra s3 --extra gcs --extra azure pyproject.toml -o requirements-stores.lock
+	$(LOCK) --group dev --extra parquet --extra sandbox pyproject.toml -o requirements.lock
+	$(LOCK) --group stores --extra parquet --extra sandbox --extra sql --extra s3 --extra gcs --extra azure pyproject.toml -o requirements-stores.lock
 	$(LOCK) --group docs pyproject.toml -o requirements-docs.lock
 	$(BIN)/python scripts/lowest.py
 
