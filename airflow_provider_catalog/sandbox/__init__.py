@@ -23,13 +23,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_catalog.sandbox.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
 
-    from airflow_provider_catalog.sandbox.faults import Faults
-    from airflow_provider_catalog.sandbox.store import Store
+    from airflow_provider_catalog.sandbox.app import Service
 
 __all__ = ["Options", "SandboxCatalog", "ServedRequest", "sandbox"]
 
@@ -71,9 +69,7 @@ class SandboxCatalog:
 
     url: str
     token: str
-    _store: Store = field(repr=False)
-    _faults: Faults = field(repr=False)
-    _served: Collection[ServedRequest] = field(repr=False)
+    _service: Service = field(repr=False)
 
     @property
     def connection_json(self) -> str:
@@ -83,12 +79,12 @@ class SandboxCatalog:
     @property
     def requests(self) -> list[ServedRequest]:
         """The analytics requests so far, oldest first; the last 10,000 are remembered."""
-        return list(self._served)
+        return list(self._service.served)
 
     @property
     def now(self) -> datetime:
         """The Catalog's time, in UTC: nothing in its data is later."""
-        return self._store.now
+        return self._service.store.now
 
     @property
     def row_counts(self) -> dict[str, int]:
@@ -102,7 +98,7 @@ class SandboxCatalog:
         :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
         :raises KeyError: when there is no such endpoint.
         """
-        return self._store.row_count(endpoint)
+        return len(self._service.store.matching(endpoint))
 
     def advance(self, days: float = 1) -> datetime:
         """
@@ -114,7 +110,7 @@ class SandboxCatalog:
         :param days: how long; from 0 to 3,660, and parts of a day.
         :raises ValueError: when it is not.
         """
-        return self._store.advance(days)
+        return self._service.store.advance(days)
 
     def set_faults(self, faults: str) -> None:
         """
@@ -123,7 +119,7 @@ class SandboxCatalog:
         :param faults: as :class:`Options` has it, such as ``"503@3x2"``; empty for none.
         :raises ValueError: naming the part that is wrong, and what it may be.
         """
-        self._faults.plan(faults)
+        self._service.faults.plan(faults)
 
 
 class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.suppress is

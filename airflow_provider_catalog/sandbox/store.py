@@ -128,33 +128,26 @@ SOURCES = {
 
 class Store:
     """
-    The sandbox's data, made when this is made; close it after use. May be used from several threads.
+    The sandbox's data; close it after use. May be used from several threads.
 
-    The database has no name: SQLite keeps it in memory while small and else in a temporary file that goes
-    away with the process, however that ends.
+    The database has no name: SQLite keeps it in memory while small, and else in a temporary file that goes away with
+    the process.
     """
 
     def __init__(self, options: Options) -> None:
         self._lock = Lock()
         self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA cache_size = -32768")  # KiB
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute("PRAGMA temp_store = FILE")
-        self._connection.executescript(TABLES)
+        self._connection.executescript(
+            "PRAGMA cache_size = -32768; PRAGMA journal_mode = OFF; PRAGMA temp_store = FILE;" + TABLES
+        )
         self._insert("accounts", ({"id": account_id, "name": name} for account_id, name, _ in ACCOUNTS))
         self._now = from_datetime(options.now())
-        self._data = Data(
-            seed=options.seed,
-            products=options.products,
-            users=options.users,
-            enrollments=options.enrollments,
-            now=self._now,
-        )
+        self._data = Data(options, self._now)
         # An array of ids takes 8 bytes a row; the last few sets of filters are remembered for their next pages.
         self._matching = lru_cache(maxsize=8)(self._find)
         self._speed = DAY / options.day_length if options.live else 0.0  # microseconds of the Catalog's a second
         self._ticked = time.monotonic()
-        self._pause = 0.0
+        self._pause = 1.0  # seconds from one tick to the next
         self._change()
 
     @property
@@ -176,7 +169,7 @@ class Store:
         passed = time.monotonic() - self._ticked
         if self._speed and passed > self._pause:
             self._ticked += passed
-            self.advance(passed * self._speed / DAY)
+            self.advance(min(passed * self._speed / DAY, MOST_DAYS))
             self._pause = max(1, 20 * (time.monotonic() - self._ticked))
 
     def _change(self) -> None:
@@ -202,10 +195,6 @@ class Store:
                 f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",  # noqa: S608 - our own names
                 batch,
             )
-
-    def row_count(self, endpoint: str) -> int:
-        """Return how many rows an endpoint has without any filter."""
-        return len(self.matching(endpoint))
 
     def matching(
         self, endpoint: str, conditions: tuple[str, ...] = (), values: tuple[object, ...] = ()
