@@ -153,7 +153,7 @@ def test_wrong_settings(arguments, capsys, monkeypatch):
         (["--url", "https://x.example.com", "--token", SECRET], "unknown or wrong"),
         (["--url", "https://x.example.com", SECRET], "unknown or wrong"),
         (["--url", "https://x.example.com", "--max-requests", SECRET], "unknown or wrong"),
-        (["--url", "https://x.example.com", "--max-requests", "0"], "at least 1"),
+        (["--url", "https://x.example.com", "--max-requests", "0"], "unknown or wrong"),
         (["--url", "https://x.example.com", "--conn-id", SECRET], "unknown or wrong"),
     ],
 )  # fmt: skip
