@@ -25,7 +25,6 @@ from airflow_provider_catalog.sandbox.options import Options
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
-    from types import TracebackType
 
     from airflow_provider_catalog.sandbox.app import Service
 
@@ -39,7 +38,6 @@ class ServedRequest:
     """
     An analytics request that a sandbox has answered.
 
-    :param method: ``"POST"``.
     :param path: the URL's path, such as ``"/api/v1/analytics/products"``.
     :param query: the URL's query parameters.
     :param body: the filters as they were sent; a form's values are lists of strings. Empty when the body
@@ -92,12 +90,7 @@ class SandboxCatalog:
         return {endpoint: self.row_count(endpoint) for endpoint in ENDPOINTS}
 
     def row_count(self, endpoint: str) -> int:
-        """
-        Return how many rows an endpoint has without any filter.
-
-        :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
-        :raises KeyError: when there is no such endpoint.
-        """
+        """Return how many rows an endpoint has without any filter."""
         return len(self._service.store.matching(endpoint))
 
     def advance(self, days: float = 1) -> datetime:
@@ -107,8 +100,7 @@ class SandboxCatalog:
         New users, products and orders come in; enrollments that were active complete, drop or conclude; refunds
         lower the revenue of orders of up to 46 days ago.
 
-        :param days: how long; from 0 to 3,660, and parts of a day.
-        :raises ValueError: when it is not.
+        :param days: how long, 0 to 3,660; may be a part of a day.
         """
         return self._service.store.advance(days)
 
@@ -147,11 +139,6 @@ class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.supp
         self._running = running(self)
         return self._running.__enter__()
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - they are only handed on
         """Stop the server and throw the data away."""
-        self._running.__exit__(error_type, error, traceback)
+        self._running.__exit__(*error)

@@ -45,8 +45,8 @@ LEVELS = ("Introduction to", "Intermediate", "Advanced", "Applied", "Certificate
 TOPICS = """Data Analysis, Wound Care, Project Management, Français des affaires, Safety "Basics", 日本語入門,
 Excel & Outlook, Instructional Design, Grant Writing, Cybersecurity""".replace("\n", " ").split(", ")
 PRICES = (0, 0, 0, 1_000, 2_500, 4_999, 9_900, 14_950, 29_900, 75_000, 120_000)  # cents
-FIRST_NAMES = ["Zoë", "José", "Amara", "Łukasz", "Mei", "Aïcha", "Noah", "Priya", "Søren", "Ngọc", "Olga", "Tom"]
-LAST_NAMES = ["Testperson", "Sampleton", "Muster", "O'Example", "Déjà", "Ficción", "Placeholder", "Dummy-Smith"]
+FIRST_NAMES = ("Zoë", "José", "Amara", "Łukasz", "Mei", "Aïcha", "Noah", "Priya", "Søren", "Ngọc", "Olga", "Tom")
+LAST_NAMES = ("Testperson", "Sampleton", "Muster", "O'Example", "Déjà", "Ficción", "Placeholder", "Dummy-Smith")
 DEPARTMENTS = ("Nursing", "Facilities", "IT", "Ingénierie", None)
 PROMOTIONS: tuple[tuple[list[str], int], ...] = (
     (["WELCOME10"], 10),

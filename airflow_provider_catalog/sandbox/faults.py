@@ -136,8 +136,8 @@ def _broken_gzip(asked: Asked) -> Response:
 
 def _page_twice(asked: Asked) -> Response:
     """Return the page before the one that is asked for, as a cache may; the one after it for the first page."""
-    number = asked.page.number
-    return asked.answer(number - 1 if number > asked.page.first else number + 1, None)
+    is_first = asked.page.number == asked.page.first
+    return asked.answer(asked.page.number + (1 if is_first else -1), None)
 
 
 def _page_empty(asked: Asked) -> Response:

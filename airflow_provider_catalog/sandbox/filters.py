@@ -69,17 +69,12 @@ def _instant(value: Any) -> str:
 Count = Annotated[int, Field(ge=-MOST, le=MOST), BeforeValidator(_whole)]
 Ids = Annotated[list[Count], Field(min_length=1)]
 Amount = Annotated[float, BeforeValidator(_cents), WithJsonSchema({"type": "number"})]
-Date = Annotated[
-    str,
-    BeforeValidator(_instant),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "anyOf": [{"format": "date"}, {"format": "date-time"}],
-            "description": "YYYY-MM-DD or ISO 8601; UTC unless it says otherwise",
-        }
-    ),
-]
+DATE_SCHEMA = {
+    "type": "string",
+    "anyOf": [{"format": "date"}, {"format": "date-time"}],
+    "description": "YYYY-MM-DD or ISO 8601; UTC unless it says otherwise",
+}
+Date = Annotated[str, BeforeValidator(_instant), WithJsonSchema(DATE_SCHEMA)]
 
 
 def _in(column: str) -> str:
@@ -104,10 +99,7 @@ _OF_A_PRODUCT = {
     "product_ids": (Ids, _in("p.id")),
     "product_statuses": _some_of("p.status", "OPEN", "CLOSED", "DELETED"),
 }
-_OF_A_STUDENT = {
-    "student_ids": (Ids, _in("s.id")),
-    "student_canvas_user_ids": (Ids, _in("s.canvas_user_id")),
-}
+_OF_A_STUDENT = {"student_ids": (Ids, _in("s.id")), "student_canvas_user_ids": (Ids, _in("s.canvas_user_id"))}
 
 # Name → what it takes, and its SQL with a question mark for the value. The letters are the tables of store.SOURCES.
 FILTERS: dict[str, dict[str, tuple[Any, str]]] = {
@@ -177,11 +169,7 @@ def _media_type(content_type: str) -> str:
 
 
 def read_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """
-    Return the body's filters by name; a form's values are lists of strings.
-
-    :raises QueryError: when the body is not what its type says.
-    """
+    """Return the body's filters by name; a form's values are lists of strings."""
     if not body:
         return {}
     if _media_type(content_type) == FORM:
@@ -216,9 +204,8 @@ def to_sql(
     endpoint: str, body: dict[str, Any], content_type: str, *, inclusive: bool
 ) -> tuple[tuple[str, ...], tuple[object, ...]]:
     """
-    Return the filters as SQL conditions, and the values of their question marks.
+    Return the filters of a body as SQL conditions, and the values of their question marks.
 
-    :param body: what :func:`read_body` gave.
     :param inclusive: whether a ``..._to`` filter includes the instant that it names.
     :raises QueryError: naming every filter that is unknown or has a wrong value.
     """

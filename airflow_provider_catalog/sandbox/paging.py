@@ -35,11 +35,7 @@ class Page:
 
 
 def read_page(query: Mapping[str, str], options: Options) -> Page:
-    """
-    Return the page that the query asks for.
-
-    :raises QueryError: when there is another parameter, or a value that is not a number.
-    """
+    """Return the page that the query asks for."""
     numbers = {"page": options.first_page, "per_page": DEFAULT_PER_PAGE}
     errors = []
     for name, text in query.items():
@@ -64,9 +60,6 @@ def link_header(page: Page, count: int, url: str, query: Mapping[str, str], *, k
     As documented, the first page has no ``first`` and ``prev``, the last no ``next`` and ``last``.
 
     :param count: how many rows match.
-    :param url: the request's URL without its query, or its path for relative links.
-    :param query: the request's query parameters; all but ``page`` stay.
-    :param kind: the option ``paging``.
     :param next_page: the number of the next page, where it is to be a wrong one.
     """
     last = page.last(count)

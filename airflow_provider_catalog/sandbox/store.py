@@ -19,25 +19,23 @@ from airflow_provider_catalog.sandbox.options import Options
 MOST_DAYS = 3_660
 
 TABLES = """
-CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE accounts (id INTEGER PRIMARY KEY, name);
 CREATE TABLE products (
-    id INTEGER PRIMARY KEY, account_id INTEGER, reference TEXT, title TEXT, status TEXT, created_at TEXT,
-    created_at_local TEXT, closes_at TEXT, deletes_at TEXT, canvas_course_id INTEGER, currency TEXT,
-    list_price INTEGER, credits TEXT, certificate_offered INTEGER, enrollment_count INTEGER DEFAULT 0,
-    completion_count INTEGER DEFAULT 0, dropped_count INTEGER DEFAULT 0, promo_codes TEXT DEFAULT '[]',
-    discount INTEGER DEFAULT 0, revenue INTEGER DEFAULT 0
+    id INTEGER PRIMARY KEY, account_id, reference, title, status, created_at, created_at_local, closes_at, deletes_at,
+    canvas_course_id, currency, list_price, credits, certificate_offered, enrollment_count DEFAULT 0,
+    completion_count DEFAULT 0, dropped_count DEFAULT 0, promo_codes DEFAULT '[]', discount DEFAULT 0, revenue DEFAULT 0
 );
 CREATE TABLE users (
-    id INTEGER PRIMARY KEY, account_id INTEGER, canvas_user_id INTEGER, reference TEXT, registered_at TEXT,
-    registered_through TEXT, custom_fields TEXT, enrollment_count INTEGER DEFAULT 0, last_enrolled_at TEXT
+    id INTEGER PRIMARY KEY, account_id, canvas_user_id, reference, registered_at, registered_through, custom_fields,
+    enrollment_count DEFAULT 0, last_enrolled_at
 );
 CREATE TABLE orders (
-    id INTEGER PRIMARY KEY, product_id INTEGER, student_id INTEGER, purchaser_id INTEGER, seats INTEGER,
-    purchased_at TEXT, promo_codes TEXT, discount INTEGER, revenue INTEGER, refund INTEGER, refunded_at TEXT
+    id INTEGER PRIMARY KEY, product_id, student_id, purchaser_id, seats, purchased_at, promo_codes, discount, revenue,
+    refund, refunded_at
 );
 CREATE TABLE enrollments (
-    id INTEGER PRIMARY KEY, order_id INTEGER, product_id INTEGER, student_id INTEGER, canvas_section_id INTEGER,
-    status TEXT DEFAULT 'ACTIVE', enrolled_at TEXT, fate TEXT, ends_at TEXT, completion_percent INTEGER
+    id INTEGER PRIMARY KEY, order_id, product_id, student_id, canvas_section_id, status DEFAULT 'ACTIVE', enrolled_at,
+    fate, ends_at, completion_percent
 );
 """
 
