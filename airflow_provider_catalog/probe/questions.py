@@ -62,11 +62,6 @@ class EndpointFacts:
     to_day: Bound | None = None  # the same, when it names a day
 
     @property
-    def name(self) -> str:
-        """The endpoint's name."""
-        return self.endpoint.name
-
-    @property
     def sample(self) -> list[Row]:
         """Some of its rows."""
         return list(islice(self.first.rows, SAMPLE)) if self.first else []
@@ -120,7 +115,7 @@ def ask_catalog(asker: Asker) -> Facts:
 
 def _find(asker: Asker, facts: EndpointFacts) -> None:
     """Find the path that answers, and a body that it takes; the one that the settings say first."""
-    others = (pattern.format(name=facts.name) for pattern in OTHER_PATHS)
+    others = (pattern.format(name=facts.endpoint.name) for pattern in OTHER_PATHS)
     for path in dict.fromkeys((facts.path, facts.endpoint.path, *others)):
         for encoding in (facts.encoding, _other(facts.encoding)):
             answer = asker.ask(facts.endpoint, path, encoding)
@@ -231,12 +226,10 @@ def _dates(asker: Asker, facts: EndpointFacts) -> None:
 
 def _instant_of_a_row(rows: list[Row], names: tuple[str, ...]) -> datetime | None:
     """Return the time of a row, best one of a whole second in the middle of a day."""
-    for name in names:
-        instants = [instant for row in rows if (instant := _instant(row.get(name)))]
-        if instants:
-            # Around 11:00 UTC the day has the same name nearly everywhere.
-            return min(instants, key=lambda each: (each.microsecond > 0, abs(each.hour - 11)))
-    return None
+    named = ([instant for row in rows if (instant := _instant(row.get(name)))] for name in names)
+    instants = next(filter(None, named), [])
+    # Around 11:00 UTC the day has the same name nearly everywhere.
+    return min(instants, key=lambda each: (each.microsecond > 0, abs(each.hour - 11)), default=None)
 
 
 def _instant(value: object) -> datetime | None:

@@ -43,7 +43,7 @@ def make_report(facts: Facts, asker: Asker) -> dict[str, Any]:
         "rate_headers": asker.rate_headers,
         "extra": recommended_extra(facts, asker.settings),
         "to_do": list(things_to_do(facts, asker.settings)),
-        "endpoints": {each.name: _endpoint(each) for each in facts.each},
+        "endpoints": {each.endpoint.name: _endpoint(each) for each in facts.each},
     }
 
 
