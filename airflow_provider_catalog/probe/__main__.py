@@ -16,7 +16,6 @@ from airflow_provider_catalog.probe.asking import Asker, NotReachedError
 from airflow_provider_catalog.probe.questions import ask_catalog
 from airflow_provider_catalog.probe.report import as_text, make_report
 
-MAX_REQUESTS = 100
 USAGE = """\
 Type one of these:
 
@@ -38,18 +37,18 @@ exit status:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse repeats what it does not know, which may be a token that was given in the wrong place.
-        known = message.startswith("argument --max-requests: at")
         if message.startswith("one of the arguments"):
             self.exit(2, USAGE)
-        super().error(message if known else "an option is unknown or wrong; see --help")
+        super().error("an option is unknown or wrong; see --help")
 
 
-def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
-    """
-    Return the options of a command line.
+def _at_least_one(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
-    :param arguments: what follows the program's name; that of this process by default.
-    """
+
+def _parser() -> _Parser:
     parser = _Parser(
         prog="python -m airflow_provider_catalog.probe",
         description="Asks a Catalog's Analytics API how it behaves, in a bounded number of small requests that change "
@@ -61,40 +60,18 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--conn-id", help="id of the Airflow connection, such as catalog_default")
     which.add_argument("--url", help="the Catalog's URL; Airflow is not needed then")
-    parser.add_argument(
-        "--token-env",
-        default="CATALOG_TOKEN",
-        metavar="NAME",
-        help="with --url: the environment variable that holds the API token (default: CATALOG_TOKEN)",
-    )
-    parser.add_argument(
-        "--path",
-        action="append",
-        default=[],
-        metavar="ENDPOINT=PATH",
-        help="with --url: where an endpoint is, such as orders=/api/v1/analytics/orders; may be repeated",
-    )
+    token = "with --url: the environment variable that holds the API token (default: CATALOG_TOKEN)"  # noqa: S105
+    parser.add_argument("--token-env", default="CATALOG_TOKEN", metavar="NAME", help=token)
+    path = "with --url: where an endpoint is, such as orders=/api/v1/analytics/orders; may be repeated"
+    parser.add_argument("--path", action="append", default=[], metavar="ENDPOINT=PATH", help=path)
     parser.add_argument("--verify", metavar="FILE", help="with --url: a CA bundle of your own")
-    parser.add_argument(
-        "--max-requests",
-        type=int,
-        default=MAX_REQUESTS,
-        metavar="N",
-        help=f"default: {MAX_REQUESTS}; about 50 are needed",
-    )
+    most = "at least 1, default: 100; about 50 are needed"
+    parser.add_argument("--max-requests", type=_at_least_one, default=100, metavar="N", help=most)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    options = parser.parse_args(arguments)
-    if options.max_requests < 1:
-        parser.error("argument --max-requests: at least 1")
-    return options
+    return parser
 
 
-def settings_of(options: argparse.Namespace) -> CatalogSettings:
-    """
-    Return what is needed to ask the Catalog.
-
-    :raises CatalogParameterError: when the options or the connection are wrong.
-    """
+def _settings(options: argparse.Namespace) -> CatalogSettings:
     if options.conn_id:
         with redirect_stdout(sys.stderr):  # where Airflow's logs go belongs to the report alone
             return _settings_of_connection(options.conn_id)
@@ -131,20 +108,15 @@ def _settings_of_connection(conn_id: str) -> CatalogSettings:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """
-    Ask, and print the report.
-
-    :param arguments: what follows the program's name; that of this process by default.
-    :return: the exit status, as ``--help`` explains it.
-    """
-    options = parse_options(arguments)
+    """Ask, print the report, and return the exit status, as ``--help`` explains it."""
+    options = _parser().parse_args(arguments)
     try:
-        asker = Asker(settings_of(options), options.max_requests, _say)
+        asker = Asker(_settings(options), options.max_requests, _say)
     except CatalogParameterError as error:
         _say(str(error))
         return 2
     _say(f"Asking {asker.settings.base_url}, at most {options.max_requests} requests ...")
-    with closing(asker.traffic):
+    with closing(asker):
         try:
             facts = ask_catalog(asker)
         except NotReachedError as error:
@@ -152,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 3
     report = make_report(facts, asker)
     sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n" if options.json else as_text(report))
-    if not facts.learnt and facts.complete:
+    if facts.complete and not any(each.first for each in facts.each):
         return 3
     if report["to_do"]:
         return 1

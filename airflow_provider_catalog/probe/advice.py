@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.client.settings import CatalogSettings, Pagination
 from airflow_provider_catalog.probe.asking import Encoding
 from airflow_provider_catalog.probe.questions import EndpointFacts, Facts
@@ -16,7 +15,7 @@ TELL = "no setting helps, so tell the provider's maintainers"
 
 def recommended_extra(facts: Facts, settings: CatalogSettings) -> dict[str, Any]:
     """Return what belongs into the connection's extra; what could not be found out stays as it is set."""
-    paths = {one.name: one.path for one in facts.each if one.path != ENDPOINTS[one.name].path}
+    paths = {one.endpoint.name: one.path for one in facts.each if one.path != one.endpoint.path}
     extra = {"request_encoding": _encoding(facts, settings), "pagination": _pagination(facts, settings)}
     return {"paths": paths, **extra} if paths else extra
 
@@ -47,7 +46,7 @@ def things_to_do(facts: Facts, settings: CatalogSettings) -> Iterator[str]:
     """Yield what has to be done before the provider reads this Catalog well."""
     for one in facts.each:
         if one.answer and not one.first:
-            yield f"{_remedy(one, facts)}: {one.name} answers {one.answer.seen}"
+            yield f"{_remedy(one, facts)}: {one.endpoint.name} answers {one.answer.seen}"
     extra = recommended_extra(facts, settings)
     in_circles = any(one.links == "in circles" for one in facts.each)
     must = {
@@ -61,10 +60,10 @@ def things_to_do(facts: Facts, settings: CatalogSettings) -> Iterator[str]:
             yield f"set `{name}` in the connection's extra to {json.dumps(extra.get(name, {}))}"
     if in_circles and extra["pagination"] == "auto":
         yield f"{TELL}: links lead to the same rows again, and the endpoints page in different ways"
-    unread = [one.name for one in facts.each if "ignored" in one.filters.values() and not one.reads_filters]
+    unread = [one.endpoint.name for one in facts.each if "ignored" in one.filters.values() and not one.reads_filters]
     if unread or len({one.encoding for one in facts.each if one.reads_filters}) > 1:
         yield f"{TELL}: filters have no effect in one of both encodings ({', '.join(unread) or 'see the table'})"
-    if cut := [one.name for one in facts.each if one.is_cut_short]:
+    if cut := [one.endpoint.name for one in facts.each if one.is_cut_short]:
         yield f"{TELL}: there are more rows than can be reached ({', '.join(cut)})"
     if any({"ignored", "refused"}.intersection(one.date_layouts.values()) for one in facts.each):
         yield "give dates in filters as text, in a layout that is read: not all are (see the table)"

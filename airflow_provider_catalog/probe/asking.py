@@ -34,13 +34,11 @@ PATIENCE = 60.0
 """Seconds for which a server that asks for fewer requests is waited for."""
 TIMEOUT = 30.0
 """Seconds without a byte after which a request is given up, where the connection's timeout is not shorter."""
-RATE_HEADERS = (
-    "Retry-After", "X-Request-Cost", "RateLimit", "RateLimit-Policy",
-    *(f"X-Rate-Limit-{end}" for end in ("Limit", "Remaining", "Reset")),
-    *(f"X-RateLimit-{end}" for end in ("Limit", "Remaining", "Reset")),
-    *(f"RateLimit-{end}" for end in ("Limit", "Remaining", "Reset")),
-)  # fmt: skip
-"""Fixed, so that the name of a header can't tell anything either."""
+RATE_HEADER = re.compile(
+    "Retry-After|X-Request-Cost|RateLimit|RateLimit-Policy|(X-Rate-?|Rate)Limit-(Limit|Remaining|Reset)", re.IGNORECASE
+)
+"""No others, so that the name of a header can't tell anything either."""
+NUMBER = re.compile(r"\d{1,10}(\.\d{1,20})?", re.ASCII)
 
 
 class OutOfRequestsError(Exception):
@@ -53,15 +51,9 @@ class NotReachedError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """
-    What came of a question. Its text and its ``repr`` show nothing of what the Catalog holds.
+    """What came of a question. Its text and its ``repr`` show nothing of what the Catalog holds."""
 
-    :param seen: status and outcome, in our words.
-    :param status: the HTTP status, where there was an answer.
-    :param page: the page, where it was one.
-    """
-
-    seen: str
+    seen: str  # status and outcome, in our words
     status: int | None
     page: Page | None = field(default=None, repr=False)
 
@@ -76,41 +68,6 @@ class Answer:
         return self.status in (404, 405, 410)
 
 
-class Traffic(CatalogSession):
-    """
-    A session that counts its requests, and notes what their answers tell about limits.
-
-    :param settings: the Catalog's.
-    :param most: how many requests may be made.
-    """
-
-    def __init__(self, settings: CatalogSettings, most: int) -> None:
-        super().__init__(settings, pool_size=1)
-        self.most = most
-        self.count = 0
-        self.throttled = 0
-        self.seconds: list[float] = []
-        self.rate_headers: dict[str, str] = {}
-
-    def send(self, request: requests.PreparedRequest, target: str, timeout: float) -> requests.Response:
-        """
-        Make a request, and take note of the answer.
-
-        :raises OutOfRequestsError: when no more may be made.
-        """
-        if self.count >= self.most:
-            raise OutOfRequestsError
-        self.count += 1
-        response = super().send(request, target, timeout)
-        self.seconds.append(response.elapsed.total_seconds())
-        self.throttled += response.status_code == 429
-        for name in RATE_HEADERS:
-            if (value := response.headers.get(name)) is not None:
-                # A number tells the limit; what else may stand there is not known, so it is not told.
-                self.rate_headers[name] = value if re.fullmatch(r"\d{1,10}(\.\d{1,20})?", value) else "not a number"
-        return response
-
-
 class _Teller(RetryLog):
     """Tells the person that there is a wait, without what the server says about it."""
 
@@ -123,9 +80,9 @@ class _Teller(RetryLog):
         self._say(f"{what}: {error.status or 'no answer'}; {outlook}")
 
 
-class Asker:
+class Asker(CatalogSession):
     """
-    Asks one Catalog, one request at a time.
+    Asks one Catalog, one request at a time; to be closed.
 
     :param settings: which Catalog, and how to talk to it.
     :param max_requests: how many requests are made at most, those that are repeated included.
@@ -135,9 +92,32 @@ class Asker:
 
     def __init__(self, settings: CatalogSettings, max_requests: int, say: Callable[[str], None]) -> None:
         self.settings = settings.model_copy(update={"timeout": min(TIMEOUT, settings.timeout)})
-        self.traffic = Traffic(self.settings, max_requests)
+        super().__init__(self.settings, pool_size=1)
+        self.max_requests = max_requests
+        self.count = 0
+        self.throttled = 0
+        self.seconds: list[float] = []
+        self.rate_headers: dict[str, str] = {}
         self._gate = Gate()
         self._log = _Teller(say)
+
+    def send(self, request: requests.PreparedRequest, target: str, timeout: float) -> requests.Response:
+        """
+        Make a request, and take note of the answer.
+
+        :raises OutOfRequestsError: when no more may be made.
+        """
+        if self.count >= self.max_requests:
+            raise OutOfRequestsError
+        self.count += 1
+        response = super().send(request, target, timeout)
+        self.seconds.append(response.elapsed.total_seconds())
+        self.throttled += response.status_code == 429
+        for name, value in response.headers.items():
+            if RATE_HEADER.fullmatch(name):
+                # A number tells the limit; what else may stand there is not known, so it is not told.
+                self.rate_headers[name] = value if NUMBER.fullmatch(value) else "not a number"
+        return response
 
     def ask(
         self,
@@ -158,20 +138,17 @@ class Asker:
         """
         query = Query(
             settings=self.settings.model_copy(update={"paths": {endpoint.name: path}, "request_encoding": encoding}),
-            session=self.traffic,
+            session=self,
             endpoint=endpoint,
             filters=filters or {},
             page_size=per_page,
             gate=self._gate,
             policy=RetryPolicy(TRIES, PATIENCE, self._log),
         )
-        tries = TRIES if self.traffic.seconds else FIRST_TRIES
         try:
-            page = query(params or query.first, max_tries=tries, head_only=True)
-        except (CatalogParameterError, CatalogStorageError) as error:
-            raise NotReachedError(self.settings.redacted(str(error))) from None
+            page = query(params or query.first, max_tries=TRIES if self.seconds else FIRST_TRIES, head_only=True)
         except (CatalogError, OutOfRequestsError) as error:
-            if not self.traffic.seconds:
+            if not self.seconds or isinstance(error, (CatalogParameterError, CatalogStorageError)):
                 raise NotReachedError(self.settings.redacted(str(error)) or "no answer") from None
             if isinstance(error, OutOfRequestsError):
                 raise
@@ -181,8 +158,7 @@ class Asker:
     def is_token_valid(self) -> bool | None:
         """Return whether a path that every valid token may read can be read; ``None`` when that can't be told."""
         try:
-            target = f"{COURSES}?per_page=1"
-            with self.traffic.send(self.traffic.prepare("GET"), target, self.settings.timeout) as response:
+            with self.send(self.prepare("GET"), f"{COURSES}?per_page=1", self.settings.timeout) as response:
                 return {200: True, 401: False}.get(response.status_code)
         except requests.RequestException:
             return None

@@ -23,11 +23,7 @@ SMALL_PAGE = 10
 """Rows of the pages that are compared; fewer where there are few rows."""
 NOBODY = 2_147_483_647
 """An account id that no Catalog has, and that is no error either."""
-OTHER_PATHS = (
-    "/api/v1/analytics/{name}.json",
-    "/api/v1/new_analytics/{name}",
-    "/api/v2/analytics/{name}",
-)
+OTHER_PATHS = ("/api/v1/analytics/{name}.json", "/api/v1/new_analytics/{name}", "/api/v2/analytics/{name}")
 """Tried where an endpoint is not found; the second is the one of the admin pages."""
 DATE_LAYOUTS = {"YYYY-MM-DDTHH:MM:SSZ": "2999-01-01T00:00:00Z", "YYYY-MM-DD": "2999-01-01"}
 """Layout → the start of a window in which there are no rows, if it is understood."""
@@ -46,47 +42,24 @@ Bound = Literal["inclusive", "exclusive"]
 
 @dataclass
 class EndpointFacts:
-    """
-    What is known of one endpoint; ``None`` and what is empty: nothing.
-
-    :param path: where it was found, or looked for.
-    :param encoding: the body that it reads.
-    :param answer: the answer to the first request, made as the settings say.
-    :param first: the first page, with as many rows as a page may have.
-    :param filters: encoding → what a filter in such a body does.
-    :param pagination: how it pages, as the setting calls it.
-    :param links: whether links go by number or by cursor, or lead to the same rows again.
-    :param has_last: whether links tell the last page.
-    :param first_page: the number of the first page, where pages are numbered.
-    :param page_size: the rows that come when 100 are asked for, where there are more.
-    :param has_total: whether answers tell how many rows there are.
-    :param is_cut_short: whether answers say that there are more rows than can be reached.
-    :param date_layouts: layout → what a date filter in it does.
-    :param to_instant: whether the end of a date filter includes the instant that it names.
-    :param to_day: whether it includes the day that it names.
-    """
+    """What is known of one endpoint; ``None`` and what is empty: nothing."""
 
     endpoint: Endpoint
-    path: str
-    encoding: Encoding
-    answer: Answer | None = None
-    first: Page | None = None
-    filters: dict[Encoding, Effect] = field(default_factory=dict)
-    pagination: Pagination | None = None
-    links: Literal["number", "cursor", "in circles"] | None = None
-    has_last: bool | None = None
-    first_page: int | None = None
-    page_size: int | None = None
-    has_total: bool | None = None
-    is_cut_short: bool = False
-    date_layouts: dict[str, Effect] = field(default_factory=dict)
-    to_instant: str | None = None
-    to_day: Bound | None = None
-
-    @property
-    def name(self) -> str:
-        """The endpoint's name."""
-        return self.endpoint.name
+    path: str  # where it was found, or looked for
+    encoding: Encoding  # of the body that it reads
+    answer: Answer | None = None  # to the first request, made as the settings say
+    first: Page | None = None  # with as many rows as a page may have
+    filters: dict[Encoding, Effect] = field(default_factory=dict)  # what a filter in such a body does
+    pagination: Pagination | None = None  # as the setting calls it
+    links: Literal["number", "cursor", "in circles"] | None = None  # in circles: to the same rows again
+    has_last: bool | None = None  # whether links tell the last page
+    first_page: int | None = None  # its number, where pages are numbered
+    page_size: int | None = None  # the rows that come when 100 are asked for, where there are more
+    has_total: bool | None = None  # whether answers tell how many rows there are
+    is_cut_short: bool = False  # whether answers say that there are more rows than can be reached
+    date_layouts: dict[str, Effect] = field(default_factory=dict)  # what a date filter in such a layout does
+    to_instant: str | None = None  # whether the end of a date filter includes the instant that it names
+    to_day: Bound | None = None  # the same, when it names a day
 
     @property
     def sample(self) -> list[Row]:
@@ -112,22 +85,11 @@ class EndpointFacts:
 
 @dataclass
 class Facts:
-    """
-    What is known of one Catalog.
-
-    :param each: what is known of each endpoint.
-    :param is_token_valid: whether the token opens what every valid token does; asked only where it is refused.
-    :param complete: whether all questions were asked.
-    """
+    """What is known of one Catalog."""
 
     each: list[EndpointFacts]
-    is_token_valid: bool | None = None
-    complete: bool = True
-
-    @property
-    def learnt(self) -> bool:
-        """Whether at least one endpoint has answered properly."""
-        return any(each.first for each in self.each)
+    is_token_valid: bool | None = None  # asked only where an endpoint refuses it
+    complete: bool = True  # whether all questions were asked
 
 
 def ask_catalog(asker: Asker) -> Facts:
@@ -153,7 +115,7 @@ def ask_catalog(asker: Asker) -> Facts:
 
 def _find(asker: Asker, facts: EndpointFacts) -> None:
     """Find the path that answers, and a body that it takes; the one that the settings say first."""
-    others = (pattern.format(name=facts.name) for pattern in OTHER_PATHS)
+    others = (pattern.format(name=facts.endpoint.name) for pattern in OTHER_PATHS)
     for path in dict.fromkeys((facts.path, facts.endpoint.path, *others)):
         for encoding in (facts.encoding, _other(facts.encoding)):
             answer = asker.ask(facts.endpoint, path, encoding)
@@ -264,12 +226,10 @@ def _dates(asker: Asker, facts: EndpointFacts) -> None:
 
 def _instant_of_a_row(rows: list[Row], names: tuple[str, ...]) -> datetime | None:
     """Return the time of a row, best one of a whole second in the middle of a day."""
-    for name in names:
-        instants = [instant for row in rows if (instant := _instant(row.get(name)))]
-        if instants:
-            # Around 11:00 UTC the day has the same name nearly everywhere.
-            return min(instants, key=lambda each: (each.microsecond > 0, abs(each.hour - 11)))
-    return None
+    named = ([instant for row in rows if (instant := _instant(row.get(name)))] for name in names)
+    instants = next(filter(None, named), [])
+    # Around 11:00 UTC the day has the same name nearly everywhere.
+    return min(instants, key=lambda each: (each.microsecond > 0, abs(each.hour - 11)), default=None)
 
 
 def _instant(value: object) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_catalog import __version__
+from airflow_provider_catalog.client.settings import CatalogSettings
 from airflow_provider_catalog.probe.advice import recommended_extra, things_to_do
 from airflow_provider_catalog.probe.asking import Asker
 from airflow_provider_catalog.probe.questions import EndpointFacts, Facts
@@ -29,30 +30,28 @@ LABELS = {
 
 def make_report(facts: Facts, asker: Asker) -> dict[str, Any]:
     """Return everything that is told, as JSON has it; the text is made of this and of nothing else."""
-    traffic = asker.traffic
-    milliseconds = [round(1000 * seconds) for seconds in traffic.seconds]
+    milliseconds = [round(1000 * seconds) for seconds in asker.seconds]
     return {
         "provider": __version__,
         "python": platform.python_version(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "host": _kind_of_host(asker.settings.base_url, asker.settings.is_loopback),
+        "host": _kind_of_host(asker.settings),
         "complete": facts.complete,
-        "requests": traffic.count,
+        "requests": asker.count,
         "milliseconds": {"median": round(statistics.median(milliseconds)), "most": max(milliseconds)},
-        "times_throttled": traffic.throttled,
-        "rate_headers": traffic.rate_headers,
+        "times_throttled": asker.throttled,
+        "rate_headers": asker.rate_headers,
         "extra": recommended_extra(facts, asker.settings),
         "to_do": list(things_to_do(facts, asker.settings)),
-        "endpoints": {each.name: _endpoint(each) for each in facts.each},
+        "endpoints": {each.endpoint.name: _endpoint(each) for each in facts.each},
     }
 
 
-def _kind_of_host(url: str, is_loopback: bool) -> str:
-    host = urlsplit(url).hostname or ""
+def _kind_of_host(settings: CatalogSettings) -> str:
     for domain in ("catalog.instructure.com", "catalog.canvaslms.com"):
-        if host.endswith(f".{domain}"):
+        if (urlsplit(settings.base_url).hostname or "").endswith(f".{domain}"):
             return domain
-    return "this machine" if is_loopback else "a domain of its own"
+    return "this machine" if settings.is_loopback else "a domain of its own"
 
 
 def _endpoint(each: EndpointFacts) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def _endpoint(each: EndpointFacts) -> dict[str, Any]:
 
 def as_text(report: dict[str, Any]) -> str:
     """Return the report for people."""
-    return "\n".join(_lines(report)) + "\n"
+    return "".join(f"{line}\n" for line in _lines(report))
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:

@@ -15,28 +15,13 @@ from typing import Any
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 
-EXPECTED: dict[str, tuple[str, ...]] = {
-    "products": tuple(column.path for column in ENDPOINTS["products"].columns),
-    "enrollments": (
-        "product", "product_status", "canvas_course_id", "canvas_section_id", "enrollment_id", "enrollment_status",
-        "enrollment_date", "completion_date", "certificate_offered", "student", "custom_fields",
-    ),
-    "orders": (
-        "product", "student", "purchaser", "bulk_purchase", "purchase_date", "promo_codes", "list_price", "discount",
-        "revenue", "currency", "order_id",
-    ),
-    "users": (
-        "student", "registration_date", "registered_through", "enrollment_count", "last_enrollment_date",
-        "custom_fields",
-    ),
-}  # fmt: skip
-"""The fields of each endpoint's rows: documented for products, inferred from the admin pages for the others."""
-
-_KNOWN = {name for paths in EXPECTED.values() for path in paths for name in path.split(".")} | {
-    "email",
-    "canvas_user_id",
-    "customFields",
+_KNOWN = {
+    *(name for column in ENDPOINTS["products"].columns for name in column.path.split(".")),
+    *("canvas_section_id", "enrollment_id", "enrollment_status", "enrollment_date", "completion_date", "student"),
+    *("custom_fields", "customFields", "purchaser", "bulk_purchase", "purchase_date", "order_id", "email"),
+    *("registration_date", "registered_through", "last_enrollment_date", "canvas_user_id"),
 }
+"""Names of fields that are documented for products, or inferred from the admin pages for the others."""
 _NAME = re.compile(r"(?!.*\d{3})(?!custom)[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", re.IGNORECASE)
 _LONGEST_NAME = 40
 _FREE_FORM = re.compile(
@@ -57,19 +42,12 @@ Place = tuple[str, ...]
 
 @dataclass
 class Field:
-    """
-    One field, as the report shows it.
+    """One field, as the report shows it."""
 
-    :param path: dotted; ``[]`` stands for the items of a list.
-    :param kinds: its JSON types, ``null`` among them; of text that is a time or a number, that it is.
-    :param missing: whether some objects are without it.
-    :param hidden: how many different keys it has that are not shown.
-    """
-
-    path: str
-    kinds: list[str]
-    missing: bool = False
-    hidden: int = 0
+    path: str  # dotted; [] stands for the items of a list
+    kinds: list[str]  # JSON types; of text that is a time or a number, that it is
+    missing: bool = False  # whether some objects are without it
+    hidden: int = 0  # how many different keys it has that are not shown
 
 
 def describe(rows: Iterable[Any]) -> list[Field]:
@@ -116,12 +94,7 @@ def _kind(value: Any) -> str:
 
 
 def _may_be_shown(place: Place, count: int, objects: int) -> bool:
-    """
-    Return whether the name of a key may be told.
-
-    :param count: how many objects have it.
-    :param objects: how many objects there are at its place.
-    """
+    """Return whether the name of a key may be told that so many of the objects at its place have."""
     *parents, name = place
     if any(_FREE_FORM.search(each.lower()) for each in parents):
         return False

@@ -23,13 +23,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_catalog.sandbox.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from contextlib import AbstractContextManager
     from datetime import datetime
-    from types import TracebackType
 
-    from airflow_provider_catalog.sandbox.faults import Faults
-    from airflow_provider_catalog.sandbox.store import Store
+    from airflow_provider_catalog.sandbox.app import Service
 
 __all__ = ["Options", "SandboxCatalog", "ServedRequest", "sandbox"]
 
@@ -41,7 +38,6 @@ class ServedRequest:
     """
     An analytics request that a sandbox has answered.
 
-    :param method: ``"POST"``.
     :param path: the URL's path, such as ``"/api/v1/analytics/products"``.
     :param query: the URL's query parameters.
     :param body: the filters as they were sent; a form's values are lists of strings. Empty when the body
@@ -71,9 +67,7 @@ class SandboxCatalog:
 
     url: str
     token: str
-    _store: Store = field(repr=False)
-    _faults: Faults = field(repr=False)
-    _served: Collection[ServedRequest] = field(repr=False)
+    _service: Service = field(repr=False)
 
     @property
     def connection_json(self) -> str:
@@ -83,12 +77,12 @@ class SandboxCatalog:
     @property
     def requests(self) -> list[ServedRequest]:
         """The analytics requests so far, oldest first; the last 10,000 are remembered."""
-        return list(self._served)
+        return list(self._service.served)
 
     @property
     def now(self) -> datetime:
         """The Catalog's time, in UTC: nothing in its data is later."""
-        return self._store.now
+        return self._service.store.now
 
     @property
     def row_counts(self) -> dict[str, int]:
@@ -96,13 +90,8 @@ class SandboxCatalog:
         return {endpoint: self.row_count(endpoint) for endpoint in ENDPOINTS}
 
     def row_count(self, endpoint: str) -> int:
-        """
-        Return how many rows an endpoint has without any filter.
-
-        :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
-        :raises KeyError: when there is no such endpoint.
-        """
-        return self._store.row_count(endpoint)
+        """Return how many rows an endpoint has without any filter."""
+        return len(self._service.store.matching(endpoint))
 
     def advance(self, days: float = 1) -> datetime:
         """
@@ -111,10 +100,9 @@ class SandboxCatalog:
         New users, products and orders come in; enrollments that were active complete, drop or conclude; refunds
         lower the revenue of orders of up to 46 days ago.
 
-        :param days: how long; from 0 to 3,660, and parts of a day.
-        :raises ValueError: when it is not.
+        :param days: how long, 0 to 3,660; may be a part of a day.
         """
-        return self._store.advance(days)
+        return self._service.store.advance(days)
 
     def set_faults(self, faults: str) -> None:
         """
@@ -123,7 +111,7 @@ class SandboxCatalog:
         :param faults: as :class:`Options` has it, such as ``"503@3x2"``; empty for none.
         :raises ValueError: naming the part that is wrong, and what it may be.
         """
-        self._faults.plan(faults)
+        self._service.faults.plan(faults)
 
 
 class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.suppress is
@@ -151,11 +139,6 @@ class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.supp
         self._running = running(self)
         return self._running.__enter__()
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - they are only handed on
         """Stop the server and throw the data away."""
-        self._running.__exit__(error_type, error, traceback)
+        self._running.__exit__(*error)

@@ -34,7 +34,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         parser.add_argument(
             f"--{option.name.replace('_', '-')}",
             default=PORT if option.name == "port" else option.default,
-            help=helps.get(option.name),
+            help=helps[option.name],
             **_kind(option.name, types[option.name]),
         )
     chosen = parser.parse_args(arguments)
@@ -58,21 +58,19 @@ def _kind(name: str, annotation: Any) -> dict[str, Any]:
 def greeting(options: Options, catalog: SandboxCatalog) -> str:
     """Return what the user needs to know to use the sandbox."""
     counts = ", ".join(f"{count:,} {endpoint}" for endpoint, count in catalog.row_counts.items())
-    lines = [
-        f"Catalog sandbox at {catalog.url} (its filters: {catalog.url}/docs)",
-        f"Token: {catalog.token}",
-        f"Data:  {counts} (seed {options.seed}, paging {options.paging}), as of {catalog.now:%Y-%m-%d %H:%M} UTC",
-        f"Time:  curl -X POST '{catalog.url}/sandbox/advance?days=1' lets a day pass",
-        "Connect Airflow to it with:",
-        "",
-        f"    export AIRFLOW_CONN_CATALOG_DEFAULT={shlex.quote(catalog.connection_json)}",
-        "",
-        "Ctrl-C stops it.",
-    ]
-    if not is_loopback(options.host):
-        port = catalog.url.rpartition(":")[2]
-        lines.insert(-1, f"From a container, the host is http://host.docker.internal:{port} or this machine's address.")
-    return "\n".join(lines)
+    port = catalog.url.rpartition(":")[2]
+    container = f"From a container, the host is http://host.docker.internal:{port} or this machine's address.\n"
+    return f"""\
+Catalog sandbox at {catalog.url} (its filters: {catalog.url}/docs)
+Token: {catalog.token}
+Data:  {counts} (seed {options.seed}, paging {options.paging}), as of {catalog.now:%Y-%m-%d %H:%M} UTC
+Time:  curl -X POST '{catalog.url}/sandbox/advance?days=1' lets a day pass
+Connect Airflow to it with:
+
+    export AIRFLOW_CONN_CATALOG_DEFAULT={shlex.quote(catalog.connection_json)}
+
+{"" if is_loopback(options.host) else container}Ctrl-C stops it.
+"""
 
 
 def is_loopback(host: str) -> bool:
@@ -82,8 +80,8 @@ def is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a sandbox until Ctrl-C or SIGTERM; return the exit status, 1 when it can't start."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run a sandbox until Ctrl-C or SIGTERM; exit with status 1 when it can't start."""
     options = parse_options(arguments)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -96,18 +94,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
     try:
         with sandbox(**vars(options)) as catalog:
-            sys.stdout.write(greeting(options, catalog) + "\n")
+            sys.stdout.write(greeting(options, catalog))
             sys.stdout.flush()
             while not stop.wait(0.5):  # on Windows, a wait without an end hears no Ctrl-C
                 pass
     except OSError as error:
-        sys.stderr.write(f"{error.strerror}; choose another with --host and --port\n")
-        return 1
+        sys.exit(f"{error.strerror}; choose another with --host and --port")
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,8 +10,8 @@ import time
 from asyncio import sleep
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Security
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
@@ -24,17 +24,15 @@ from starlette.requests import ClientDisconnect
 from airflow_provider_catalog import __version__
 from airflow_provider_catalog.sandbox import ENDPOINTS, ServedRequest
 from airflow_provider_catalog.sandbox.faults import Asked, Faults
-from airflow_provider_catalog.sandbox.filters import QueryError, body_schemas, is_form, read_body, to_sql
+from airflow_provider_catalog.sandbox.filters import QueryError, body_schemas, read_body, to_sql
 from airflow_provider_catalog.sandbox.options import Options
 from airflow_provider_catalog.sandbox.page import render
 from airflow_provider_catalog.sandbox.paging import DEFAULT_PER_PAGE, MOST, link_header, read_page
 from airflow_provider_catalog.sandbox.store import MOST_DAYS, Store
 
-if TYPE_CHECKING:
-    from airflow_provider_catalog.sandbox.server import Connections
-
 AUTHORIZATION = re.compile(r'Token token="([^"]*)"')
 REFUSALS = {401: "The token is missing or wrong", 403: "The token has no rights", 429: "Too many requests"}
+REMEMBERED_REQUESTS = 10_000
 STREAMED_AT_ONCE = 500  # rows: about 300 KB
 
 
@@ -50,39 +48,16 @@ def refuse(*errors: str, status: int = 422) -> Response:
     return Response(json.dumps({"errors": errors}), status, media_type="application/json")
 
 
-class RateLimit:
-    """Lets so many requests through in any second; any number at a rate of 0."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._tokens = max(1.0, rate)
-        self._checked = time.monotonic()
-
-    def refuse(self) -> Response | None:
-        """Return a 429 when there have been too many requests, and else count this one."""
-        if not self._rate:
-            return None
-        now = time.monotonic()
-        self._tokens = min(max(1.0, self._rate), self._tokens + (now - self._checked) * self._rate)
-        self._checked = now
-        if self._tokens >= 1:
-            self._tokens -= 1
-            return None
-        wait = math.ceil((1 - self._tokens) / self._rate)
-        return PlainTextResponse("Rate Limit Exceeded", 429, {"Retry-After": str(wait)})
-
-
-@dataclass
 class Service:
     """Answers requests."""
 
-    options: Options
-    store: Store
-    faults: Faults
-    wire: Connections
-    served: deque[ServedRequest]
-    rate_limit: RateLimit
-    in_flight: int = 0
+    def __init__(self, options: Options, store: Store) -> None:
+        self.options = options
+        self.store = store
+        self.faults = Faults(options)
+        self.served: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
+        self._in_flight = 0
+        self._due = 0.0  # when the next request is, at an even rate; others may come before it, a second's worth
 
     def _refuse_token(self, request: Request, *, analytics: bool) -> Response | None:
         match = AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
@@ -94,6 +69,17 @@ class Service:
             challenge = {"WWW-Authenticate": 'Token realm="Application"'}
             return PlainTextResponse("HTTP Token: Access denied.\n", 401, challenge)
         return refuse("this API key has no analytics rights", status=403) if analytics else None
+
+    def _refuse_rate(self) -> Response | None:
+        """Return a 429 when there have been too many requests in the last second, and else count this one."""
+        rate, now = self.options.rate_limit, time.monotonic()
+        if not rate:
+            return None
+        due = max(self._due, now - max(0, rate - 1) / rate)
+        if due > now:
+            return PlainTextResponse("Rate Limit Exceeded", 429, {"Retry-After": str(math.ceil(due - now))})
+        self._due = due + 1 / rate
+        return None
 
     async def courses(self, request: Request) -> Response:
         """Answer the cheapest request that needs a token; one page only."""
@@ -110,54 +96,43 @@ class Service:
         """Return what answers the requests to an analytics endpoint, and records them."""
 
         async def answer(request: Request) -> Response:
-            self.in_flight += 1
+            self._in_flight += 1
             try:
-                return await self._answer_and_record(endpoint, request, self.in_flight)
+                return await self._answer_and_record(endpoint, request, self._in_flight)
             except ClientDisconnect:
-                return Response(status_code=499)  # goes nowhere: nobody is there any more
+                return Response(status_code=499)  # goes nowhere: the client has gone
             finally:
-                self.in_flight -= 1
+                self._in_flight -= 1
 
         return answer
 
     async def _answer_and_record(self, endpoint: str, request: Request, in_flight: int) -> Response:
         await sleep(self.options.latency)
         content_type = request.headers.get("content-type", "")
-        body: dict[str, Any] | QueryError
+        body: dict[str, Any] = {}
+        unreadable = None
         try:
             body = read_body(await request.body(), content_type)
         except QueryError as error:
-            body = error
+            unreadable = refuse(*error.errors)
         response = (
             self._refuse_token(request, analytics=True)
-            or self.rate_limit.refuse()
-            or self._answer(endpoint, request, body)
+            or self._refuse_rate()
+            or unreadable
+            or self._answer(endpoint, request, body, content_type)
         )
+        query = dict(request.query_params)
+        status = response.status_code
         self.served.append(
-            ServedRequest(
-                method=request.method,
-                path=request.url.path,
-                query=dict(request.query_params),
-                body={} if isinstance(body, QueryError) else body,
-                content_type=content_type,
-                status=response.status_code,
-                in_flight=in_flight,
-            )
+            ServedRequest(request.method, request.url.path, query, body, content_type, status, in_flight)
         )
         return response
 
-    def _answer(self, endpoint: str, request: Request, body: dict[str, Any] | QueryError) -> Response:
+    def _answer(self, endpoint: str, request: Request, body: dict[str, Any], content_type: str) -> Response:
         options = self.options
         try:
-            if isinstance(body, QueryError):
-                raise body
             page = read_page(request.query_params, options)
-            conditions, values = to_sql(
-                endpoint,
-                body,
-                form=is_form(request.headers.get("content-type", "")),
-                inclusive=options.date_to == "inclusive",
-            )
+            conditions, values = to_sql(endpoint, body, content_type, inclusive=options.date_to == "inclusive")
         except QueryError as error:
             return refuse(*error.errors)
         self.store.tick()
@@ -169,23 +144,24 @@ class Service:
             numbered = replace(page, number=number)
             response = self._page(endpoint, ids[numbered.rows])
             url = request.url.path if options.links == "relative" else str(request.url.replace(query=""))
-            if link := link_header(numbered, len(ids), url, request.query_params, options, next_page=next_page):
+            query = request.query_params
+            if link := link_header(numbered, len(ids), url, query, kind=options.paging, next_page=next_page):
                 response.headers["link"] = link
             return response
 
-        return self.faults.draw(Asked(endpoint, page, page.last(len(ids)), answer, self.wire)) or answer(page.number)
+        return self.faults.draw(Asked(endpoint, page, page.last(len(ids)), answer)) or answer(page.number)
 
     def _page(self, endpoint: str, ids: Sequence[int]) -> Response:
         rows = b",".join(self.store.rows(endpoint, ids))
         return Response(b'{"%b":[%b]}' % (endpoint.encode(), rows), media_type="application/json")
 
     async def _stream(self, endpoint: str, ids: Sequence[int]) -> AsyncIterator[bytes]:
-        separator = b'{"%b":[' % endpoint.encode()
+        yield b'{"%b":[' % endpoint.encode()
         for start in range(0, len(ids), STREAMED_AT_ONCE):
-            yield separator + b",".join(self.store.rows(endpoint, ids[start : start + STREAMED_AT_ONCE]))
-            separator = b","
+            rows = b",".join(self.store.rows(endpoint, ids[start : start + STREAMED_AT_ONCE]))
+            yield b"," + rows if start else rows
             await sleep(0)  # to hear that the client has gone
-        yield b"]}" if ids else separator + b"]}"
+        yield b"]}"
 
     async def show(self, endpoint: str, page: Annotated[int, Query(ge=1, le=MOST)] = 1) -> Response:
         """Answer with the page of the Catalog's own administration that shows an endpoint's rows, newest first."""
@@ -203,6 +179,7 @@ class Service:
 
 def create_app(service: Service) -> FastAPI:
     """Return the application."""
+    options = service.options
     app = FastAPI(
         title="Catalog sandbox",
         version=__version__,
@@ -212,6 +189,11 @@ def create_app(service: Service) -> FastAPI:
     token = APIKeyHeader(
         name="Authorization", auto_error=False, description='The whole header: `Token token="sandbox-token"`'
     )
+    numbers = {
+        "page": {"type": "integer", "minimum": 0, "maximum": MOST, "default": options.first_page},
+        "per_page": {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_PER_PAGE},
+    }
+    parameters = [{"name": name, "in": "query", "schema": schema} for name, schema in numbers.items()]
 
     def add(method: str, path: str, answer: Callable[..., Any], about: dict[str, Any], *refusals: int) -> None:
         key = path.rpartition("/")[2]
@@ -226,7 +208,7 @@ def create_app(service: Service) -> FastAPI:
             summary=key.title(),
             responses=responses,
             dependencies=[Security(token)],
-            openapi_extra={"parameters": _page_parameters(service.options), **about},
+            openapi_extra={"parameters": parameters, **about},
         )
 
     for endpoint in ENDPOINTS:
@@ -243,16 +225,6 @@ def create_app(service: Service) -> FastAPI:
         response.headers.update(error.headers or {})  # which methods are allowed
         return response
 
-    if service.options.gzip:
+    if options.gzip:
         app.add_middleware(GZipMiddleware, compresslevel=1)
     return app
-
-
-def _page_parameters(options: Options) -> list[dict[str, Any]]:
-    number = {"type": "integer", "minimum": 0, "maximum": MOST, "default": options.first_page}
-    size = {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_PER_PAGE}
-    cut = f"at most {options.max_per_page}; a larger number is cut to that"
-    return [
-        {"name": "page", "in": "query", "schema": number},
-        {"name": "per_page", "in": "query", "schema": size, "description": cut},
-    ]

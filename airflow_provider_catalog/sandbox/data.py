@@ -17,6 +17,8 @@ from math import inf
 from struct import unpack
 from typing import Any, TypeVar
 
+from airflow_provider_catalog.sandbox.options import Options
+
 T = TypeVar("T")
 Row = dict[str, Any]
 """Column → value, as the tables of :mod:`airflow_provider_catalog.sandbox.store` have them; money in cents."""
@@ -43,8 +45,8 @@ LEVELS = ("Introduction to", "Intermediate", "Advanced", "Applied", "Certificate
 TOPICS = """Data Analysis, Wound Care, Project Management, Français des affaires, Safety "Basics", 日本語入門,
 Excel & Outlook, Instructional Design, Grant Writing, Cybersecurity""".replace("\n", " ").split(", ")
 PRICES = (0, 0, 0, 1_000, 2_500, 4_999, 9_900, 14_950, 29_900, 75_000, 120_000)  # cents
-FIRST_NAMES = ["Zoë", "José", "Amara", "Łukasz", "Mei", "Aïcha", "Noah", "Priya", "Søren", "Ngọc", "Olga", "Tom"]
-LAST_NAMES = ["Testperson", "Sampleton", "Muster", "O'Example", "Déjà", "Ficción", "Placeholder", "Dummy-Smith"]
+FIRST_NAMES = ("Zoë", "José", "Amara", "Łukasz", "Mei", "Aïcha", "Noah", "Priya", "Søren", "Ngọc", "Olga", "Tom")
+LAST_NAMES = ("Testperson", "Sampleton", "Muster", "O'Example", "Déjà", "Ficción", "Placeholder", "Dummy-Smith")
 DEPARTMENTS = ("Nursing", "Facilities", "IT", "Ingénierie", None)
 PROMOTIONS: tuple[tuple[list[str], int], ...] = (
     (["WELCOME10"], 10),
@@ -63,7 +65,7 @@ def pick(draw: float, items: Sequence[T]) -> T:
 
 
 def from_datetime(moment: datetime) -> int:
-    """Return a time as the data has it."""
+    """Return microseconds since EPOCH."""
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
@@ -83,12 +85,7 @@ def to_json(value: Any) -> str:
 
 
 class Timeline:
-    """
-    When things happen that come one after the other, more of them in some months than in others.
-
-    :param spacing: microseconds between two of them, on average; infinite where they were always there.
-    :param rhythm: another number gives other times.
-    """
+    """When things happen that come one after the other, with so many microseconds between them on average."""
 
     def __init__(self, spacing: float, rhythm: int) -> None:
         self.spacing = spacing
@@ -111,14 +108,10 @@ class Timeline:
 
 class Population:
     """
-    Products or users: so many of them at the start, and newcomers.
+    Products or users: so many of them at the start, which :meth:`newcomers` gives first.
 
     Whoever takes part in an order is one of those that came last before it: they are part of every sandbox that shows
     the order, and so it is the same in all of them.
-
-    :param size: how many there are at the start; :meth:`newcomers` gives them.
-    :param now: when that is.
-    :param rhythm: another number gives other times.
     """
 
     def __init__(self, size: int, now: int, rhythm: int) -> None:
@@ -146,21 +139,14 @@ class Population:
 
 
 class Data:
-    """
-    The made-up rows. Each method gives those that came since it was last called; products and users go first.
+    """The made-up rows. Each method gives those that came since it was last called; products and users go first."""
 
-    :param seed: another one gives other data.
-    :param products: how many there are at the start.
-    :param users: the same.
-    :param enrollments: the same; about half as many orders, some with many seats.
-    :param now: when the start is.
-    """
-
-    def __init__(self, *, seed: int, products: int, users: int, enrollments: int, now: int) -> None:
+    def __init__(self, options: Options, now: int) -> None:
+        seed, enrollments = options.seed, options.enrollments
         self._key = str(seed).encode()[:64]
         self._start = now
-        self._products = Population(products, now, seed)
-        self._users = Population(users, now, seed + 500)
+        self._products = Population(options.products, now, seed)
+        self._users = Population(options.users, now, seed + 500)
         self._known: dict[int, tuple[float, Row]] = {}  # popularity and row of each product
         self._most_seats = min(MOST_SEATS, enrollments // 20)
         self._sizes = lru_cache(maxsize=16)(self._order_sizes)
@@ -251,11 +237,11 @@ class Data:
         student = pick(draws[0], users)
         student -= student % 10 == 9 and student > users[0]  # every tenth never enrolls in anything
         enrolled = purchased + int(draws[1] * SETTLED)
-        fate, ends, percent = "ACTIVE", 0, int(draws[4] * 100)
+        fate, ends, most = "ACTIVE", 0, 100
         if draws[2] < 0.5:
             fate, ends = "COMPLETED", enrolled + DAY + int(draws[3] ** 2 * 150 * DAY)
         elif draws[2] < 0.65:
-            fate, ends, percent = "DROPPED", enrolled + DAY // 24 + int(draws[3] * 40 * DAY), int(draws[4] * 70)
+            fate, ends, most = "DROPPED", enrolled + DAY // 24 + int(draws[3] * 40 * DAY), 70
         elif draws[2] < 0.77:
             fate, ends = "CONCLUDED", enrolled + 180 * DAY
         has_course = product["canvas_course_id"] is not None
@@ -268,7 +254,7 @@ class Data:
             "enrolled_at": to_text(enrolled),
             "fate": fate,
             "ends_at": to_text(ends) if ends else None,
-            "completion_percent": percent if has_course else None,
+            "completion_percent": int(draws[4] * most) if has_course else None,
         }
 
     def _product(self, place: int) -> Row:

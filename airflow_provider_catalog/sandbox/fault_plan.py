@@ -17,18 +17,17 @@ FAULTS = (
     *("429-retry-after", "stalled", "other-json"),
     *("page-twice", "page-missing", "page-empty", "circles", "row-inserted", "row-deleted"),
 )
-"""All of them; :mod:`airflow_provider_catalog.sandbox.faults` says what each is."""
 
 _PLANNED = re.compile(r"(?P<fault>[\w-]+)@(?P<page>\d{1,15}|first|middle|last)(x(?P<times>[1-9]\d{0,8}|\*))?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """A fault that is to happen when a page is asked for."""
+    """A fault that happens when a page is asked for, at the first so many requests to each endpoint."""
 
     fault: str
     page: str  # its number, or first, middle or last
-    times: float  # for how many requests for it, of each endpoint
+    times: float
 
     def concerns(self, number: int, first: int, last: int) -> bool:
         """Return whether a page is meant, where the pages have the numbers from ``first`` to ``last``."""
@@ -38,9 +37,8 @@ class PlannedFault:
 
 def parse_faults(text: str) -> list[PlannedFault]:
     """
-    Return the faults that an option asks for.
+    Return the faults of the option ``faults``, such as ``"503@3x2, cut-off@last"``.
 
-    :param text: such as ``"503@3x2, cut-off@last"``; may be empty.
     :raises ValueError: naming the part that is wrong, and what it may be.
     """
     planned = []
@@ -51,29 +49,25 @@ def parse_faults(text: str) -> list[PlannedFault]:
                 f"faults has {part!r}, which is not FAULT@PAGE or FAULT@PAGExTIMES, where PAGE is a number, first, "
                 "middle or last, and TIMES a number, or * for always"
             )
-        _check_names([match["fault"]], "faults")
-        times = match["times"] or "1"
-        planned.append(PlannedFault(match["fault"], match["page"], inf if times == "*" else int(times)))
+        fault, page, times = match["fault"], match["page"], match["times"] or "1"
+        planned.append(PlannedFault(_known(fault, "faults"), page, inf if times == "*" else int(times)))
     return planned
 
 
 def parse_fault_kinds(text: str) -> tuple[str, ...]:
     """
-    Return the faults that ``fault_rate`` mixes in.
+    Return the faults of the option ``fault_kinds``; :data:`RANDOM_FAULTS` when it is empty.
 
-    :param text: their names with commas between; empty for :data:`RANDOM_FAULTS`.
     :raises ValueError: naming the one that is wrong, and what it may be.
     """
-    names = _parts(text)
-    _check_names(names, "fault_kinds")
-    return tuple(names) or RANDOM_FAULTS
+    return tuple(_known(name, "fault_kinds") for name in _parts(text)) or RANDOM_FAULTS
 
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _check_names(names: list[str], option: str) -> None:
-    for name in names:
-        if name not in FAULTS:
-            raise ValueError(f"{option} has {name!r}, which is not one of {', '.join(FAULTS)}")
+def _known(name: str, option: str) -> str:
+    if name not in FAULTS:
+        raise ValueError(f"{option} has {name!r}, which is not one of {', '.join(FAULTS)}")
+    return name

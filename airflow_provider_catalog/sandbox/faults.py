@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import struct
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -18,11 +21,9 @@ from airflow_provider_catalog.sandbox.fault_plan import parse_fault_kinds, parse
 from airflow_provider_catalog.sandbox.options import Options
 from airflow_provider_catalog.sandbox.paging import Page
 
-if TYPE_CHECKING:
-    from airflow_provider_catalog.sandbox.server import Connections
-
 HELD_BACK = 10
 """Rows that a plan without an end may insert."""
+NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class Asked:
     page: Page
     last: int  # the number of the last page
     answer: Callable[[int, int | None], Response]  # of a page's number; a second one replaces that of the next page
-    wire: Connections
 
 
 class Faults:
@@ -47,12 +47,11 @@ class Faults:
 
     def plan(self, faults: str) -> None:
         """Forget what was planned and what came of it, and plan anew."""
-        planned = parse_faults(faults)
-        inserted = sum(min(each.times, HELD_BACK) for each in planned if each.fault == "row-inserted")
+        self._planned = parse_faults(faults)
+        inserted = sum(min(each.times, HELD_BACK) for each in self._planned if each.fault == "row-inserted")
         self._held_back = HELD_BACK if "row-inserted" in self._kinds else int(inserted)
         self._missing: Counter[str] = Counter()
         self._happened: Counter[tuple[int, str]] = Counter()
-        self._planned = planned
 
     def rows_missing(self, endpoint: str) -> int:
         """Return how many rows at the start are not there: not yet, or no longer."""
@@ -83,34 +82,29 @@ class Faults:
 class BrokenResponse(Response):
     """A response that is sent past HTTP: some bytes, status line and all, and then the connection ends, or hangs."""
 
-    def __init__(self, wire: Connections, sent: bytes, then: Literal["close", "reset", "stall"]) -> None:
+    def __init__(self, sent: bytes, then: Literal["close", "reset", "stall"]) -> None:
         super().__init__(status_code=200 if sent else 0)
-        self._wire = wire
         self._sent = sent
         self._then = then
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, and wait until the connection has gone."""
-        if self._sent:
-            await self._wire.write(scope, self._sent)
+        transport = scope["transport"]
+        transport.write(self._sent)
         if self._then == "close":
-            self._wire.close(scope)
+            transport.close()
         elif self._then == "reset":
-            self._wire.reset(scope)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+            transport.abort()
         await receive()  # the request has been read: what comes next is that its client has gone
 
 
 Answer = Callable[[Asked], Response]
 
 
-def _status(status: int, retry_after: str = "") -> Answer:
+def _status(status: int, retry_after: Callable[[], str] | None = None) -> Answer:
     text = {429: "Rate Limit Exceeded", 503: "Service Unavailable"}[status]
-    headers = {"Retry-After": retry_after} if retry_after else None
-    return lambda _: PlainTextResponse(text, status, headers)
-
-
-def _unavailable_until(_: Asked) -> Response:
-    return PlainTextResponse("Service Unavailable", 503, {"Retry-After": formatdate(time.time() + 1, usegmt=True)})
+    return lambda _: PlainTextResponse(text, status, {"Retry-After": retry_after()} if retry_after else None)
 
 
 def _html(status: int, title: str) -> Answer:
@@ -124,7 +118,7 @@ def _broken(then: Literal["close", "reset", "stall"], until: bytes | None = None
         body = _half_body(asked)
         lines = ("HTTP/1.1 200 OK", "content-type: application/json", f"content-length: {len(body) + 1_000}", "", "")
         sent = "\r\n".join(lines).encode() + body
-        return BrokenResponse(asked.wire, sent if until is None else sent[: sent.index(until) + len(until)], then)
+        return BrokenResponse(sent if until is None else sent[: sent.index(until) + len(until)], then)
 
     return answer
 
@@ -142,13 +136,13 @@ def _broken_gzip(asked: Asked) -> Response:
 
 def _page_twice(asked: Asked) -> Response:
     """Return the page before the one that is asked for, as a cache may; the one after it for the first page."""
-    number = asked.page.number
-    return asked.answer(number - 1 if number > asked.page.first else number + 1, None)
+    is_first = asked.page.number == asked.page.first
+    return asked.answer(asked.page.number + (1 if is_first else -1), None)
 
 
 def _page_empty(asked: Asked) -> Response:
     """Return the page with its links, but without its rows."""
-    link = asked.answer(asked.page.number, None).headers.get("link")
+    link = _well(asked).headers.get("link")
     return JSONResponse({asked.endpoint: []}, headers={"link": link} if link else None)
 
 
@@ -159,17 +153,16 @@ def _circles(asked: Asked) -> Response:
 
 
 def _well(asked: Asked) -> Response:
-    """Return what is right; a row enters or leaves afterwards."""
     return asked.answer(asked.page.number, None)
 
 
 ANSWERS: dict[str, Answer] = {
     "500": _html(500, "We're sorry, but something went wrong (500)"),
     "503": _status(503),
-    "503-retry-now": _status(503, "0"),
-    "503-retry-date": _unavailable_until,
+    "503-retry-now": _status(503, lambda: "0"),
+    "503-retry-date": _status(503, lambda: formatdate(time.time() + 1, usegmt=True)),
     "429": _status(429),
-    "429-retry-after": _status(429, "1"),
+    "429-retry-after": _status(429, lambda: "1"),
     "dropped": _broken("close", b""),
     "reset-before-headers": _broken("reset", b""),
     "reset-in-headers": _broken("reset", b"application/"),

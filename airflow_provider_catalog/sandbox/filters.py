@@ -42,9 +42,6 @@ class QueryError(Exception):
         self.errors = list(errors)
 
 
-# --- What a filter takes --------------------------------------------------------------------------------------------
-
-
 def _whole(value: Any) -> Any:
     """Turn a whole number that is written as 5.0 into an integer, as JSON schema has it."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -72,25 +69,12 @@ def _instant(value: Any) -> str:
 Count = Annotated[int, Field(ge=-MOST, le=MOST), BeforeValidator(_whole)]
 Ids = Annotated[list[Count], Field(min_length=1)]
 Amount = Annotated[float, BeforeValidator(_cents), WithJsonSchema({"type": "number"})]
-Date = Annotated[
-    str,
-    BeforeValidator(_instant),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "anyOf": [{"format": "date"}, {"format": "date-time"}],
-            "description": "YYYY-MM-DD or ISO 8601; UTC unless it says otherwise",
-        }
-    ),
-]
-ProductStatuses = Annotated[list[Literal["OPEN", "CLOSED", "DELETED"]], Field(min_length=1)]
-PromoCodes = Annotated[list[Literal["APPLIED", "NOT_APPLIED"]], Field(min_length=1)]
-EnrollmentStatuses = Annotated[list[Literal["ACTIVE", "COMPLETED", "DROPPED", "CONCLUDED"]], Field(min_length=1)]
-OrderFee = Annotated[list[Literal["FREE", "PAID"]], Field(min_length=1)]
-RegisteredThrough = Annotated[list[Literal["CANVAS", "CATALOG"]], Field(min_length=1)]
-
-
-# --- The table: name → what it takes, and its SQL with a question mark for the value --------------------------------
+DATE_SCHEMA = {
+    "type": "string",
+    "anyOf": [{"format": "date"}, {"format": "date-time"}],
+    "description": "YYYY-MM-DD or ISO 8601; UTC unless it says otherwise",
+}
+Date = Annotated[str, BeforeValidator(_instant), WithJsonSchema(DATE_SCHEMA)]
 
 
 def _in(column: str) -> str:
@@ -102,21 +86,22 @@ def _range(name: str, kind: Any, column: str) -> dict[str, tuple[Any, str]]:
     return {f"{name}_{low}": (kind, f"{column} >= ?"), f"{name}_{high}": (kind, f"{column} <= ?")}
 
 
+def _some_of(column: str, *words: str) -> tuple[Any, str]:
+    return Annotated[list[Literal[words]], Field(min_length=1)], _in(column)  # type: ignore[valid-type]
+
+
 def _promo_codes(table: str) -> tuple[Any, str]:
-    return PromoCodes, _in(f"iif({table}.promo_codes = '[]', 'NOT_APPLIED', 'APPLIED')")
+    return _some_of(f"iif({table}.promo_codes = '[]', 'NOT_APPLIED', 'APPLIED')", "APPLIED", "NOT_APPLIED")
 
 
 _OF_A_PRODUCT = {
     "account_ids": (Ids, _in("p.account_id")),
     "product_ids": (Ids, _in("p.id")),
-    "product_statuses": (ProductStatuses, _in("p.status")),
+    "product_statuses": _some_of("p.status", "OPEN", "CLOSED", "DELETED"),
 }
-_OF_A_STUDENT = {
-    "student_ids": (Ids, _in("s.id")),
-    "student_canvas_user_ids": (Ids, _in("s.canvas_user_id")),
-}
+_OF_A_STUDENT = {"student_ids": (Ids, _in("s.id")), "student_canvas_user_ids": (Ids, _in("s.canvas_user_id"))}
 
-# The letters are the tables of store.SOURCES.
+# Name → what it takes, and its SQL with a question mark for the value. The letters are the tables of store.SOURCES.
 FILTERS: dict[str, dict[str, tuple[Any, str]]] = {
     "products": {
         **_OF_A_PRODUCT,
@@ -133,7 +118,7 @@ FILTERS: dict[str, dict[str, tuple[Any, str]]] = {
         **_OF_A_PRODUCT,
         **_OF_A_STUDENT,
         **_range("enrollment_date", Date, "e.enrolled_at"),
-        "enrollment_statuses": (EnrollmentStatuses, _in("e.status")),
+        "enrollment_statuses": _some_of("e.status", "ACTIVE", "COMPLETED", "DROPPED", "CONCLUDED"),
         **_range("completion_date", Date, COMPLETED_AT),
     },
     "orders": {
@@ -147,7 +132,7 @@ FILTERS: dict[str, dict[str, tuple[Any, str]]] = {
         # "Only" when true; false leaves the others in.
         "bulk_purchases_only": (StrictBool, "(o.seats > 1) >= ?"),
         **_range("purchase_date", Date, "o.purchased_at"),
-        "order_fee": (OrderFee, _in("iif(o.revenue = 0, 'FREE', 'PAID')")),
+        "order_fee": _some_of("iif(o.revenue = 0, 'FREE', 'PAID')", "FREE", "PAID"),
     },
     "users": {
         "account_ids": (Ids, _in("s.account_id")),
@@ -155,7 +140,7 @@ FILTERS: dict[str, dict[str, tuple[Any, str]]] = {
         **_OF_A_STUDENT,
         **_range("last_enrollment_date", Date, "s.last_enrolled_at"),
         **_range("registration_date", Date, "s.registered_at"),
-        "registered_through": (RegisteredThrough, _in("s.registered_through")),
+        "registered_through": _some_of("s.registered_through", "CANVAS", "CATALOG"),
     },
 }
 MODELS: dict[str, type[BaseModel]] = {
@@ -179,27 +164,15 @@ def body_schemas(endpoint: str) -> dict[str, dict[str, Any]]:
     return {"application/json": schema, FORM: {**schema, "properties": fields}}
 
 
-# --- Reading a request ----------------------------------------------------------------------------------------------
-
-
-def is_form(content_type: str) -> bool:
-    """Return whether a body of that ``Content-Type`` is a form."""
-    return _media_type(content_type) == FORM
-
-
 def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
 def read_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """
-    Return the body's filters by name; a form's values are lists of strings.
-
-    :raises QueryError: when the body is not what its type says.
-    """
+    """Return the body's filters by name; a form's values are lists of strings."""
     if not body:
         return {}
-    if is_form(content_type):
+    if _media_type(content_type) == FORM:
         return _read_form(body)
     if _media_type(content_type) not in {"", "application/json"}:
         raise QueryError(f"the Content-Type is neither application/json nor {FORM}")
@@ -228,20 +201,18 @@ def _read_form(body: bytes) -> dict[str, Any]:
 
 
 def to_sql(
-    endpoint: str, body: dict[str, Any], *, form: bool, inclusive: bool
+    endpoint: str, body: dict[str, Any], content_type: str, *, inclusive: bool
 ) -> tuple[tuple[str, ...], tuple[object, ...]]:
     """
-    Return the filters as SQL conditions, and the values of their question marks.
+    Return the filters of a body as SQL conditions, and the values of their question marks.
 
-    :param body: what :func:`read_body` gave.
-    :param form: whether the values are a form's: lists of strings.
     :param inclusive: whether a ``..._to`` filter includes the instant that it names.
     :raises QueryError: naming every filter that is unknown or has a wrong value.
     """
     filters = FILTERS[endpoint]
     errors = {name: f"is not a filter of {endpoint}" for name in body if name not in filters}
     known = {name: value for name, value in sorted(body.items()) if name in filters}
-    if form:
+    if _media_type(content_type) == FORM:
         known = {name: _from_form(filters[name][0], values) for name, values in known.items()}
     try:
         checked = dict(MODELS[endpoint].model_validate(known))

@@ -35,44 +35,31 @@ class Page:
 
 
 def read_page(query: Mapping[str, str], options: Options) -> Page:
-    """
-    Return the page that the query asks for.
-
-    :raises QueryError: when there is another parameter, or a value that is not a number.
-    """
+    """Return the page that the query asks for."""
     numbers = {"page": options.first_page, "per_page": DEFAULT_PER_PAGE}
-    least = {"page": 0, "per_page": 1}
     errors = []
     for name, text in query.items():
+        least = int(name == "per_page")
         if name not in numbers:
             errors.append(f"{name} is not a query parameter; filters belong into the body")
-        elif re.fullmatch(r"\d{1,15}", text, re.ASCII) and int(text) >= least[name]:
+        elif re.fullmatch(r"\d{1,15}", text, re.ASCII) and int(text) >= least:
             numbers[name] = int(text)
         else:
-            errors.append(f"{name} must be a whole number from {least[name]} to {MOST}")
+            errors.append(f"{name} must be a whole number from {least} to {MOST}")
     if errors:
         raise QueryError(*errors)
-    return Page(
-        # Like Rails' pagers: a page before the first one is the first one.
-        number=max(numbers["page"], options.first_page),
-        size=min(numbers["per_page"], options.max_per_page),
-        first=options.first_page,
-    )
+    # Like Rails' pagers: a page before the first one is the first one.
+    number, size = max(numbers["page"], options.first_page), min(numbers["per_page"], options.max_per_page)
+    return Page(number, size, options.first_page)
 
 
-def link_header(
-    page: Page, count: int, url: str, query: Mapping[str, str], options: Options, *, next_page: int | None = None
-) -> str:
+def link_header(page: Page, count: int, url: str, query: Mapping[str, str], *, kind: str, next_page: int | None) -> str:
     """
     Return the Link header's value; empty when there is nothing to link to.
 
     As documented, the first page has no ``first`` and ``prev``, the last no ``next`` and ``last``.
 
-    :param page: the page that is being sent.
     :param count: how many rows match.
-    :param url: the request's URL without its query, or its path for relative links.
-    :param query: the request's query parameters; all but ``page`` stay.
-    :param options: what kind of paging this is.
     :param next_page: the number of the next page, where it is to be a wrong one.
     """
     last = page.last(count)
@@ -83,7 +70,7 @@ def link_header(
         links |= {"prev": min(page.number - 1, last), "first": page.first}
     if next_page is not None:
         links["next"] = next_page
-    shown = {"link": tuple(links), "next-only": ("next",)}.get(options.paging, ())
+    shown = {"link": set(links), "next-only": {"next"}}.get(kind, set())
     others = {name: value for name, value in query.items() if name != "page"}
     return ", ".join(
         f'<{url}?{urlencode(others | {"page": number})}>; rel="{relation}"'

@@ -19,25 +19,23 @@ from airflow_provider_catalog.sandbox.options import Options
 MOST_DAYS = 3_660
 
 TABLES = """
-CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE accounts (id INTEGER PRIMARY KEY, name);
 CREATE TABLE products (
-    id INTEGER PRIMARY KEY, account_id INTEGER, reference TEXT, title TEXT, status TEXT, created_at TEXT,
-    created_at_local TEXT, closes_at TEXT, deletes_at TEXT, canvas_course_id INTEGER, currency TEXT,
-    list_price INTEGER, credits TEXT, certificate_offered INTEGER, enrollment_count INTEGER DEFAULT 0,
-    completion_count INTEGER DEFAULT 0, dropped_count INTEGER DEFAULT 0, promo_codes TEXT DEFAULT '[]',
-    discount INTEGER DEFAULT 0, revenue INTEGER DEFAULT 0
+    id INTEGER PRIMARY KEY, account_id, reference, title, status, created_at, created_at_local, closes_at, deletes_at,
+    canvas_course_id, currency, list_price, credits, certificate_offered, enrollment_count DEFAULT 0,
+    completion_count DEFAULT 0, dropped_count DEFAULT 0, promo_codes DEFAULT '[]', discount DEFAULT 0, revenue DEFAULT 0
 );
 CREATE TABLE users (
-    id INTEGER PRIMARY KEY, account_id INTEGER, canvas_user_id INTEGER, reference TEXT, registered_at TEXT,
-    registered_through TEXT, custom_fields TEXT, enrollment_count INTEGER DEFAULT 0, last_enrolled_at TEXT
+    id INTEGER PRIMARY KEY, account_id, canvas_user_id, reference, registered_at, registered_through, custom_fields,
+    enrollment_count DEFAULT 0, last_enrolled_at
 );
 CREATE TABLE orders (
-    id INTEGER PRIMARY KEY, product_id INTEGER, student_id INTEGER, purchaser_id INTEGER, seats INTEGER,
-    purchased_at TEXT, promo_codes TEXT, discount INTEGER, revenue INTEGER, refund INTEGER, refunded_at TEXT
+    id INTEGER PRIMARY KEY, product_id, student_id, purchaser_id, seats, purchased_at, promo_codes, discount, revenue,
+    refund, refunded_at
 );
 CREATE TABLE enrollments (
-    id INTEGER PRIMARY KEY, order_id INTEGER, product_id INTEGER, student_id INTEGER, canvas_section_id INTEGER,
-    status TEXT DEFAULT 'ACTIVE', enrolled_at TEXT, fate TEXT, ends_at TEXT, completion_percent INTEGER
+    id INTEGER PRIMARY KEY, order_id, product_id, student_id, canvas_section_id, status DEFAULT 'ACTIVE', enrolled_at,
+    fate, ends_at, completion_percent
 );
 """
 
@@ -128,33 +126,26 @@ SOURCES = {
 
 class Store:
     """
-    The sandbox's data, made when this is made; close it after use. May be used from several threads.
+    The sandbox's data; close it after use. May be used from several threads.
 
-    The database has no name: SQLite keeps it in memory while small and else in a temporary file that goes
-    away with the process, however that ends.
+    The database has no name: SQLite keeps it in memory while small, and else in a temporary file that goes away with
+    the process.
     """
 
     def __init__(self, options: Options) -> None:
         self._lock = Lock()
         self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA cache_size = -32768")  # KiB
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute("PRAGMA temp_store = FILE")
-        self._connection.executescript(TABLES)
+        self._connection.executescript(
+            "PRAGMA cache_size = -32768; PRAGMA journal_mode = OFF; PRAGMA temp_store = FILE;" + TABLES
+        )
         self._insert("accounts", ({"id": account_id, "name": name} for account_id, name, _ in ACCOUNTS))
         self._now = from_datetime(options.now())
-        self._data = Data(
-            seed=options.seed,
-            products=options.products,
-            users=options.users,
-            enrollments=options.enrollments,
-            now=self._now,
-        )
+        self._data = Data(options, self._now)
         # An array of ids takes 8 bytes a row; the last few sets of filters are remembered for their next pages.
         self._matching = lru_cache(maxsize=8)(self._find)
         self._speed = DAY / options.day_length if options.live else 0.0  # microseconds of the Catalog's a second
         self._ticked = time.monotonic()
-        self._pause = 0.0
+        self._pause = 1.0  # seconds from one tick to the next
         self._change()
 
     @property
@@ -176,7 +167,7 @@ class Store:
         passed = time.monotonic() - self._ticked
         if self._speed and passed > self._pause:
             self._ticked += passed
-            self.advance(passed * self._speed / DAY)
+            self.advance(min(passed * self._speed / DAY, MOST_DAYS))
             self._pause = max(1, 20 * (time.monotonic() - self._ticked))
 
     def _change(self) -> None:
@@ -202,10 +193,6 @@ class Store:
                 f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",  # noqa: S608 - our own names
                 batch,
             )
-
-    def row_count(self, endpoint: str) -> int:
-        """Return how many rows an endpoint has without any filter."""
-        return len(self.matching(endpoint))
 
     def matching(
         self, endpoint: str, conditions: tuple[str, ...] = (), values: tuple[object, ...] = ()

@@ -40,11 +40,6 @@ def test_urls(parts, origin):
     [
         ((None,), "empty"),
         (("  ",), "empty"),
-        (("http://name.example",), "in the clear"),
-        (("name.example", "http"), "in the clear"),
-        (("http://localhost.evil.example",), "in the clear"),
-        (("http://127.0.0.1.evil.example",), "in the clear"),
-        (("http://0.0.0.0",), "in the clear"),
         (("ftp://name.example",), "scheme 'ftp'"),
         (("https://name.example/admin/api_keys",), "give https://name.example alone"),
         (("https://name.example?x=1",), "alone"),
@@ -120,6 +115,28 @@ def test_no_error_and_no_repr_shows_a_secret(name):
     with pytest.raises(CatalogParameterError) as caught:
         parse(**{name: 's3cret"\n', "page_size": 1000})
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://name.example", "http://name.example:8474", "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example", "http://0.0.0.0", "http://192.168.0.1:8474",
+    ],
+)  # fmt: skip
+def test_plain_http_elsewhere_is_for_the_sandboxs_token_alone(url):
+    assert parse(base_url=url, token=" sandbox-token").base_url == url
+    for token in ("t0ken-s3cret", "sandbox", "Sandbox-s3cret", "s3cret-sandbox-token"):
+        with pytest.raises(
+            CatalogParameterError, match=f"{url} would send the token in the clear; give https:"
+        ) as caught:
+            parse(base_url=url, token=token)
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]:8474"])
+def test_plain_http_to_this_machine_is_for_any_token(host):
+    assert parse(base_url=f"http://{host}").base_url == f"http://{host}"
 
 
 def test_no_proxy_for_plain_http():

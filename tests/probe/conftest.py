@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_catalog.probe.__main__ import main
-from tests.stand_in import TOKEN, Answer, Request, stand_in
+from tests.catalog_server import TOKEN, Answer, Request, catalog_server
 
 
 @dataclass
@@ -33,11 +33,13 @@ class Outcome:
 
 @pytest.fixture
 def probe(capsys, monkeypatch) -> Callable[..., Outcome]:
-    """Run the command, with --json, against a sandbox or a stand-in."""
+    """Run the command with --json; with a connection of Airflow's, when it is to have an extra."""
 
-    def run(url: str, *arguments: str, token: str) -> Outcome:
+    def run(url: str, *arguments: str, token: str = TOKEN, extra: dict[str, Any] | None = None) -> Outcome:
         monkeypatch.setenv("CATALOG_TOKEN", token)
-        status = main(["--url", url, "--json", *arguments])
+        fields = {"conn_type": "instructure_catalog", "host": url, "password": token, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_PROBED", json.dumps(fields))
+        status = main([*(["--url", url] if extra is None else ["--conn-id", "probed"]), "--json", *arguments])
         printed = capsys.readouterr()
         return Outcome(status, json.loads(printed.out) if printed.out else {}, printed.err)
 
@@ -48,22 +50,8 @@ def probe(capsys, monkeypatch) -> Callable[..., Outcome]:
 def found_in(probe, no_backoff) -> Callable[..., Outcome]:
     """Run the command against answers."""
 
-    def run(answer: Callable[[Request], Answer], *arguments: str) -> Outcome:
-        with stand_in(answer) as catalog:
-            return probe(catalog.url, *arguments, token=TOKEN)
-
-    return run
-
-
-@pytest.fixture
-def probe_connection(capsys, monkeypatch) -> Callable[..., Outcome]:
-    """Run the command, with --json and a connection of Airflow's."""
-
-    def run(url: str, token: str, extra: dict[str, Any]) -> Outcome:
-        fields = {"conn_type": "instructure_catalog", "host": url, "password": token, "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_PROBED", json.dumps(fields))
-        status = main(["--conn-id", "probed", "--json"])
-        printed = capsys.readouterr()
-        return Outcome(status, json.loads(printed.out), printed.err)
+    def run(answer: Callable[[Request], Answer], *arguments: str, **more: Any) -> Outcome:
+        with catalog_server(answer) as catalog:
+            return probe(catalog.url, *arguments, **more)
 
     return run

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.stand_in import TOKEN, Answer, Paging, Request, paged
+from tests.catalog_server import TOKEN, Answer, Paging, Request, paged
 
 DATE_FIELDS = {
     "products": "created_at",

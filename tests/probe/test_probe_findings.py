@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
+from tests.catalog_server import Answer, Paging, Request
 from tests.probe.fake_catalog import ENDPOINTS, except_for, fake_catalog, read_form, read_json, rows_of
-from tests.stand_in import TOKEN, Answer, Paging, Request, stand_in
 
 SMALL = {"products": 120, "users": 130, "enrollments": 400}
 AUTO = {"request_encoding": "json", "pagination": "auto"}
 MODES = [
     {"paging": "link", "first_page": 1, "max_per_page": 100, "date_to": "inclusive"},
-    {"paging": "link", "first_page": 0, "max_per_page": 7, "date_to": "exclusive", "links": "relative"},
-    {"paging": "next-only", "first_page": 1, "max_per_page": 50, "date_to": "exclusive"},
+    {"paging": "next-only", "first_page": 0, "max_per_page": 7, "date_to": "exclusive", "links": "relative"},
     {"paging": "page-only", "first_page": 0, "max_per_page": 100, "date_to": "inclusive"},
     {"paging": "page-only", "first_page": 1, "max_per_page": 7, "date_to": "exclusive"},
     {"paging": "none", "first_page": None, "max_per_page": None, "date_to": "inclusive"},
@@ -100,7 +99,7 @@ def test_requests_that_fail_do_not_change_what_is_found(probe, no_backoff):
     assert found.report["endpoints"] == calm.report["endpoints"]
 
 
-@pytest.mark.parametrize("most", [1, 5, 20])
+@pytest.mark.parametrize("most", [1, 20])
 def test_no_more_requests_than_allowed(probe, most):
     with sandbox(**SMALL) as catalog:
         found = probe(catalog.url, "--max-requests", str(most), token=catalog.token)
@@ -108,13 +107,13 @@ def test_no_more_requests_than_allowed(probe, most):
     assert (found.status, found.report["complete"]) == (4, False)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/new_analytics/orders", "/api/v2/analytics/orders"])
-@pytest.mark.parametrize("read", [read_json, read_form])
+@pytest.mark.parametrize(
+    ("path", "read"), [("/api/v1/new_analytics/orders", read_json), ("/api/v2/analytics/orders", read_form)]
+)
 def test_another_path(found_in, path, read):
     found = found_in(fake_catalog(paths={"orders": path}, read=read))
     assert found["orders"]["path"] == path
     assert found["orders"]["pagination"] == "link"
-    assert found.extra["paths"] == {"orders": path}
     assert f'set `paths` in the connection\'s extra to {{"orders": "{path}"}}' in found.to_do
     assert found.status == 1
 
@@ -285,9 +284,8 @@ def test_a_large_answer_is_not_received_whole(found_in):
     ("chosen", "way", "advice"),
     [("none", "link", "auto"), ("link", "page-only", "auto"), ("link", "next-only", None), ("page", "page-only", None)],
 )
-def test_whether_pagination_as_it_is_set_fits(chosen, way, advice, probe_connection):
-    with stand_in(fake_catalog(paging=Paging(way))) as catalog:
-        found = probe_connection(catalog.url, TOKEN, {"pagination": chosen})
+def test_whether_pagination_as_it_is_set_fits(chosen, way, advice, found_in):
+    found = found_in(fake_catalog(paging=Paging(way)), extra={"pagination": chosen})
     assert found.extra["pagination"] == (advice or chosen)
     assert found.to_do == (f'set `pagination` in the connection\'s extra to "{advice}"' if advice else "")
     assert found.status == (1 if advice else 0)
