@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_catalog.client.answers import check_status
+from airflow_provider_catalog.client.answers import check_status, receive
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.http import CatalogSession, transport_errors
 from airflow_provider_catalog.client.page import Page
@@ -158,10 +158,11 @@ class CatalogClient:
         with self.reading(endpoint, filters, usage=usage) as reading:
             return reading.count() if exact else reading.count(limit=wanted)
 
-    def ping(self, method: str, path: str) -> None:
+    def ping(self, method: str, path: str, endpoint: Endpoint | None = None) -> None:
         """
         Make one small request, without retries, to see whether it is answered with 2xx.
 
+        :param endpoint: whose rows have to be in the answer; any answer will do where ``None``.
         :raises TransientError: when there is no proper answer.
         :raises CatalogError: as :meth:`read_pages` does.
         """
@@ -172,6 +173,8 @@ class CatalogClient:
             self._session.send(request, f"{path}?per_page=1", self.settings.timeout) as response,
         ):
             check_status(response, self.settings.redacted)
+            if endpoint:
+                receive(response, endpoint, head_only=True)
 
     @property
     def throttled_seconds(self) -> float:

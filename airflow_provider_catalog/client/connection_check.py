@@ -26,8 +26,11 @@ def check_connection(client: CatalogClient) -> tuple[bool, str]:
     failed: dict[str, CatalogError] = {}
     started = time.monotonic()
     with Workers(len(ENDPOINTS)) as workers:
-        paths = {each.name: client.settings.paths.get(each.name, each.path) for each in ENDPOINTS.values()}
-        answers = {name: workers.submit(client.ping, "POST", path) for name, path in paths.items()}
+        paths = client.settings.paths
+        answers = {
+            each.name: workers.submit(client.ping, "POST", paths.get(each.name, each.path), each)
+            for each in ENDPOINTS.values()
+        }
         for name, answer in answers.items():
             try:
                 answer.result()

@@ -39,7 +39,7 @@ def pull(folder, day, **parameters):
     return OPERATORS["orders"](task_id="pull", filters=filters, **parameters).execute({})
 
 
-def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, caplog):
+def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, task_log):
     manifests = [pull(tmp_path, day, drop_fields=["student.email"]) for day in DAYS]
     columns = ["order_id", "fee", "student_id"]
     assert [manifest["columns"] for manifest in manifests] == [columns] * 3
@@ -48,7 +48,7 @@ def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, caplog)
     assert None not in days[days.index("2026-01-02") :], "other days are looked at for the first file alone"
     assert all(request.filters["account_ids"] == [3] for request in catalog.requests)
     assert duckdb.read_parquet(f"{tmp_path}/orders/*/*.parquet").sum("fee").fetchall() == [(Decimal("10.5"),)]
-    assert "nothing tells their types: note; give" in caplog.text
+    assert "nothing tells their types: note; give" in task_log()
     types = json.loads((tmp_path / "orders.schema.json").read_text())["orders.parquet"]["written"]
     assert types == {"order_id": "int64", "fee": "decimal(38,9)", "student_id": "int64"}
 
