@@ -14,8 +14,8 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: demo test test-lowest test-stores test-distributed faults kills benchmark-workers matrix audit lint lint-workflows \
 	format lock docs build release-dry-run clean
 
-demo: $(READY)  ## run the example DAGs in a real Airflow against the sandbox
-	$(BIN)/python scripts/demo.py
+demo: $(READY)  ## two nights of a warehouse in a real Airflow, against the sandbox, and a report; OPEN=1 leaves it running
+	$(BIN)/python scripts/demo.py $(if $(OPEN),--open)
 
 test: $(READY)  ## run the whole test suite
 	$(BIN)/coverage erase

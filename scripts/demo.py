@@ -1,70 +1,48 @@
-"""Run the example DAGs with a real Airflow against the sandbox, and show what came of it: ``make demo``.
+"""Two nights of a warehouse in a real Airflow, against the sandbox, and a report: ``make demo``.
 
-Everything happens in ``.demo/``, which is made anew each time, and on loopback. Nothing is left running.
+Everything happens in ``.demo/``, which is made anew each time, and on loopback. Nothing is left running, but with
+``--open``, which keeps all of it running until Ctrl-C.
 """
 # ruff: noqa: T201 - what it is for is to print
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import shutil
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import duckdb
+import requests
 from local_airflow import LOG_LINES, LocalAirflow, LocalAirflowError
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO = PROJECT / ".demo"
 HOME = DEMO / "airflow"
-DATA = DEMO / "data"
-LIMIT = 150  # seconds; on two cores it takes less than one minute
+FILES = DEMO / "files"
+WAREHOUSE = DEMO / "warehouse.db"
+REPORT = DEMO / "report.html"
+LIMIT = 300  # seconds; on two cores it takes about one minute
 
-AS_OF = "2026-07-01"  # so that the runs below, and what comes of them, are the same each time
-RUNS: dict[str, dict[str, Any]] = {
-    "catalog_daily_load": {
-        "logical_date": "2026-05-20T00:00:00Z",
-        "data_interval_start": "2026-05-20T00:00:00Z",
-        "data_interval_end": "2026-05-21T00:00:00Z",
-        "conf": {"folder": str(DATA)},
-    },
-    "catalog_to_xcom": {
-        "logical_date": "2026-07-01T00:00:00Z",
-        "conf": {"folder": str(DATA), "enrollment_count_min": 450},
-    },
-    "catalog_backfill": {
-        "logical_date": "2026-07-01T00:00:00Z",
-        "conf": {"folder": str(DATA), "first_day": "2025-06-01", "end_day": "2025-08-01"},
-    },
-}
-ENDPOINTS = {
-    "CatalogProductsAnalyticsOperator": "products",
-    "CatalogEnrollmentsAnalyticsOperator": "enrollments",
-    "CatalogOrdersAnalyticsOperator": "orders",
-    "CatalogUsersAnalyticsOperator": "users",
-}
+SUNDAY = datetime(2026, 6, 28, tzinfo=UTC)  # on Sundays, catalog_warehouse loads everything
+DAYS = 6  # so many that some of the orders that are there are refunded
+SATURDAY = SUNDAY + timedelta(days=DAYS)
+DAGS = ("catalog_warehouse", "catalog_daily_load", "catalog_report")
 
 started = time.monotonic()
 
-
-class Output(NamedTuple):
-    """What a task of an operator gave: a line of the table."""
-
-    endpoint: str
-    filters: dict[str, Any]
-    row_count: int
-    where: str
+Orders = dict[int, tuple[str, int]]
+"""Order id → currency and revenue, in cents."""
 
 
 def say(text: str) -> None:
@@ -77,31 +55,30 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     try:
-        with only_one(), sandbox(enrollments=30_000, users=5_000, as_of=AS_OF) as catalog:
+        with only_one(), sandbox(as_of=f"{SUNDAY:%F}") as catalog:
             make_folder()
             counts = ", ".join(f"{count:,} {endpoint}" for endpoint, count in catalog.row_counts.items())
             say(f"the sandbox, a Catalog with made-up data, is up: {counts}")
             with LocalAirflow(
                 home=HOME,
                 dags_folder=PROJECT / "example_dags",
-                dag_ids=RUNS,
-                variables={"AIRFLOW_CONN_CATALOG_DEFAULT": connection(catalog)},
+                dag_ids=DAGS,
+                variables=connections(catalog),
                 say=say,
                 limit=LIMIT,
             ) as airflow:
-                run_dags(airflow)
-                outputs = list(read_outputs(airflow))
-                answer = xcom(airflow, "catalog_daily_load", "top_products")
-                for dag_id, task_id in (("catalog_to_xcom", "add_up"), ("catalog_backfill", "check")):
-                    say(f"{dag_id}: its last task, {task_id}, returned {xcom(airflow, dag_id, task_id)}")
-        say("all runs succeeded; nothing is left running")
+                two_nights(airflow, catalog)
+                run(airflow, {"catalog_report": {"conf": {"path": str(REPORT)}}}, "report", SATURDAY)
+                say(f"the report is {REPORT.as_uri()}")
+                if "--open" in sys.argv:
+                    leave_open(airflow, catalog)
+        say(f"done; nothing is left running. Files, warehouse and Airflow's logs are in {DEMO}")
     except LocalAirflowError as error:
         say(f"FAILED: {error}")
         return 1
     except KeyboardInterrupt:
         say("stopped; nothing is left running")
         return 130
-    show(outputs, answer)
     return 0
 
 
@@ -124,56 +101,110 @@ def make_folder() -> None:
     HOME.mkdir()
 
 
-def connection(catalog: SandboxCatalog) -> str:
-    """Return the connection to the sandbox, with a key for ``hash_fields``."""
-    return json.dumps(json.loads(catalog.connection_json) | {"extra": {"hash_secret": "a hash secret for the demo"}})
+def connections(catalog: SandboxCatalog) -> dict[str, str]:
+    """Return the environment variables with the connections to the sandbox and to the warehouse."""
+    warehouse = {"conn_type": "sqlite", "host": str(WAREHOUSE)}
+    secret = {"extra": {"hash_secret": "a hash secret for the demo"}}
+    return {
+        "AIRFLOW_CONN_CATALOG_DEFAULT": json.dumps(json.loads(catalog.connection_json) | secret),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(warehouse),
+    }
+
+
+def leave_open(airflow: LocalAirflow, catalog: SandboxCatalog) -> None:
+    """Say where to click, and wait for Ctrl-C."""
+    print(
+        f"""
+        Everything goes on until Ctrl-C.
+        The report              {REPORT.as_uri()}
+        A task that loads       {airflow.url}/dags/catalog_warehouse/runs/night-2/tasks/orders
+        The connection's form   {airflow.url}/connections  (Add Connection, type Instructure Catalog)
+        The Catalog's own page  {catalog.url}/new_analytics/orders
+        Another day passes      curl -X POST '{catalog.url}/sandbox/advance?days=1'
+        Then run it again       {airflow.url}/dags/catalog_warehouse  (Trigger)
+        """,
+        flush=True,
+    )
+    while True:
+        signal.pause()
 
 
 # --- The runs -----------------------------------------------------------------------------------------------------
 
 
-def run_path(dag_id: str) -> str:
-    """Return where the REST API has the demo's run of a DAG."""
-    return f"/api/v2/dags/{dag_id}/dagRuns/demo"
+def two_nights(airflow: LocalAirflow, catalog: SandboxCatalog) -> None:
+    """Load, let days pass in the Catalog, load again; after each night, compare the warehouse with the Catalog."""
+    say(f"night 1, {SUNDAY:%A, %d %B}: everything into {WAREHOUSE.name}, and the day before into a folder of days")
+    run(airflow, night(SUNDAY), "night-1", SUNDAY)
+    before, statuses_before = orders_of_warehouse(), statuses_of_warehouse()
+    compare(before, orders_of_catalog(catalog))
+
+    catalog.advance(days=DAYS)
+    say(f"night 2, {SATURDAY:%A, %d %B}: {DAYS} days have passed in the Catalog; the last 60 are merged")
+    run(airflow, night(SATURDAY), "night-2", SATURDAY)
+    after, statuses_after = orders_of_warehouse(), statuses_of_warehouse()
+    late = [order for order, paid in before.items() if after.get(order) != paid]
+    moved = [key for key, status in statuses_before.items() if statuses_after.get(key) != status]
+    say(f"orders: {len(after.keys() - before.keys())} new, {len(late)} of earlier days refunded since")
+    say(
+        f"enrollments: {len(statuses_after.keys() - statuses_before.keys())} new, and {len(moved)} of earlier days "
+        "completed, dropped or concluded since"
+    )
+    compare(after, orders_of_catalog(catalog))
+    for day, orders in orders_of_files().items():
+        say(f"the folder orders/day={day} has {total(orders)}, as they were that night")
 
 
-def run_dags(airflow: LocalAirflow) -> None:
-    """Run the example DAGs, all at once, and wait until all have succeeded."""
-    for dag_id, run in RUNS.items():
-        airflow.post(f"/api/v2/dags/{dag_id}/dagRuns", {"dag_run_id": "demo", **run})
-        say(f"{dag_id}: started")
-    running = dict.fromkeys(RUNS, "")
+def night(day: datetime) -> dict[str, dict[str, Any]]:
+    """Return the runs of a night: DAG → what the REST API takes."""
+    interval = {"data_interval_start": f"{day - timedelta(days=1):%FT%TZ}", "data_interval_end": f"{day:%FT%TZ}"}
+    return {"catalog_warehouse": {}, "catalog_daily_load": {**interval, "conf": {"folder": str(FILES)}}}
+
+
+def run_path(dag_id: str, run_id: str) -> str:
+    """Return where the REST API has a run."""
+    return f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+
+
+def run(airflow: LocalAirflow, runs: dict[str, dict[str, Any]], run_id: str, due: datetime) -> None:
+    """Run DAGs, all at once, as if it were the time when they are due; wait until all have succeeded."""
+    for dag_id, body in runs.items():
+        when = {"logical_date": f"{due:%FT%TZ}", "run_after": f"{due:%FT%TZ}"}
+        airflow.post(f"/api/v2/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, **when, **body})
+    running = set(runs)
     while running:
         airflow.wait()
-        for dag_id, shown in list(running.items()):
-            tasks = task_instances(airflow, dag_id)
-            check_tasks(dag_id, tasks)
-            running[dag_id] = f"{sum(task['state'] == 'success' for task in tasks)} of {len(tasks)} tasks done"
-            if running[dag_id] != shown:
-                say(f"{dag_id}: {running[dag_id]}")
-            state = airflow.get(run_path(dag_id))["state"]
+        for dag_id in sorted(running):
+            tasks = task_instances(airflow, dag_id, run_id)
+            check_tasks(dag_id, run_id, tasks)
+            state = airflow.get(run_path(dag_id, run_id))["state"]
             if state == "failed":
                 raise LocalAirflowError(f"the run of {dag_id} failed; Airflow's logs are in {HOME}")
             if state == "success":
-                del running[dag_id]
+                say(f"{dag_id}: {sum(task['state'] == 'success' for task in tasks)} tasks succeeded")
+                running.remove(dag_id)
 
 
-def task_instances(airflow: LocalAirflow, dag_id: str) -> list[dict[str, Any]]:
-    """Return the task instances of the demo's run of a DAG."""
-    instances: list[dict[str, Any]] = airflow.get(f"{run_path(dag_id)}/taskInstances", limit=100)["task_instances"]
+def task_instances(airflow: LocalAirflow, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Return the task instances of a run of a DAG."""
+    instances: list[dict[str, Any]] = airflow.get(f"{run_path(dag_id, run_id)}/taskInstances", limit=100)[
+        "task_instances"
+    ]
     return instances
 
 
-def check_tasks(dag_id: str, tasks: list[dict[str, Any]]) -> None:
+def check_tasks(dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> None:
     """Raise when a task has failed, with the end of its log; no second try is waited for."""
     for task in tasks:
         if task["state"] in ("failed", "up_for_retry"):
-            raise LocalAirflowError("\n".join([f"task {task['task_id']} of {dag_id} failed:", *log_tail(dag_id, task)]))
+            raise LocalAirflowError(
+                "\n".join([f"task {task['task_id']} of {dag_id} failed:", *log_tail(dag_id, run_id, task)])
+            )
 
 
-def log_tail(dag_id: str, task: dict[str, Any]) -> list[str]:
+def log_tail(dag_id: str, run_id: str, task: dict[str, Any]) -> list[str]:
     """Return the last lines of a task's log, of all its tries."""
-    folder = HOME / "logs" / f"dag_id={dag_id}" / "run_id=demo" / f"task_id={task['task_id']}"
+    folder = HOME / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task['task_id']}"
     if task["map_index"] >= 0:
         folder /= f"map_index={task['map_index']}"
     lines = [line for file in sorted(folder.glob("attempt=*.log")) for line in file.read_text().splitlines()]
@@ -193,59 +224,69 @@ def readable(line: str) -> str:
 # --- What came of it ----------------------------------------------------------------------------------------------
 
 
-def read_outputs(airflow: LocalAirflow) -> Iterator[Output]:
-    """Yield what the operators' tasks gave, as their XComs tell."""
-    for dag_id in RUNS:
-        for task in task_instances(airflow, dag_id):
-            endpoint = ENDPOINTS.get(task["operator_name"])
-            if endpoint and task["state"] == "success":
-                value = xcom(airflow, dag_id, task["task_id"], task["map_index"])
-                yield of_rows(endpoint, value, dag_id, task) if isinstance(value, list) else of_file(value)
+def query(sql: str) -> list[tuple[Any, ...]]:
+    """Return the rows that the warehouse answers with."""
+    with closing(sqlite3.connect(WAREHOUSE)) as connection:
+        return connection.execute(sql).fetchall()
 
 
-def xcom(airflow: LocalAirflow, dag_id: str, task_id: str, map_index: int = -1) -> Any:
-    """Return what a task returned."""
-    path = f"{run_path(dag_id)}/taskInstances/{task_id}/xcomEntries/return_value"
-    return airflow.get(path, map_index=map_index)["value"]
+def orders_of_warehouse() -> Orders:
+    """Return the orders that the table has."""
+    found = query("SELECT order_id, currency, revenue FROM orders")
+    return {order_id: (currency, round(revenue * 100)) for order_id, currency, revenue in found}
 
 
-def of_rows(endpoint: str, rows: list[dict[str, Any]], dag_id: str, task: dict[str, Any]) -> Output:
-    """Return the line for rows in XCom."""
-    return Output(endpoint, task["rendered_fields"]["filters"] or {}, len(rows), f"XCom of {dag_id}.{task['task_id']}")
+def orders_of_files() -> dict[str, Orders]:
+    """Return the orders of each day that the folder has."""
+    files = duckdb.read_parquet(f"{FILES}/orders/*/*.parquet", hive_partitioning=True)
+    days: dict[str, Orders] = {}
+    for day, order_id, currency, revenue in (
+        files.project("day::text, order_id, currency, revenue").order("1").fetchall()
+    ):
+        days.setdefault(day, {})[order_id] = (currency, round(revenue * 100))
+    return days
 
 
-def of_file(manifest: dict[str, Any]) -> Output:
-    """Return the line for a file, after a look at whether it is the one that its manifest tells of."""
-    path = Path(manifest["path"])
-    if hashlib.sha256(path.read_bytes()).hexdigest() != manifest["sha256"]:
-        raise LocalAirflowError(f"{path} is not the file that its manifest tells of")
-    return Output(manifest["endpoint"], manifest["filters"], manifest["row_count"], str(path.relative_to(DATA)))
+def statuses_of_warehouse() -> dict[int, str]:
+    """Return the status of each enrollment that the table has."""
+    return dict(query("SELECT enrollment_id, enrollment_status FROM enrollments"))
 
 
-def show(outputs: list[Output], answer: list[dict[str, Any]]) -> None:
-    """Print the table and the answer."""
-    table = Table("endpoint", "filters", box=box.SIMPLE)
-    table.add_column("rows", justify="right")
-    table.add_column("where", overflow="fold")
-    for output in outputs:
-        filters = [f"{name}={filter_text(value)}" for name, value in output.filters.items()] or ["(none)"]
-        table.add_row(output.endpoint, "\n".join(filters), f"{output.row_count:,}", output.where)
-    title = "The ten products with the most revenue, each in its own currency"
-    best = Table("product", box=box.SIMPLE, title=title, title_justify="left")
-    for column in ("revenue", "enrollments completed"):
-        best.add_column(column, justify="right")
-    for product in answer:
-        rate = product["completion_rate"]
-        revenue = f"{product['revenue']:,.2f} {product['currency']}"
-        best.add_row(product["product"], revenue, "-" if rate is None else f"{rate:.0%}")
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 130)
-    console.print(table, best)
-    print(f"The files are in {DATA}, Airflow's logs in {HOME}.")
+def orders_of_catalog(catalog: SandboxCatalog) -> Orders:
+    """Return the orders that the Catalog has now, read by a plain loop that has nothing of the provider's."""
+    orders: Orders = {}
+    url: str | None = f"{catalog.url}/api/v1/analytics/orders?per_page=100"
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = f'Token token="{catalog.token}"'
+        while url:
+            response = session.post(url, json={}, timeout=30)
+            response.raise_for_status()
+            [rows] = response.json().values()
+            orders |= {row["order_id"]: (row["currency"], round(row["revenue"] * 100)) for row in rows}
+            url = response.links.get("next", {}).get("url")
+    return orders
 
 
-def filter_text(value: Any) -> str:
-    """Return a filter's value for the table."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def compare(table: Orders, catalog: Orders) -> None:
+    """
+    Say what the table and the Catalog sum up to.
+
+    :raises LocalAirflowError: when they do not agree, order by order and to the cent.
+    """
+    if table != catalog:
+        different = [order for order in table.keys() | catalog.keys() if table.get(order) != catalog.get(order)]
+        raise LocalAirflowError(f"the table and the Catalog differ in {len(different)} orders, such as {different[:3]}")
+    say(f"the table has    {total(table)}")
+    say(f"the Catalog has  {total(catalog)}: the same, order by order, to the cent")
+
+
+def total(orders: Orders) -> str:
+    """Return how many orders there are, and their revenue in each currency."""
+    sums: dict[str, int] = {}
+    for currency, cents in orders.values():
+        sums[currency] = sums.get(currency, 0) + cents
+    return f"{len(orders):,} orders, " + " and ".join(f"{sums[each] / 100:,.2f} {each}" for each in sorted(sums))
 
 
 if __name__ == "__main__":

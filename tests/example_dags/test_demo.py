@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
-from tests.example_dags.conftest import DAG_IDS, PROJECT
+from tests.example_dags.conftest import PROJECT
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def local_airflow(monkeypatch):
 def demo(local_airflow, monkeypatch, tmp_path):
     import demo
 
-    for name, folder in (("DEMO", tmp_path), ("HOME", tmp_path / "airflow"), ("DATA", tmp_path / "data")):
+    for name, folder in (("DEMO", tmp_path), ("HOME", tmp_path / "airflow")):
         monkeypatch.setattr(demo, name, folder)
     return demo
 
@@ -102,11 +102,6 @@ def test_the_demo_gives_up_when_the_time_is_up(local_airflow, tmp_path):
         late.wait()
 
 
-def test_the_demo_runs_the_examples_that_need_no_triggerer(demo):
-    assert sorted(demo.RUNS) == ["catalog_backfill", "catalog_daily_load", "catalog_to_xcom"]
-    assert set(demo.RUNS) <= set(DAG_IDS)
-
-
 def test_the_demo_does_not_run_twice_at_once(demo, local_airflow):
     with (
         demo.only_one(),
@@ -125,18 +120,10 @@ def test_the_folder_is_new_and_private(demo, tmp_path):
     assert tmp_path.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_connection_has_what_the_examples_need(demo):
-    with sandbox(products=1, users=1, enrollments=1) as catalog:
-        connection = json.loads(demo.connection(catalog))
-
-    assert connection["host"] == catalog.url
-    assert connection["extra"]["hash_secret"]
-
-
 @pytest.mark.parametrize(("map_index", "folder"), [(-1, ""), (3, "map_index=3")])
 @pytest.mark.parametrize("state", ["failed", "up_for_retry"])
 def test_a_failed_task_ends_the_demo_with_the_end_of_its_log(demo, local_airflow, tmp_path, state, map_index, folder):
-    log = tmp_path / "airflow/logs/dag_id=load/run_id=demo/task_id=orders" / folder / "attempt=1.log"
+    log = tmp_path / "airflow/logs/dag_id=load/run_id=night-1/task_id=orders" / folder / "attempt=1.log"
     log.parent.mkdir(parents=True)
     lines = [
         *({"level": "info", "event": f"line {number}"} for number in range(40)),
@@ -146,7 +133,7 @@ def test_a_failed_task_ends_the_demo_with_the_end_of_its_log(demo, local_airflow
     task = {"task_id": "orders", "state": state, "map_index": map_index}
 
     with pytest.raises(local_airflow.LocalAirflowError) as raised:
-        demo.check_tasks("load", [{"task_id": "users", "state": "success", "map_index": -1}, task])
+        demo.check_tasks("load", "night-1", [{"task_id": "users", "state": "success", "map_index": -1}, task])
 
     shown = str(raised.value).splitlines()
     assert shown[0] == "task orders of load failed:"
@@ -160,32 +147,27 @@ def test_a_failed_task_without_a_log_is_told_too(demo, local_airflow):
     with pytest.raises(
         local_airflow.LocalAirflowError, match=r"task orders of load failed:\n\(no log in .*task_id=orders\)"
     ):
-        demo.check_tasks("load", [task])
+        demo.check_tasks("load", "night-1", [task])
 
 
-def test_a_file_that_is_not_the_manifests_is_not_counted(demo, local_airflow, tmp_path):
-    file = tmp_path / "orders.csv"
-    file.write_text("changed")
+@pytest.mark.parametrize(
+    "table",
+    [
+        {1: ("USD", 1000), 2: ("EUR", 500)},
+        {1: ("USD", 1000)},
+        {1: ("USD", 1000), 2: ("EUR", 499), 3: ("EUR", 1)},
+    ],
+    ids=["a cent more", "an order is missing", "only the sums agree"],
+)
+def test_a_table_that_differs_from_the_catalog_fails_the_demo(demo, local_airflow, table):
+    with pytest.raises(local_airflow.LocalAirflowError, match=r"differ in \d orders"):
+        demo.compare(table, {1: ("USD", 1000), 2: ("EUR", 499 + (len(table) == 3))})
 
-    with pytest.raises(local_airflow.LocalAirflowError, match="is not the file that its manifest tells of"):
-        demo.of_file({"path": str(file), "sha256": "0" * 64})
+
+def test_the_catalog_is_read_to_its_end(demo):
+    with sandbox(products=5, users=20, enrollments=400) as catalog:
+        assert len(demo.orders_of_catalog(catalog)) == catalog.row_count("orders") > 100
 
 
-def test_the_table_and_the_answer_are_shown(demo, capsys):
-    demo.show(
-        [
-            demo.Output("products", {"product_statuses": ["OPEN", "CLOSED"], "revenue_min": 5}, 1234, "XCom of a.b"),
-            demo.Output("users", {}, 0, "users/day=2026-05-20/users.parquet"),
-        ],
-        [
-            {"product": "日本語 [1]", "currency": "USD", "revenue": 1234.5, "completion_rate": 0.375},
-            {"product": "New", "currency": "EUR", "revenue": 0.0, "completion_rate": None},
-        ],
-    )
-
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "products product_statuses=OPEN,CLOSED 1,234 XCom of a.b" in lines
-    assert "revenue_min=5" in lines
-    assert "users (none) 0 users/day=2026-05-20/users.parquet" in lines
-    assert "日本語 [1] 1,234.50 USD 38%" in lines
-    assert "New 0.00 EUR -" in lines
+def test_sums_are_told_in_each_currency(demo):
+    assert demo.total({1: ("USD", 123_450), 2: ("EUR", 5), 3: ("USD", 1)}) == "3 orders, 0.05 EUR and 1,234.51 USD"
