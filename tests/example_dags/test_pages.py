@@ -12,7 +12,10 @@ from tests.example_dags.conftest import BUNDLES, PROJECT
 from tests.example_dags.test_examples import pytestmark  # noqa: F401 - what dag.test() warns of
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
-CODE = {page.name: re.findall(r"```python run\n(.*?)```", page.read_text(), re.DOTALL) for page in PAGES}
+CODE = {
+    str(page.relative_to(PROJECT)): re.findall(r"```python run\n(.*?)```", page.read_text(), re.DOTALL)
+    for page in PAGES
+}
 
 
 @pytest.mark.parametrize("name", [name for name, blocks in CODE.items() if blocks])
@@ -30,7 +33,8 @@ def test_the_code_of_a_page(name, airflow_database, catalog, tmp_path, monkeypat
 
 
 def test_there_is_such_code():
-    assert CODE["first-steps.md"]
+    assert CODE["docs/first-steps.md"]
+    assert CODE["README.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
