@@ -11,14 +11,14 @@ import pytest
 expect = pytest.importorskip("playwright.sync_api", reason="no Playwright here: pip install playwright").expect
 
 DAG_ID = "catalog_in_a_browser"
-HASH_KEY = "a hash key that is long enough"
+HASH_SECRET = "a hash secret that is long enough"
 LABELS = ["Description", "Catalog URL", "API token", "Port"]
-EXTRA_LABELS = ["Request timeout (s)", "Page size", "Concurrent requests", "Hash key"]
+EXTRA_LABELS = ["Request timeout (s)", "Page size", "Concurrent requests", "Hash secret"]
 HELP = [
     "Seconds to wait for the Catalog's answer before asking again: 1 to 3600.",
     "Rows asked for in one request: 1 to 100, the API's maximum.",
     "Requests that one task makes at the same time: 1 to 32.",
-    "Needed for hash_fields only: a long secret text. Keep it, for another key gives other hashes.",
+    "For hash_fields: a random text of 16 characters or more. Keep it: another one, other hashes.",
 ]
 
 pytestmark = pytest.mark.takes(seconds=70)
@@ -97,16 +97,17 @@ def test_a_person_sets_up_a_connection_and_runs_a_dag(page, form, airflow, catal
     form.locator("input[name=password]").fill("a-wrong-token")
     form.locator("input[name=port]").fill(catalog.url.rpartition(":")[2])
     open_section(form, "Extra Fields")
-    form.locator("input[name=element_hash_secret]").fill(HASH_KEY)
+    form.locator("input[name=element_hash_secret]").fill(HASH_SECRET)
     save(form)
 
     works, message = press_test(page)
     assert not works
-    assert message.startswith(f"{catalog.url} is reached, but refuses the API token: make one at")
+    assert message.startswith(f"make an API token at {catalog.url}/admin/api_keys")
+    assert message.endswith(f"{catalog.url} is reached, but refuses the API token")
     page.get_by_text("refuses the API token").wait_for()
     screenshot(page, "connection-test-failed")
 
-    # The right token; the hash key is not touched, and shown to nobody.
+    # The right token; the hash secret is not touched, and shown to nobody.
     page.get_by_role("button", name="Edit Connection").click()
     expect(form.locator("input[name=password]")).to_have_value("***")
     form.locator("input[name=password]").fill(catalog.token)
