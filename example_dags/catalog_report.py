@@ -39,10 +39,12 @@ QUERIES = {
 }
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #f5f7fa; margin: 0 }
-main { max-width: 960px; margin: 0 auto; padding: 24px }
+main { max-width: 1160px; margin: 0 auto; padding: 24px }
 h1 { font-size: 26px; margin: 0 } h2 { font-size: 17px; margin: 0 0 8px }
 section { background: #fff; border: 1px solid #e4e7eb; border-radius: 8px; padding: 16px 20px; margin: 16px 0 }
 section { overflow-x: auto }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(460px, 100%), 1fr)); column-gap: 16px }
+.pictures section { margin: 16px 0 0 }
 .cards { display: flex; flex-wrap: wrap; gap: 16px } .cards section { flex: 1 0 auto; margin: 16px 0 0 }
 .cards strong { display: block; font-size: 24px; white-space: nowrap } .cards span, p, .note { color: #616e7c }
 svg { display: block; width: 100%; height: auto } svg text { font-size: 11px; fill: #616e7c }
@@ -56,7 +58,7 @@ td.bar { width: 30% } td.bar div { background: #2f6f9f; height: 12px; border-rad
 # [START howto_draw]
 def columns(values: dict[str, float], unit: str) -> str:
     """Return a picture of a column for each month, with four lines to read it by."""
-    width, height, left = 900, 230, 70
+    width, height, left = 560, 210, 60
     step = (width - left - 20) / max(len(values), 1)
     top = round_up(max([*values.values(), 0]))
     parts = []
@@ -125,25 +127,21 @@ def page(figures: dict[str, list[list[Any]]], when: str) -> str:
 
     cards = [card(f"Revenue, {currency}", f"{sum(months.values()):,.2f}") for currency, months in revenue.items()]
     cards += [card("Enrollments", f"{enrolled:,}"), card("Completed", share(completed, enrolled))]
-    parts = [f'<div class="cards">{"".join(cards)}</div>']
-    parts += [
+    pictures = [
         section(f"Revenue by month, {currency}", columns(dict(list(months.items())[-MONTHS:]), ""))
         for currency, months in revenue.items()
     ]
     funnel = [("ENROLLED", enrolled), *statuses.items()]
-    parts.append(
-        section(
-            "Enrollments by status",
-            bars(((name.capitalize(), n, [f"{n:,}", share(n, enrolled)]) for name, n in funnel), ["", "", "", ""]),
-        )
-    )
+    bars_of_funnel = bars(((name.capitalize(), n, [f"{n:,}", share(n, enrolled)]) for name, n in funnel), [""] * 4)
+    pictures.append(section("Enrollments by status", bars_of_funnel))
+    rates = {month: 100 * done / count for month, count, done in figures["completion"][-MONTHS:]}
+    note = "The last months are lower because people are still learning."
+    pictures.append(section("Completion rate, by month of enrollment", columns(rates, " %"), note))
+    parts = [f'<div class="cards">{"".join(cards)}</div><div class="pictures">{"".join(pictures)}</div>']
     for currency, best in products.items():
         rows = ((name, amount, [f"{amount:,.2f}", f"{n:,}", share(done, n)]) for name, amount, n, done in best)
         headings = ["Product", "", f"Revenue, {currency}", "Enrollments", "Completed"]
         parts.append(section(f"Best products, {currency}", bars(rows, headings)))
-    rates = {month: 100 * done / count for month, count, done in figures["completion"][-MONTHS:]}
-    note = "The last months are lower because people are still learning."
-    parts.append(section("Completion rate, by month of enrollment", columns(rates, " %"), note))
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Catalog report</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><main>'
