@@ -120,6 +120,11 @@ class OutputFile:
     ) -> None:
         self._cleanup.close()
 
+    @property
+    def known_columns(self) -> list[str]:
+        """The columns of earlier files, where the file belongs to a dataset."""
+        return self._writer.known_columns if isinstance(self._writer, TableFile) else []
+
     def write(self, rows: Iterable[Row]) -> None:
         """
         Add rows; may be called many times.
@@ -140,6 +145,7 @@ class OutputFile:
         Finish the file and put it at its destination, in one step; nothing can be written afterwards.
 
         :raises CatalogParameterError: when a value does not fit the type of its column.
+        :raises CatalogError: when a CSV or Parquet file would have neither rows nor columns.
         """
         with storage_errors(self._destination.path, self._folder):
             if isinstance(self._writer, TableFile):

@@ -14,12 +14,12 @@ from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.output.columns import Column, check_clashes
 from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.spool import BATCH_BYTES, Block, RowSpool
+from airflow_provider_catalog.output.spool import BATCH_BYTES, RowSpool
 from airflow_provider_catalog.output.transform import Row, RowTransform, dotted
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
 
-AHEAD_ROWS = 1_000
+AHEAD_ROWS = 500
 """Rows that are converted at once while others are still to come: so few that requests need not wait for it."""
 _MAX_AHEAD_COLUMNS = 500
 """Columns beyond which nothing is written before the last row: so many rows at once would take much memory."""
@@ -81,7 +81,8 @@ class TableFile:
         self._options = options
         self._stream = file
         self._writer: CsvWriter | ParquetWriter | None = None
-        self._pending: list[Block] = []
+        self._pending: list[Row] = []
+        self._pending_bytes = 0
         self._next_start = 0
         self._told: tuple[int, list[Column] | None] = (-1, None)
         self._memory = destination.memory()
@@ -104,6 +105,11 @@ class TableFile:
         """The columns of the file."""
         return self._writer.columns if self._writer else []
 
+    @property
+    def known_columns(self) -> list[str]:
+        """The columns of the dataset's earlier files."""
+        return list(self._known)
+
     def null_columns(self) -> list[str]:
         """Return the columns that are null in every row, and that nothing tells the type of."""
         return self._spool.null_columns(self._endpoint, self._transform, self._options.field_types, self._known)
@@ -120,9 +126,9 @@ class TableFile:
         :raises CatalogParameterError: when two fields of different paths would share a column, or a value does not fit
             the type of its column.
         """
-        self._pending.append(self._spool.write(rows))
-        size = sum(len(block.lines) for block in self._pending)
-        if size >= BATCH_BYTES or sum(block.row_count for block in self._pending) >= AHEAD_ROWS:
+        self._pending += rows
+        self._pending_bytes += self._spool.append(rows)
+        if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= AHEAD_ROWS:
             self._write_ahead()
 
     def finish(self) -> None:
@@ -130,8 +136,10 @@ class TableFile:
         Write what is still to be written, and add new columns to the dataset's memory.
 
         :raises CatalogParameterError: when a value does not fit the type of its column, or no column is left.
-        :raises CatalogError: when a dataset has neither rows nor columns.
+        :raises CatalogError: when there are neither rows nor columns.
         """
+        if self._pending:
+            self._write_ahead()
         if not (self._spool.row_count or self._known) and self._options.sample:
             self._spool.note(self._options.sample())
         columns = self._columns()
@@ -190,17 +198,17 @@ class TableFile:
                 f"no field of the {self._spool.row_count} rows is left to be a column of {path!r}; drop fewer fields, "
                 "or write JSON Lines"
             )
-        if self._memory:
-            raise CatalogError(
-                f"set on_empty='skip', or name columns with field_types: there is no row for {path!r} yet, on no day, "
-                "and with a file without columns many readers refuse all files of a folder"
-            )
+        raise CatalogError(
+            f"set on_empty='skip', or name columns with field_types: there is no row for {path!r} yet, on no day, "
+            "and many readers refuse a file without columns, and all files of its folder with it"
+        )
 
     def _write_ahead(self) -> None:
+        block = self._spool.note(self._pending)
+        self._pending, self._pending_bytes = [], 0
         columns = self._columns_so_far()
-        pending, self._pending = self._pending, []
         if self._writer and self._writer.columns == columns:
-            self._writer.write(Block.joined(pending))
+            self._writer.write(block)
             return
         self._abandon()
         if columns and len(columns) <= _MAX_AHEAD_COLUMNS and self._spool.row_count >= self._next_start:
@@ -218,9 +226,6 @@ class TableFile:
     def _write_all(self, columns: list[Column]) -> None:
         if self._writer is None or self._writer.columns != columns:
             self._start_over(columns)
-        elif self._pending:
-            self._writer.write(Block.joined(self._pending))
-        self._pending = []
 
     def _start_over(self, columns: list[Column]) -> None:
         self._abandon()

@@ -19,7 +19,8 @@ from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import NUMBER, to_text
-from airflow_provider_catalog.output.spool import Block, RowSpool
+from airflow_provider_catalog.output.flatten import Block
+from airflow_provider_catalog.output.spool import RowSpool
 
 _FORMULA = re.compile("[=+\\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
 """What a cell begins with that a spreadsheet may run, by OWASP's rule: in full width, too."""

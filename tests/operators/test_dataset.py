@@ -39,7 +39,7 @@ def pull(folder, day, **parameters):
     return OPERATORS["orders"](task_id="pull", filters=filters, **parameters).execute({})
 
 
-def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, caplog):
+def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, task_log):
     manifests = [pull(tmp_path, day, drop_fields=["student.email"]) for day in DAYS]
     columns = ["order_id", "fee", "student_id"]
     assert [manifest["columns"] for manifest in manifests] == [columns] * 3
@@ -48,7 +48,7 @@ def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, caplog)
     assert None not in days[days.index("2026-01-02") :], "other days are looked at for the first file alone"
     assert all(request.filters["account_ids"] == [3] for request in catalog.requests)
     assert duckdb.read_parquet(f"{tmp_path}/orders/*/*.parquet").sum("fee").fetchall() == [(Decimal("10.5"),)]
-    assert "nothing tells their types: note; give" in caplog.text
+    assert "nothing tells their types: note; give" in task_log()
     types = json.loads((tmp_path / "orders.schema.json").read_text())["orders.parquet"]["written"]
     assert types == {"order_id": "int64", "fee": "decimal(38,9)", "student_id": "int64"}
 
@@ -61,6 +61,14 @@ def test_what_contradicts_earlier_files_is_told_before_the_first_request(catalog
     with pytest.raises(CatalogParameterError, match=r"call the folder fee=\.\.\. something else"):
         pull(tmp_path, "2026-01-02", output_path=tmp_path / "orders" / "fee=1" / "orders.parquet")
     assert len(catalog.requests) == before
+
+
+def test_a_misspelt_field_is_told_on_a_day_without_rows_too(catalog, tmp_path):
+    pull(tmp_path, "2026-01-03")
+    with pytest.raises(CatalogParameterError, match=r"'student\.emial'; did you mean 'student_em"):
+        pull(tmp_path, "2026-01-01", drop_fields=["student.emial"])
+    assert not (tmp_path / "orders/day=2026-01-01/orders.parquet").exists()
+    assert pull(tmp_path, "2026-01-01", drop_fields=["student.email"])["row_count"] == 0
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
