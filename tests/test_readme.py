@@ -80,5 +80,6 @@ def test_errors():
 
 def test_versions():
     page = (ROOT / "docs" / "versions.md").read_text()
-    assert f"| Apache Airflow | 3.0 and later | {', '.join([*matrix.OLDER, matrix.NEWEST])} |" in page
-    assert f"| Python | 3.11 and later | {', '.join(matrix.PYTHONS)} |" in page
+    assert f"| Apache Airflow | 2.11, and 3.0 and later | {', '.join(reversed(matrix.PYTHONS))} |" in page
+    newest, oldest = (", ".join(matrix.PYTHONS[airflow]) for airflow in (matrix.NEWEST, matrix.OLDEST))
+    assert f"| Python | 3.11 and later | {newest}; on Airflow 2.11 {oldest} |" in page
