@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import MagicMock
 
 import airflow
 import jsonschema
@@ -105,6 +106,7 @@ class TestForm:
         stand_in.IntegerField = HookMetaService.MockIntegerField
         stand_in.PasswordField = HookMetaService.MockPasswordField
         monkeypatch.setitem(sys.modules, "wtforms", stand_in)
+        monkeypatch.setitem(sys.modules, "wtforms.validators", MagicMock())  # as they do
 
         widgets = CatalogHook.get_connection_form_widgets()
         assert list(widgets) == list(CONNECTION_FIELDS)

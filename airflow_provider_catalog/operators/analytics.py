@@ -77,8 +77,9 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         numbers. For files that people open; it changes the data for all others.
     :param csv_for_excel: CSV: the same, and a byte order mark, without which Excel garbles accents.
     :param compression: of Parquet: ``"zstd"``, ``"snappy"``, ``"gzip"`` or ``"none"``; ``"zstd"`` where ``None``.
-    :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list), ``"skip"`` the
-        task, or ``"fail"`` it; the latter two leave an earlier file as it is. (templated)
+    :param on_empty: when no row matches: ``"write"`` an empty, readable file (or push an empty list; CSV and Parquet
+        fail where no column is known), ``"skip"`` the task, or ``"fail"`` it; failing and skipping leave an earlier
+        file as it is. (templated)
     :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``. (templated)
     :param max_concurrency: requests in flight at once, 1 to 32; the connection's where ``None``. (templated)
     :param max_xcom_bytes: bytes of JSON beyond which rows are not pushed to XCom, but the task fails. (templated)
@@ -256,7 +257,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             for page in reading.pages():
                 output.write(map(transform, page.rows))
             self._check_empty(reading.row_count, self.on_empty)
-            self._check_matched(transform)
+            self._check_matched(transform, output.known_columns)
             info = output.publish()
         columns = {column: info.types.get(column) for column in info.columns}
         self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import eq
 
-from airflow_provider_catalog.client.endpoints import MONEY
+from airflow_provider_catalog.client.endpoints import MONEY, Endpoint
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.transform import Path, dotted
+from airflow_provider_catalog.output.kinds import Kinds
+from airflow_provider_catalog.output.transform import Path, RowTransform, dotted
 
 WORDS: dict[str, tuple[str, ...]] = {
     "timestamp": ("at", "date", "datetime", "on", "time", "timestamp"),
@@ -56,6 +58,74 @@ def suggested_type(path: Path) -> str | None:
         return None
     words = _WORD.findall(path[-1])
     return _TYPES.get(words[-1].lower()) if words else None
+
+
+def types_of_paths(
+    kinds: Mapping[Path, Kinds],
+    objects: set[Path],
+    endpoint: Endpoint,
+    transform: RowTransform,
+    *,
+    field_types: Mapping[str, str],
+    known: Mapping[str, str],
+) -> dict[Path, str | None]:
+    """
+    Return the path of each column and its type; ``None`` where that can't be told.
+
+    :param kinds: the kinds of the values at each path.
+    :param objects: the paths where objects stand.
+    :raises CatalogParameterError: when two fields of different paths would share a column.
+    """
+    documented = {
+        path: column.type for column in endpoint.columns if transform.keeps(path := tuple(column.path.split(".")))
+    }
+    paths = list(dict.fromkeys((*documented, *kinds, *transform.fields)))
+    names = set(map(column_name, paths))
+    pinned = {name if name in names else name.replace(".", "_"): name for name in field_types}
+    paths += [
+        path for name, key in pinned.items() if name not in names and transform.keeps(path := tuple(key.split(".")))
+    ]
+    if transform.fields:
+        paths.sort(key=lambda path: _rank(path, transform.fields))
+    filled = {path for path, each in kinds.items() if each.has_values}
+    filled_names = set(map(column_name, filled))
+    types: dict[Path, str | None] = {}
+    for path in paths:
+        name = column_name(path)
+        # Rows may hold the same column flat (product_id) as is documented nested (product.id).
+        if path in filled or name not in filled_names:
+            types[path] = (
+                known.get(name)
+                or field_types.get(pinned.get(name, name), "").replace(" ", "")
+                or _hashed(documented.get(path), transform.hashes(path))
+                or (kinds[path].type_name() if path in filled else None)
+            )
+    told = {column_name(path) for path, type_name in types.items() if type_name} | known.keys()
+    # What is null everywhere, where other rows or days have an object or a list, is no column.
+    parents = {name[:end] for name in told for end, letter in enumerate(name) if letter == "_"}
+    lists = {path for path, each in kinds.items() if list in each.types}
+    types = {
+        path: type_name
+        for path, type_name in types.items()
+        if type_name or not (path in objects or column_name(path) in parents or _is_within(path, lists))
+    }
+    check_clashes(types)
+    return types
+
+
+def _is_within(path: Path, others: set[Path]) -> bool:
+    return any(path[:length] in others for length in range(1, len(path)))
+
+
+def _hashed(documented_type: str | None, is_hashed: bool) -> str | None:
+    if not is_hashed:
+        return documented_type
+    return "list<string>" if documented_type == "list<string>" else "string"
+
+
+def _rank(path: Path, fields: tuple[Path, ...]) -> int:
+    ranks = (rank for rank, field in enumerate(fields) if all(map(eq, field, path)))
+    return next(ranks, len(fields))
 
 
 def check_clashes(paths: Iterable[Path]) -> None:

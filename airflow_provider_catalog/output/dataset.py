@@ -19,10 +19,10 @@ import random
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
@@ -37,8 +37,6 @@ _HIVE_FOLDER = re.compile("([^/=]+)=[^/]*")
 _MAX_TRIES = 20
 _LOCK_SECONDS = 30.0
 """Seconds after which a lock that nobody has removed counts as left behind; it is held for milliseconds."""
-
-Content = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -101,16 +99,6 @@ class Dataset:
                 )
 
 
-class Store(Protocol):
-    """Where a memory is kept."""
-
-    def read(self) -> tuple[str | None, object]:
-        """Return its content, ``None`` where there is none, and a version for :meth:`write`."""
-
-    def write(self, content: str, version: object) -> None:
-        """Write it if it still has the version, else do nothing: whoever calls this reads it again."""
-
-
 class Memory:
     """
     The columns and types of a dataset's files.
@@ -119,9 +107,10 @@ class Memory:
     :param store: where the memory is.
     """
 
-    def __init__(self, dataset: Dataset, store: Store) -> None:
+    def __init__(self, dataset: Dataset, store: LocalStore | ObjectStore) -> None:
         self._dataset = dataset
         self._store = store
+        self._where = repr(dataset.memory_path)
 
     def types(self) -> dict[str, str]:
         """
@@ -142,7 +131,7 @@ class Memory:
         for _ in range(_MAX_TRIES):
             content, version = self._read()
             known = self._types(content)
-            merged = known | {name: type_name for name, type_name in types.items() if name not in known}
+            merged = known | types | known  # the order of the known ones, and their types
             entry = {"columns": merged, "written": merged}
             if content.get(self._dataset.file_name) == entry:
                 return merged
@@ -150,23 +139,17 @@ class Memory:
             self._store.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n", version)
         raise CatalogStorageError(f"{self._where}: others keep changing it; try again")
 
-    @property
-    def _where(self) -> str:
-        return repr(self._dataset.memory_path)
-
-    def _read(self) -> tuple[Content, object]:
+    def _read(self) -> tuple[dict[str, Any], object]:
         text, version = self._store.read()
-        if text is None:
-            return {}, version
         try:
-            content = json.loads(text)
+            content = json.loads("{}" if text is None else text)
         except ValueError as error:
             raise CatalogParameterError(f"{self._where} is no JSON any more; mend it ({error})") from None
         if not isinstance(content, dict):
             raise CatalogParameterError(f"{self._where} is not a JSON object of file names any more; mend it")
         return content, version
 
-    def _types(self, content: Content) -> dict[str, str]:
+    def _types(self, content: dict[str, Any]) -> dict[str, str]:
         name = self._dataset.file_name
         entry = content.get(name, {})
         columns, written = (entry.get(part, {}) if isinstance(entry, dict) else None for part in ("columns", "written"))
@@ -195,26 +178,20 @@ class LocalStore:
         self._path = path
 
     def read(self) -> tuple[str | None, object]:
-        """Return content and version, which here are the same."""
+        """Return content, ``None`` where there is none, and version, which here is the same."""
         with storage_errors(str(self._path), self._path.parent):
-            try:
-                text = self._path.read_text(encoding="utf-8")
-            except FileNotFoundError:
-                return None, None
+            text = self._path.read_text(encoding="utf-8") if self._path.exists() else None
             return text, text
 
     def write(self, content: str, version: object) -> None:
-        """Write it if it still has the version."""
-        with storage_errors(str(self._path), self._path.parent):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock():
+        """Write it if it still has the version, else do nothing: whoever calls this reads it again."""
+        folder = self._path.parent
+        with storage_errors(str(self._path), folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._lock(), closing(TemporaryFile(folder, self._path.name)) as file:
                 if self.read()[1] == version:
-                    file = TemporaryFile(self._path.parent, self._path.name)
-                    try:
-                        file.file.write(content.encode())
-                        file.move_to(self._path)
-                    finally:
-                        file.close()
+                    file.file.write(content.encode())
+                    file.move_to(self._path)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -228,7 +205,6 @@ class LocalStore:
                     if time.time() - lock.stat().st_mtime > _LOCK_SECONDS:
                         log.warning("Removing %s, left by a task that was killed", lock)
                         lock.unlink()
-                        continue
                 time.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - no secret
         try:
             yield
@@ -249,15 +225,14 @@ class ObjectStore:
         self._shown = str(path)
 
     def read(self) -> tuple[str | None, object]:
-        """Return content and version, where the store has versions."""
+        """Return content, ``None`` where there is none, and version, where the store has versions."""
         try:
             self._fs.invalidate_cache()
-            try:
-                info = self._fs.info(self._path)
-                # The version first: when the content is newer, the write is refused, and not the other way round.
-                return self._fs.cat_file(self._path).decode(), info.get("ETag") or info.get("etag")
-            except FileNotFoundError:
-                return None, None
+            # The version first: when the content is newer, the write is refused, and not the other way round.
+            info = self._fs.info(self._path)
+            return self._fs.cat_file(self._path).decode(), info.get("ETag") or info.get("etag")
+        except FileNotFoundError:
+            return None, None
         except Exception as error:  # each store has errors of its own
             raise CatalogStorageError(f"can't read {self._shown!r}: {store_message(error)}") from error
 
@@ -266,24 +241,21 @@ class ObjectStore:
         before = self.read()
         if before[1] != version:
             return
-        try:
-            self._fs.pipe_file(self._path, content.encode(), **self._condition(version))
-            is_conditional = bool(self._condition(version))
-        except Exception as error:  # refused: another pull has written it, or the store knows no conditions
-            if self.read() != before:
+        if condition := self._condition(version):
+            try:
+                self._fs.pipe_file(self._path, content.encode(), **condition)
+            except Exception as error:  # refused: another pull has written it, or the store knows no conditions
+                if self.read() != before:
+                    return
+                log.debug("%s takes no conditions: %s", self._shown, store_message(error))
+            else:
                 return
-            log.debug("%s takes no conditions: %s", self._shown, store_message(error))
-            is_conditional = False
-            self._write(content)
-        if not is_conditional:
-            # Another pull may have read the same version; who writes last must not be the only one to read again.
-            time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
-
-    def _write(self, content: str) -> None:
         try:
             self._fs.pipe_file(self._path, content.encode())
         except Exception as error:  # each store has errors of its own
             raise CatalogStorageError(f"can't write {self._shown!r}: {store_message(error)}") from error
+        # Another pull may have read the same version; who writes last must not be the only one to read again.
+        time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
 
     def _condition(self, version: object) -> dict[str, Any]:
         """Return what tells the store to write only what nobody has changed; nothing where fsspec has no way."""
@@ -292,6 +264,4 @@ class ObjectStore:
             return {"mode": "create"}
         if "s3" in protocols:
             return {"IfMatch": version}
-        if "abfs" in protocols:
-            return {"headers": {"If-Match": version}}
-        return {}
+        return {"headers": {"If-Match": version}} if "abfs" in protocols else {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_provider_catalog.output.convert import INT64, are_amounts, are_times, rounds_as_float
+from airflow_provider_catalog.output.flatten import NULL
 
-NULL = type(None)
 _EXACT_IN_FLOAT = 2**53
 _PLAIN: dict[str, set[type]] = {"string": {str}, "bool": {bool}, "int64": {int}, "float64": {float}}
 """The Python types that a column of the type holds as they are."""
@@ -34,21 +35,20 @@ class Kinds:
     fits: bool = True
     blank: bool = False
 
-    def add(self, values: list[object], types: set[type]) -> bool:
+    def add(self, values: list[Any], types: set[type]) -> bool:
         """
         Take account of values; tell whether another type may follow from them.
 
         :param types: the values' Python types.
         """
         before = (len(self.types), self.rounds, self.fits)
-        if self.suggestion and str in types:
-            texts = [value for value in values if value != ""]
-            self.blank = self.blank or len(texts) < len(values)
-            values = texts
+        if self.suggestion and str in types and "" in values:
+            self.blank = True
+            values = [value for value in values if value != ""]
             types = {NULL, *map(type, values)}
         self.types |= types
         if int in types:
-            self._add_ints([value for value in values if type(value) is int])
+            self._add_ints(values if len(types) == 1 else [value for value in values if type(value) is int])
         if self.suggestion and self.fits and types != {NULL}:
             self.fits = self._fit(values)
         return before != (len(self.types), self.rounds, self.fits)
@@ -57,11 +57,6 @@ class Kinds:
     def has_values(self) -> bool:
         """Whether there was anything but nulls."""
         return bool(self.types - {NULL})
-
-    @property
-    def is_null(self) -> bool:
-        """Whether there was nothing but nulls, nor empty texts."""
-        return self.types <= {NULL} and not self.blank
 
     def type_name(self) -> str:
         """Return the column's type, as far as name and values tell it; ``"string"`` where only text holds them all."""
@@ -76,10 +71,15 @@ class Kinds:
 
     def are_plain(self, type_name: str) -> bool:
         """Tell whether every value is one of the type as it stands."""
-        is_plain = self.types - {NULL} <= _PLAIN.get(type_name, set())
         if self.blank and type_name != "string":
             return False
+        is_plain = self.types <= {NULL, *_PLAIN.get(type_name, ())}
         return is_plain and (type_name != "int64" or (self.low in INT64 and self.high in INT64))
+
+    @property
+    def are_exact_floats(self) -> bool:
+        """Whether all values are numbers that a float64 does not round."""
+        return self.types <= {int, float, NULL} and not (self.rounds or self.blank)
 
     def _fit(self, values: list[object]) -> bool:
         if self.suggestion == "int64":

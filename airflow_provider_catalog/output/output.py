@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -17,11 +18,12 @@ from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.store_check import store_message
-from airflow_provider_catalog.output.table import Sample, TableFile, TableOptions, compressed
+from airflow_provider_catalog.output.table import Sample, TableFile
 from airflow_provider_catalog.output.temporary import TemporaryFile
 from airflow_provider_catalog.output.transform import Row, RowTransform
-from airflow_provider_catalog.output.write_jsonl import JsonLinesWriter
-from airflow_provider_catalog.output.write_parquet import Compression
+from airflow_provider_catalog.output.write_csv import CsvWriter
+from airflow_provider_catalog.output.write_jsonl import JsonLinesFile
+from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
 
 CHUNK_ROWS = 500
 """Rows that are handed to a writer at once."""
@@ -95,13 +97,29 @@ class OutputFile:
     ) -> None:
         check_field_types(field_types)
         self._destination = destination
-        self._endpoint = endpoint
-        self._transform = transform
-        self._options = TableOptions(
-            field_types or {}, compression or "zstd", csv_escape_formulas or csv_for_excel, csv_for_excel, sample
-        )
+        self._field_types = field_types or {}
         self._row_count = 0
         self._cleanup = ExitStack()
+        self._new_file: Callable[[IO[bytes], Path], JsonLinesFile | TableFile]
+        if destination.format == "jsonl":
+            self._new_file = lambda file, _: JsonLinesFile(file, is_gzipped=destination.is_gzipped)
+        else:
+            self._new_file = partial(
+                TableFile,
+                destination=destination,
+                endpoint=endpoint,
+                transform=transform,
+                field_types=self._field_types,
+                new_writer=partial(ParquetWriter, endpoint=endpoint.name, compression=compression or "zstd")
+                if destination.format == "parquet"
+                else partial(
+                    CsvWriter,
+                    is_gzipped=destination.is_gzipped,
+                    escape_formulas=csv_escape_formulas or csv_for_excel,
+                    with_bom=csv_for_excel,
+                ),
+                sample=sample,
+            )
 
     def __enter__(self) -> Self:
         path = self._destination.path
@@ -110,8 +128,8 @@ class OutputFile:
         with ExitStack() as cleanup, storage_errors(path, self._folder):
             self._temporary = TemporaryFile(self._folder, Path(path).name)
             cleanup.callback(self._temporary.close)
-            self._stream = self._temporary.file
-            self._writer = self._new_writer(cleanup)
+            self._file = self._new_file(self._temporary.file, self._folder)
+            cleanup.callback(self._file.close)
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -119,6 +137,11 @@ class OutputFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._cleanup.close()
+
+    @property
+    def known_columns(self) -> Iterable[str]:
+        """The columns of earlier files, where the file belongs to a dataset."""
+        return self._file.known_columns
 
     def write(self, rows: Iterable[Row]) -> None:
         """
@@ -132,7 +155,7 @@ class OutputFile:
         # An error of the iterator itself is not the storage's.
         while chunk := list(islice(iterator, CHUNK_ROWS)):
             with storage_errors(self._destination.path, self._folder):
-                self._writer.write(chunk)
+                self._file.write(chunk)
             self._row_count += len(chunk)
 
     def publish(self) -> FileInfo:
@@ -140,12 +163,10 @@ class OutputFile:
         Finish the file and put it at its destination, in one step; nothing can be written afterwards.
 
         :raises CatalogParameterError: when a value does not fit the type of its column.
+        :raises CatalogError: when a CSV or Parquet file would have neither rows nor columns.
         """
         with storage_errors(self._destination.path, self._folder):
-            if isinstance(self._writer, TableFile):
-                self._writer.finish()
-            elif self._stream is not self._temporary.file:
-                self._stream.close()
+            self._file.finish()
             info = self._info()
             if self._destination.scheme is None:
                 self._temporary.move_to(self._destination.local_path())
@@ -156,48 +177,20 @@ class OutputFile:
         self._cleanup.close()
         return info
 
-    def _new_writer(self, cleanup: ExitStack) -> JsonLinesWriter | TableFile:
-        if self._destination.format == "jsonl":
-            if self._destination.is_gzipped:
-                self._stream = compressed(self._stream)
-                cleanup.callback(_discard, self._stream)
-            return JsonLinesWriter(self._stream)
-        table = TableFile(
-            self._stream,
-            self._folder,
-            destination=self._destination,
-            endpoint=self._endpoint,
-            transform=self._transform,
-            options=self._options,
-        )
-        cleanup.callback(table.close)
-        return table
-
     def _info(self) -> FileInfo:
-        """Return what is to be told of the finished file."""
         file = self._temporary.file
         size = file.seek(0, 2)
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # any file in binary mode
-        wanted = self._options.field_types
-        if isinstance(self._writer, JsonLinesWriter):
-            return FileInfo(self._row_count, size, digest, self._writer.names, unmatched_field_types=list(wanted))
-        columns = {column.name: column.type for column in self._writer.columns}
+        columns = {column.name: column.type for column in self._file.columns}
         return FileInfo(
             self._row_count,
             size,
-            digest,
-            self._writer.names,
-            dict(zip(self._writer.names, columns.values(), strict=True)),
-            self._writer.null_columns(),
-            [name for name in wanted if name not in columns and name.replace(".", "_") not in columns],
+            hashlib.file_digest(file, "sha256").hexdigest(),  # type: ignore[arg-type] # any file in binary mode
+            self._file.names,
+            dict(zip(self._file.names, columns.values(), strict=False)),
+            list(self._file.null_columns),
+            [name for name in self._field_types if name not in columns and name.replace(".", "_") not in columns],
         )
-
-
-def _discard(file: IO[bytes]) -> None:
-    """Close a file whose content is of no use any more, so that it does not matter whether its buffer gets written."""
-    with suppress(OSError, ValueError):
-        file.close()
 
 
 def _upload(file: Path, destination: Destination) -> None:

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import IO, cast
+from typing import IO
 
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.output.columns import Column, check_clashes
 from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.spool import BATCH_BYTES, Block, RowSpool
+from airflow_provider_catalog.output.spool import BATCH_BYTES, RowSpool
 from airflow_provider_catalog.output.transform import Row, RowTransform, dotted
 from airflow_provider_catalog.output.write_csv import CsvWriter
-from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
+from airflow_provider_catalog.output.write_parquet import ParquetWriter
 
-AHEAD_ROWS = 1_000
+AHEAD_ROWS = 500
 """Rows that are converted at once while others are still to come: so few that requests need not wait for it."""
 _MAX_AHEAD_COLUMNS = 500
 """Columns beyond which nothing is written before the last row: so many rows at once would take much memory."""
-_GZIP_LEVEL = 6
 
 Sample = Callable[[], list[Row]]
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """
-    How a table is written.
-
-    :param field_types: column or dotted path → type name.
-    :param compression: of Parquet.
-    :param escape_formulas: CSV: whether a ``'`` is put before what a spreadsheet would run as a formula.
-    :param with_bom: CSV: whether the file begins with a byte order mark.
-    :param sample: returns some rows of other days, which tell the types of columns that the rows themselves don't.
-    """
-
-    field_types: dict[str, str]
-    compression: Compression = "zstd"
-    escape_formulas: bool = False
-    with_bom: bool = False
-    sample: Sample | None = None
+NewWriter = Callable[[IO[bytes], list[Column], RowSpool], CsvWriter | ParquetWriter]
 
 
 class TableFile:
@@ -56,10 +35,12 @@ class TableFile:
 
     :param file: where to; somebody else closes it.
     :param folder: where the spool is made.
-    :param destination: where the file goes in the end, which tells the format, and the dataset that it belongs to.
+    :param destination: where the file goes in the end, which tells the dataset that it belongs to.
     :param endpoint: the endpoint that the rows are of.
     :param transform: what was done to the rows.
-    :param options: how it is written.
+    :param field_types: column or dotted path → type name.
+    :param new_writer: returns a writer of the file's format.
+    :param sample: returns some rows of other days, which tell the types of columns that the rows themselves don't.
     :raises CatalogParameterError: when ``field_types``, the names of Hive folders and the dataset's memory contradict
         each other.
     """
@@ -72,16 +53,20 @@ class TableFile:
         destination: Destination,
         endpoint: Endpoint,
         transform: RowTransform,
-        options: TableOptions,
+        field_types: dict[str, str],
+        new_writer: NewWriter,
+        sample: Sample | None = None,
     ) -> None:
         self._file = file
         self._destination = destination
         self._endpoint = endpoint
         self._transform = transform
-        self._options = options
-        self._stream = file
+        self._field_types = field_types
+        self._new_writer = new_writer
+        self._sample = sample
         self._writer: CsvWriter | ParquetWriter | None = None
-        self._pending: list[Block] = []
+        self._pending: list[Row] = []
+        self._pending_bytes = 0
         self._next_start = 0
         self._told: tuple[int, list[Column] | None] = (-1, None)
         self._memory = destination.memory()
@@ -89,8 +74,8 @@ class TableFile:
         self._check_parameters()
         with ExitStack() as cleanup:
             self._spool = cleanup.enter_context(RowSpool(folder))
-            if self._memory and not self._known and options.sample:
-                self._spool.note(options.sample())
+            if self._memory and not self._known and sample:
+                self._spool.note(sample())
                 self._columns()  # raises for what contradicts the Hive folders
             cleanup.pop_all()
 
@@ -104,13 +89,20 @@ class TableFile:
         """The columns of the file."""
         return self._writer.columns if self._writer else []
 
+    @property
+    def known_columns(self) -> list[str]:
+        """The columns of the dataset's earlier files."""
+        return list(self._known)
+
+    @property
     def null_columns(self) -> list[str]:
-        """Return the columns that are null in every row, and that nothing tells the type of."""
-        return self._spool.null_columns(self._endpoint, self._transform, self._options.field_types, self._known)
+        """The columns that are null in every row, and that nothing tells the type of."""
+        return self._spool.null_columns(self._endpoint, self._transform, self._field_types, self._known)
 
     def close(self) -> None:
         """Remove the spool."""
-        self._abandon()
+        if self._writer:
+            self._writer.abandon()
         self._spool.close()
 
     def write(self, rows: list[Row]) -> None:
@@ -120,9 +112,9 @@ class TableFile:
         :raises CatalogParameterError: when two fields of different paths would share a column, or a value does not fit
             the type of its column.
         """
-        self._pending.append(self._spool.write(rows))
-        size = sum(len(block.lines) for block in self._pending)
-        if size >= BATCH_BYTES or sum(block.row_count for block in self._pending) >= AHEAD_ROWS:
+        self._pending += rows
+        self._pending_bytes += self._spool.append(rows)
+        if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= AHEAD_ROWS:
             self._write_ahead()
 
     def finish(self) -> None:
@@ -130,10 +122,12 @@ class TableFile:
         Write what is still to be written, and add new columns to the dataset's memory.
 
         :raises CatalogParameterError: when a value does not fit the type of its column, or no column is left.
-        :raises CatalogError: when a dataset has neither rows nor columns.
+        :raises CatalogError: when there are neither rows nor columns.
         """
-        if not (self._spool.row_count or self._known) and self._options.sample:
-            self._spool.note(self._options.sample())
+        if self._pending:
+            self._write_ahead()
+        if not (self._spool.row_count or self._known) and self._sample:
+            self._spool.note(self._sample())
         columns = self._columns()
         self._check_any(columns)
         self._write_all(columns)
@@ -144,12 +138,10 @@ class TableFile:
                 self._write_all(remembered)
         if self._writer:
             self._writer.finish()
-        if self._stream is not self._file:
-            self._stream.close()
 
     def _check_parameters(self) -> None:
         """Check what contradicts what is known before there are rows."""
-        for key, wanted in self._options.field_types.items():
+        for key, wanted in self._field_types.items():
             name = key if key in self._known else key.replace(".", "_")
             if self._known.get(name, wanted).replace(" ", "") != wanted.replace(" ", ""):
                 raise CatalogParameterError(
@@ -157,7 +149,7 @@ class TableFile:
                     f"they have the type {self._known[name]!r}, not {wanted!r}"
                 )
         if dataset := self._destination.dataset:
-            named = [*self._options.field_types, *map(dotted, self._transform.fields)]
+            named = [*self._field_types, *map(dotted, self._transform.fields)]
             documented = [
                 column.path for column in self._endpoint.columns if self._transform.keeps(tuple(column.path.split(".")))
             ]
@@ -168,7 +160,7 @@ class TableFile:
         columns = self._spool.columns(
             self._endpoint,
             self._transform,
-            self._options.field_types,
+            self._field_types,
             self._known,
             null_type=None if self._memory else "string",
         )
@@ -190,19 +182,21 @@ class TableFile:
                 f"no field of the {self._spool.row_count} rows is left to be a column of {path!r}; drop fewer fields, "
                 "or write JSON Lines"
             )
-        if self._memory:
-            raise CatalogError(
-                f"set on_empty='skip', or name columns with field_types: there is no row for {path!r} yet, on no day, "
-                "and with a file without columns many readers refuse all files of a folder"
-            )
+        raise CatalogError(
+            f"set on_empty='skip', or name columns with field_types: there is no row for {path!r} yet, on no day, "
+            "and many readers refuse a file without columns, and all files of its folder with it"
+        )
 
     def _write_ahead(self) -> None:
+        block = self._spool.note(self._pending)
+        self._pending, self._pending_bytes = [], 0
         columns = self._columns_so_far()
-        pending, self._pending = self._pending, []
         if self._writer and self._writer.columns == columns:
-            self._writer.write(Block.joined(pending))
+            self._writer.write(block)
             return
-        self._abandon()
+        if self._writer:
+            self._writer.abandon()
+            self._writer = None
         if columns and len(columns) <= _MAX_AHEAD_COLUMNS and self._spool.row_count >= self._next_start:
             self._start_over(columns)
 
@@ -218,43 +212,13 @@ class TableFile:
     def _write_all(self, columns: list[Column]) -> None:
         if self._writer is None or self._writer.columns != columns:
             self._start_over(columns)
-        elif self._pending:
-            self._writer.write(Block.joined(self._pending))
-        self._pending = []
 
     def _start_over(self, columns: list[Column]) -> None:
-        self._abandon()
+        if self._writer:
+            self._writer.abandon()
         self._file.seek(0)
         self._file.truncate()
-        self._stream = compressed(self._file) if self._destination.is_gzipped else self._file
-        self._writer = self._new_writer(columns)
+        self._writer = self._new_writer(self._file, columns, self._spool)
         for block in self._spool.blocks(len(columns)):
             self._writer.write(block)
         self._next_start = 2 * self._spool.row_count
-
-    def _new_writer(self, columns: list[Column]) -> CsvWriter | ParquetWriter:
-        options = self._options
-        if self._destination.format == "parquet":
-            return ParquetWriter(self._stream, columns, self._spool, self._endpoint.name, options.compression)
-        return CsvWriter(
-            self._stream,
-            columns,
-            self._spool,
-            escape_formulas=options.escape_formulas,
-            with_bom=options.with_bom,
-        )
-
-    def _abandon(self) -> None:
-        """Stop writing; what was written is of no use."""
-        if self._writer:
-            self._writer.abandon()
-            self._writer = None
-        if self._stream is not self._file:
-            with suppress(OSError, ValueError):
-                self._stream.close()
-
-
-def compressed(file: IO[bytes]) -> IO[bytes]:
-    """Return a stream into a file that compresses; without a name and a time, the same rows give the same bytes."""
-    stream = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=file, mtime=0)
-    return cast("IO[bytes]", stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
 import os
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,7 @@ class TemporaryFile:
 
     def close(self) -> None:
         """Remove it, unless it was moved to its place."""
-        with suppress(OSError):  # of a buffer that can't be written any more, and is not needed
-            self.file.close()
+        discard(self.file)
         self.path.unlink(missing_ok=True)
 
     def move_to(self, target: Path) -> None:
@@ -91,6 +91,18 @@ def spool_file(folder: Path) -> IO[bytes]:
     with suppress(OSError):
         return tempfile.TemporaryFile(dir=folder)
     return tempfile.TemporaryFile()
+
+
+def gzipped(file: IO[bytes]) -> IO[bytes]:
+    """Return a stream that compresses into a file; without a name and a time, so that equal rows give equal bytes."""
+    stream = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
+    return cast("IO[bytes]", stream)
+
+
+def discard(file: IO[bytes]) -> None:
+    """Close a file whose content is of no use any more, whether or not its buffer can be written."""
+    with suppress(OSError, ValueError):
+        file.close()
 
 
 def _remove_leftovers(folder: Path, name: str) -> None:

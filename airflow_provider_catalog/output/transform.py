@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import msgspec
@@ -51,31 +51,24 @@ class RowTransform:
         hash_fields: list[str] | tuple[str, ...] | None = None,
         hash_secret: str | None = None,
     ) -> None:
+        if hash_secret is not None and not isinstance(hash_secret, str):
+            raise CatalogParameterError(f"hash_secret must be a string, not {type(hash_secret).__name__}")
         self.fields = _field_paths(fields)
-        self._drop = _without_covered(_paths("drop_fields", drop_fields))
-        self._hash = _without_covered(_paths("hash_fields", hash_fields))
-        self._secret = _secret(hash_secret)
-        _refuse_dropped(self._drop, "fields", self.fields)
-        _refuse_dropped(self._drop, "hash_fields", self._hash)
+        self._drop = _paths("drop_fields", drop_fields)
+        self._hash = _paths("hash_fields", hash_fields)
+        self._paths = {"fields": self.fields, "drop_fields": self._drop, "hash_fields": self._hash}
+        for parameter in ("fields", "hash_fields"):
+            _refuse_dropped(self._drop, parameter, self._paths[parameter])
+        self._secret = (hash_secret or "").encode()
         self._tree = _tree(self.fields)
-        self._is_identity = not (self.fields or self._drop or self._hash)
         self._names: Names = {}
-        self._unmatched = {
-            (parameter, path)
-            for parameter, paths in (
-                ("fields", self.fields),
-                ("drop_fields", self._drop),
-                ("hash_fields", self._hash),
-            )
-            for path in paths
-        }
+        self._unmatched = {(parameter, path) for parameter, paths in self._paths.items() for path in paths}
         # The hashes made for the current row: where two paths lead to one value, it is hashed once.
         self._made: set[str] = set()
 
     def __repr__(self) -> str:
         """Show the paths, never the secret."""
-        parts = (("fields", self.fields), ("drop_fields", self._drop), ("hash_fields", self._hash))
-        return f"RowTransform({', '.join(f'{name}={list(map(dotted, paths))}' for name, paths in parts)})"
+        return f"RowTransform({', '.join(f'{name}={list(map(dotted, paths))}' for name, paths in self._paths.items())})"
 
     def check_hash_secret(self) -> None:
         """
@@ -97,8 +90,6 @@ class RowTransform:
         :raises CatalogParameterError: when there are ``hash_fields`` and no secret, a path leads into a text, or a row
             is nested too deeply.
         """
-        if self._is_identity:
-            return row
         if self._unmatched:
             note_names(row, self._names)
         try:
@@ -110,24 +101,24 @@ class RowTransform:
             ) from None
 
     def _changed(self, row: Row) -> Row:
-        self._apply_all("drop_fields", self._drop, row, _delete)
+        self._apply_all("drop_fields", row, _delete)
         if self._hash:
             self.check_hash_secret()
             self._made.clear()
-            self._apply_all("hash_fields", self._hash, row, self._replace_by_hash)
+            self._apply_all("hash_fields", row, self._replace_by_hash)
         if not self._tree:
             return row
         if self._unmatched:
-            self._apply_all("fields", self.fields, row, _leave)
+            self._apply_all("fields", row, _leave)
         try:
             kept = _select(row, self._tree)
         except _TextError:
-            self._apply_all("fields", self.fields, row, _leave)  # says which
+            self._apply_all("fields", row, _leave)  # says which
             raise
         return {} if kept is _ABSENT else kept
 
-    def _apply_all(self, parameter: str, paths: Iterable[Path], row: Row, change: Callable[[Any, Any], None]) -> None:
-        for path in paths:
+    def _apply_all(self, parameter: str, row: Row, change: Callable[[Any, Any], None]) -> None:
+        for path in self._paths[parameter]:
             try:
                 if _apply(row, path, change):
                     self._unmatched.discard((parameter, path))
@@ -151,8 +142,6 @@ class RowTransform:
             'student.email'?)"``; nothing where there was no row.
         :raises CatalogParameterError: naming the path, and the name that is meant.
         """
-        if not self._names:
-            return []
         columns: list[Path] = [(column,) for column in known_columns]
         warnings = []
         for parameter, path in sorted(self._unmatched):
@@ -163,6 +152,8 @@ class RowTransform:
                     f"it would have been kept as it is. If it is to be kept, take {dotted(path)!r} out of {parameter}"
                 )
             warnings.append(f"{parameter} {dotted(path)!r}" + (f" (did you mean {dotted(near)!r}?)" if near else ""))
+        if not self._names:
+            return []  # there was no row
         missing = [path for parameter, path in self._unmatched if parameter == "fields"]
         if missing and len(missing) == len(self.fields) and not any(is_null(self._names, path) for path in missing):
             there = ", ".join(dotted(path) for path in islice(paths_of(self._names), 10))
@@ -186,8 +177,8 @@ class RowTransform:
 
     def _stays(self, path: Path) -> bool:
         """Tell whether a value at that path, or a part of it, is kept as it is."""
-        for parameter, patterns in (("drop_fields", self._drop), ("hash_fields", self._hash)):
-            for pattern in patterns:
+        for parameter in ("drop_fields", "hash_fields"):
+            for pattern in self._paths[parameter]:
                 is_it = _covers(pattern, path) or words(pattern) == words(path)
                 if is_it and (parameter, pattern) not in self._unmatched:
                     return False
@@ -225,13 +216,8 @@ def dotted(path: Path) -> str:
     return ".".join(path)
 
 
-def _secret(hash_secret: object) -> bytes:
-    if hash_secret is not None and not isinstance(hash_secret, str):
-        raise CatalogParameterError(f"hash_secret must be a string, not {type(hash_secret).__name__}")
-    return (hash_secret or "").encode()
-
-
 def _paths(parameter: str, value: object) -> tuple[Path, ...]:
+    """Return dotted paths split; of ``drop_fields`` and ``hash_fields``, those that no other one covers."""
     if value is None:
         return ()
     if not isinstance(value, list | tuple):
@@ -243,7 +229,10 @@ def _paths(parameter: str, value: object) -> tuple[Path, ...]:
             raise CatalogParameterError(
                 f"{parameter}: {text!r} is not a dotted path such as 'product.id' (names with one dot between them)"
             )
-    return tuple(dict.fromkeys(tuple(text.split(".")) for text in value))
+    paths = tuple(dict.fromkeys(tuple(text.split(".")) for text in value))
+    if parameter == "fields":
+        return paths
+    return tuple(path for path in paths if not any(other != path and _covers(other, path) for other in paths))
 
 
 def _field_paths(fields: object) -> tuple[Path, ...]:
@@ -255,31 +244,26 @@ def _field_paths(fields: object) -> tuple[Path, ...]:
             raise CatalogParameterError(
                 f"fields: {dotted(path)!r} has a '*', which only drop_fields and hash_fields take; name the fields"
             )
-        for other in paths:
-            if other != path and _covers(other, path):
-                raise CatalogParameterError(
-                    f"fields: {dotted(path)!r} is already part of {dotted(other)!r}; leave one of them out"
-                )
+    for path, other in product(paths, paths):
+        if other != path and _covers(other, path):
+            raise CatalogParameterError(
+                f"fields: {dotted(path)!r} is already part of {dotted(other)!r}; leave one of them out"
+            )
     return paths
 
 
 def _refuse_dropped(drop: Iterable[Path], parameter: str, paths: Iterable[Path]) -> None:
-    for path in paths:
-        for dropped in drop:
-            if _covers(dropped, path):
-                raise CatalogParameterError(
-                    f"{parameter}: {dotted(path)!r} is left out by drop_fields ({dotted(dropped)!r}); "
-                    "take it out of one of the two"
-                )
+    for path, dropped in product(paths, drop):
+        if _covers(dropped, path):
+            raise CatalogParameterError(
+                f"{parameter}: {dotted(path)!r} is left out by drop_fields ({dotted(dropped)!r}); "
+                "take it out of one of the two"
+            )
 
 
 def _covers(pattern: Path, path: Path) -> bool:
     """Tell whether everything at ``path`` is at or below what ``pattern`` matches."""
     return len(pattern) <= len(path) and all(mine in ("*", theirs) for mine, theirs in zip(pattern, path, strict=False))
-
-
-def _without_covered(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    return tuple(path for path in paths if not any(other != path and _covers(other, path) for other in paths))
 
 
 def _tree(paths: Iterable[Path]) -> Tree:
@@ -309,29 +293,21 @@ def _apply(node: Any, path: Path, change: Callable[[Any, Any], None], *, is_name
         for item in node:
             matched |= _apply(item, path, change, is_named=is_named)
         return matched
-    if rest and isinstance(node, dict):
-        matched = _apply_dotted(node, path, change)
+    if isinstance(node, dict):
+        # A key may have dots itself ({"student.email": ...}): nothing private may slip through.
+        for length in range(2, len(path) + 1):
+            if (key := dotted(path[:length])) in node:
+                matched |= _apply_at(node, key, path[length:], change)
     for key in _matching_keys(node, name):
-        if not rest:
-            change(node, key)
-            matched = True
-        else:
-            matched |= _apply(node[key], rest, change, is_named=name != "*")
+        matched |= _apply_at(node, key, rest, change, is_named=name != "*")
     return matched
 
 
-def _apply_dotted(node: Row, path: Path, change: Callable[[Any, Any], None]) -> bool:
-    """Do the same where a key has dots itself (``{"student.email": ...}``): nothing private may slip through."""
-    matched = False
-    for length in range(2, len(path) + 1):
-        key, rest = dotted(path[:length]), path[length:]
-        if key in node:
-            if rest:
-                matched |= _apply(node[key], rest, change)
-            else:
-                change(node, key)
-                matched = True
-    return matched
+def _apply_at(node: Any, key: Any, rest: Path, change: Callable[[Any, Any], None], *, is_named: bool = True) -> bool:
+    if rest:
+        return _apply(node[key], rest, change, is_named=is_named)
+    change(node, key)
+    return True
 
 
 def _is_json(text: str) -> bool:

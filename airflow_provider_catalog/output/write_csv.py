@@ -19,7 +19,9 @@ from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import NUMBER, to_text
-from airflow_provider_catalog.output.spool import Block, RowSpool
+from airflow_provider_catalog.output.flatten import Block
+from airflow_provider_catalog.output.spool import RowSpool
+from airflow_provider_catalog.output.temporary import discard, gzipped
 
 _FORMULA = re.compile("[=+\\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
 """What a cell begins with that a spreadsheet may run, by OWASP's rule: in full width, too."""
@@ -33,6 +35,7 @@ class CsvWriter:
     :param file: where to; somebody else closes it.
     :param columns: the columns.
     :param spool: converts the rows.
+    :param is_gzipped: whether it is compressed.
     :param escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula.
     :param with_bom: whether the file begins with a byte order mark, which tells Excel that it is UTF-8.
     :raises CatalogParameterError: when two columns get the same name by the escape.
@@ -44,11 +47,13 @@ class CsvWriter:
         columns: list[Column],
         spool: RowSpool,
         *,
+        is_gzipped: bool = False,
         escape_formulas: bool = False,
         with_bom: bool = False,
     ) -> None:
         self.columns = columns
-        self._file = file
+        self._file = gzipped(file) if is_gzipped else file
+        self._is_gzipped = is_gzipped
         self._spool = spool
         self._escape = without_formula if escape_formulas else None
         self.names = [column.name for column in columns]
@@ -56,8 +61,8 @@ class CsvWriter:
             self.names = list(map(self._escape, self.names))
             _check_names(self.names)
         if with_bom:
-            file.write("\ufeff".encode())
-        _write_lines(file, [self.names])
+            self._file.write("\ufeff".encode())
+        _write_lines(self._file, [self.names])
 
     def write(self, block: Block) -> None:
         """
@@ -70,10 +75,14 @@ class CsvWriter:
         _write_lines(self._file, zip(*cells, strict=True) if cells else [()] * block.row_count)
 
     def finish(self) -> None:
-        """Write what is still to be written: nothing, here."""
+        """Write what is still to be written."""
+        if self._is_gzipped:
+            self._file.close()
 
     def abandon(self) -> None:
         """Write nothing more."""
+        if self._is_gzipped:
+            discard(self._file)
 
     def _cells(self, block: Block, column: Column) -> list[Any]:
         to_cell = _TO_CELL.get(column.type, _decimal_cell if column.type.startswith("decimal") else None)

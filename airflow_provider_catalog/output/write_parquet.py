@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
+from array import array
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_catalog import __version__
 from airflow_provider_catalog.output.columns import Column
-from airflow_provider_catalog.output.convert import decimal_type
-from airflow_provider_catalog.output.kinds import NULL
-from airflow_provider_catalog.output.spool import Block, RowSpool
-from airflow_provider_catalog.output.transform import Path
+from airflow_provider_catalog.output.convert import decimal_type, to_text
+from airflow_provider_catalog.output.flatten import Block, Values
+from airflow_provider_catalog.output.spool import RowSpool
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,10 +23,7 @@ ROW_GROUP_ROWS = 100_000
 """Rows of a row group,"""
 ROW_GROUP_BYTES = 12 * 1024 * 1024
 """or fewer where they are large, measured in Arrow's memory."""
-_READ_BYTES = 256 * 1024
-"""Bytes of JSON that one of Arrow's threads reads at a time,"""
-_MANY_COLUMNS = 1_000
-"""or all of a block at once beyond so many columns: each time takes as long as it takes to set all of them up."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ParquetWriter:
@@ -52,6 +50,7 @@ class ParquetWriter:
 
         self.columns = columns
         self.names = [column.name for column in columns]
+        self._spool = spool
         metadata: dict[bytes | str, bytes | str] = {
             "provider": "airflow-provider-catalog",
             "provider_version": __version__,
@@ -65,7 +64,6 @@ class ParquetWriter:
         self._sink = _Sink(file)
         sink: Any = self._sink
         self._writer = pq.ParquetWriter(sink, self._schema, compression=compression, memory_pool=self._pool)
-        self._arrays = _ArrayMaker(columns, spool)
         self._group: list[pa.RecordBatch] = []
         self._group_rows = self._group_bytes = 0
 
@@ -77,7 +75,7 @@ class ParquetWriter:
         """
         import pyarrow as pa
 
-        batch = pa.record_batch(self._arrays(block), schema=self._schema)
+        batch = pa.record_batch([self._array(block, column) for column in self.columns], schema=self._schema)
         self._group.append(batch)
         self._group_rows += batch.num_rows
         self._group_bytes += batch.nbytes
@@ -101,6 +99,22 @@ class ParquetWriter:
         self._group = []
         self._group_rows = self._group_bytes = 0
         self._pool.release_unused()
+
+    def _array(self, block: Block, column: Column) -> Any:
+        import pyarrow as pa
+
+        if column.path not in block.columns:
+            return pa.nulls(block.row_count, _arrow_type(column.type))
+        kinds = self._spool.kinds[column.path]
+        if column.type == kinds.suggestion != "int64" and kinds.fits:
+            # Arrow reads the text of a time or an amount much faster, but not every one, and it does not round.
+            values = block.values(column.path)
+            texts = [None if value is None or value == "" else to_text(value) for value in values]
+            try:
+                return _texts(texts).cast(_arrow_type(column.type))
+            except pa.ArrowInvalid:
+                pass
+        return _to_arrow(self._spool.converted(block, column), column.type)
 
 
 class _Sink:
@@ -126,134 +140,64 @@ class _Sink:
         """Leave the file open."""
 
 
-class _ArrayMaker:
-    """
-    Blocks of rows into Arrow arrays.
-
-    Arrow itself reads the columns whose values are what JSON says they are, many times faster than by way of Python's
-    objects; the others are converted value by value.
-
-    :param columns: the columns to make.
-    :param spool: knows the kinds of their values, and converts them.
-    """
-
-    def __init__(self, columns: list[Column], spool: RowSpool) -> None:
-        self._columns = columns
-        self._spool = spool
-        self._reads_decimals = True
-
-    def __call__(self, block: Block) -> list[pa.Array[Any]]:
-        read = self._read(block)
-        arrays = ((column, _cast(read.get(column.path), column)) for column in self._columns)
-        return [self._converted(block, column) if array is None else array for column, array in arrays]
-
-    def _read(self, block: Block) -> dict[Path, Any]:
-        """Return the arrays of the columns that Arrow can read."""
-        import pyarrow as pa
-
-        while columns := {column.path: column for column in self._columns if self._is_readable(column)}:
-            try:
-                return _read_json(block.lines, columns)
-            except pa.ArrowInvalid:
-                if not self._reads_decimals:
-                    break
-                self._reads_decimals = False  # an amount that is to be rounded, or an empty text
-        return {}
-
-    def _is_readable(self, column: Column) -> bool:
-        """Tell whether all values seen so far are, in JSON, what Arrow reads as the column's type, exactly."""
-        kinds = self._spool.kinds.get(column.path)
-        if kinds is None or not kinds.has_values or self._spool.holds_objects(column.path):
-            return False
-        for length in range(1, len(column.path)):
-            parent = self._spool.kinds.get(column.path[:length])
-            if parent and parent.has_values:
-                return False
-        if column.type == "list<string>":
-            return kinds.types <= {list, NULL}
-        if decimal_type(column.type):
-            return self._reads_decimals and kinds.types <= {int, float, str, NULL}
-        if column.type == "float64":
-            return kinds.types <= {int, float, NULL} and not kinds.rounds
-        return kinds.are_plain("string" if column.type == "timestamp" else column.type)
-
-    def _converted(self, block: Block, column: Column) -> Any:
-        import pyarrow as pa
-
-        kinds = self._spool.kinds.get(column.path)
-        if kinds is None or kinds.is_null:
-            return pa.nulls(block.row_count, _arrow_type(column.type))
-        values = self._spool.converted(block, column)
-        if column.type == "string":
-            return _strings(values)
-        if decimal_type(column.type):
-            return _strings([None if value is None else f"{value:f}" for value in values]).cast(
-                _arrow_type(column.type)
-            )
-        return pa.array(values, _arrow_type(column.type))
-
-
-def _read_json(lines: bytes, columns: dict[Path, Column]) -> dict[Path, Any]:
-    import pyarrow.json as pj
-
-    longest = max(map(len, lines.splitlines())) if len(lines) > _READ_BYTES else 0
-    at_once = max(_READ_BYTES, longest + 1) if len(columns) < _MANY_COLUMNS else len(lines)
-    table = pj.read_json(
-        io.BytesIO(lines),
-        read_options=pj.ReadOptions(block_size=at_once),
-        parse_options=pj.ParseOptions(explicit_schema=_nested_schema(columns), unexpected_field_behavior="ignore"),
-    )
-    arrays: dict[Path, Any] = {}
-    pending: list[tuple[Path, Any]] = [((name,), table.column(name).combine_chunks()) for name in table.column_names]
-    while pending:
-        path, array = pending.pop()
-        if path in columns:
-            arrays[path] = array
-        else:
-            names = [field.name for field in array.type]
-            pending += [((*path, name), child) for name, child in zip(names, array.flatten(), strict=True)]
-    return arrays
-
-
-def _nested_schema(columns: dict[Path, Column]) -> pa.Schema:
+def _to_arrow(values: Values, type_name: str) -> pa.Array[Any]:
+    """Return converted values as an array."""
     import pyarrow as pa
 
-    tree: dict[str, Any] = {}
-    for path, column in columns.items():
-        node = tree
-        for key in path[:-1]:
-            node = node.setdefault(key, {})
-        node[path[-1]] = _arrow_type("string" if column.type == "timestamp" else column.type)
+    # From buffers: pyarrow.array would also import pandas where that is installed, a second and 60 MB.
+    arrow_type = _arrow_type(type_name)
+    if type_name == "string":
+        return _texts(values)
+    if type_name == "list<string>":
+        return _lists(values)
+    if decimal_type(type_name):
+        return _texts([None if value is None else f"{value:f}" for value in values]).cast(arrow_type)
+    if type_name == "timestamp":
+        values = [None if value is None else (value - _EPOCH) // timedelta(microseconds=1) for value in values]
+    if type_name == "date":
+        values = [None if value is None else (value - _EPOCH.date()).days for value in values]
+    stored: dict[str, tuple[str, Any]] = {
+        "bool": ("B", pa.uint8()),
+        "float64": ("d", pa.float64()),
+        "date": ("i", pa.int32()),
+    }
+    code, number_type = stored.get(type_name, ("q", pa.int64()))
+    valid, filled = _without_nulls(values, 0)
+    return pa.Array.from_buffers(number_type, len(values), [valid, pa.py_buffer(array(code, filled))]).cast(arrow_type)
 
-    def fields(node: dict[str, Any]) -> list[pa.Field[Any]]:
-        return [
-            pa.field(name, pa.struct(fields(child)) if isinstance(child, dict) else child)
-            for name, child in node.items()
-        ]
 
-    return pa.schema(fields(tree))
-
-
-def _cast(array: pa.Array[Any] | None, column: Column) -> Any:
-    """Return the array in the column's type; None when some value takes more care."""
+def _texts(values: list[str | None]) -> pa.Array[Any]:
     import pyarrow as pa
 
-    if array is None or column.type != "timestamp":
-        return array
-    try:
-        return array.cast(_arrow_type("timestamp"))
-    except pa.ArrowInvalid:
-        return None
+    valid, filled = _without_nulls(values, "")
+    encoded = list(map(str.encode, filled))
+    buffers = [valid, _offsets(encoded), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
 
 
-def _strings(values: list[str | None]) -> Any:
-    """Return an array of texts."""
+def _lists(values: list[list[str | None] | None]) -> pa.Array[Any]:
     import pyarrow as pa
 
-    # pyarrow.array would also import pandas where that is installed: a second, and 60 MB.
-    builder = pa.lib.StringBuilder()
-    builder.append_values(values)
-    return builder.finish()
+    valid, filled = _without_nulls(values, [])
+    items = _texts([item for each in filled for item in each])
+    return pa.Array.from_buffers(_arrow_type("list<string>"), len(values), [valid, _offsets(filled)], children=[items])
+
+
+def _offsets(values: Values) -> pa.Buffer:
+    import pyarrow as pa
+
+    return pa.py_buffer(array("i", accumulate(map(len, values), initial=0)))
+
+
+def _without_nulls(values: Values, filler: Any) -> tuple[pa.Buffer | None, Values]:
+    """Return a bit for each value, where some are null, and the values with the filler instead of nulls."""
+    import pyarrow as pa
+
+    if None not in values:
+        return None, values
+    valid = pa.py_buffer(bytes([value is not None for value in values]))
+    bits = pa.Array.from_buffers(pa.uint8(), len(values), [None, valid]).cast(pa.bool_())
+    return bits.buffers()[1], [filler if value is None else value for value in values]
 
 
 def _arrow_type(type_name: str) -> Any:

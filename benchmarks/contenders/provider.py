@@ -24,6 +24,5 @@ def pull(url: str, path: str) -> int:
 
 if __name__ == "__main__":
     if os.environ.get("IMPORT_PYARROW"):  # memory is measured above the state after imports
-        import pyarrow.json
         import pyarrow.parquet  # noqa: F401
     run(pull)

@@ -63,6 +63,14 @@ def test_what_contradicts_earlier_files_is_told_before_the_first_request(catalog
     assert len(catalog.requests) == before
 
 
+def test_a_misspelt_field_is_told_on_a_day_without_rows_too(catalog, tmp_path):
+    pull(tmp_path, "2026-01-03")
+    with pytest.raises(CatalogParameterError, match=r"'student\.emial'; did you mean 'student_em"):
+        pull(tmp_path, "2026-01-01", drop_fields=["student.emial"])
+    assert not (tmp_path / "orders/day=2026-01-01/orders.parquet").exists()
+    assert pull(tmp_path, "2026-01-01", drop_fields=["student.email"])["row_count"] == 0
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_single_file_without_rows_has_the_columns_of_other_days(catalog, tmp_path, suffix):
     path = tmp_path / f"orders.{suffix}"

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.output.transform import RowTransform
 
 
 @pytest.mark.parametrize(
@@ -125,13 +129,8 @@ def test_a_value_that_does_not_fit_is_told_however_late_it_comes(save, monkeypat
         save([{"a": "1"}] * 6, [{"a": "x"}], [{"a": "1"}] * 6, name="out.csv", field_types={"a": "int64"})
 
 
-def test_for_excel(save):
-    from airflow_provider_catalog.client.endpoints import ENDPOINTS
-    from airflow_provider_catalog.output.destination import Destination
-    from airflow_provider_catalog.output.output import OutputFile
-    from airflow_provider_catalog.output.transform import RowTransform
-
-    path, _ = save([], name="excel.csv")
+def test_for_excel(tmp_path):
+    path = tmp_path / "excel.csv"
     arguments = (Destination.parse(path), ENDPOINTS["orders"], RowTransform())
     with OutputFile(*arguments, csv_for_excel=True) as output:
         output.write([{"name": "Zoë"}, {"name": "=1+1"}])

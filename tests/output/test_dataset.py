@@ -165,12 +165,19 @@ def test_a_file_without_rows_learns_its_columns_too(tmp_path):
     assert duckdb.sql(f"FROM '{path}'").fetchall() == []
 
 
-def test_a_dataset_gets_no_file_without_columns(tmp_path):
-    with pytest.raises(CatalogError, match=r"^set on_empty='skip', or name columns with field_types") as caught:
-        write_day(tmp_path, 0, [], sample=list)
+@pytest.mark.parametrize("name", ["orders/day=1/orders.parquet", "orders.parquet", "orders.csv"])
+def test_a_file_without_columns_is_not_written(tmp_path, name):
+    arguments = Destination.parse(tmp_path / name), ENDPOINTS["orders"], RowTransform()
+    with (
+        pytest.raises(CatalogError, match=r"^set on_empty='skip', or name columns with field_types") as caught,
+        OutputFile(*arguments, sample=list) as output,
+    ):
+        output.publish()
     assert caught.value.retryable
     assert list(tmp_path.iterdir()) == []
-    assert write_day(tmp_path, 0, [], field_types={"id": "int64"}).columns == ["id"]
+    with OutputFile(*arguments, {"id": "int64"}) as output:
+        assert output.publish().columns == ["id"]
+    assert duckdb.sql(f"FROM '{tmp_path / name}'").columns[0] == "id"
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,30 @@ def test_what_is_spelt_alike_is_no_error_where_nothing_would_stay(parameters):
     assert transform.check_matched()
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("learner.ids.cavnas", "learner.ids.canvas"), ("learner.identty.canvas", "learner.identity.canvas")],
+)
+def test_what_is_meant_is_looked_for_beside_the_path_first(path, meant):
+    others = {"learnr": {"ids": {"cavnas": 1}, "identty": {"canvas": 1}}}
+    learner = {"idss": {"cavnas": 1}, "ids": {"canvas": 1}, "identity": {"canvas": 1}}
+    transform = RowTransform(drop_fields=[path])
+    transform({**others, "learner": learner})
+    with pytest.raises(CatalogParameterError, match=f"did you mean '{re.escape(meant)}'"):
+        transform.check_matched()
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "meant"),
+    [(["learner"], "learner.emial", "learner.email"), (["learner.ids.canvas"], "learner.idss", "learner.ids")],
+)
+def test_a_misspelt_path_within_what_fields_keeps_or_above_it(fields, path, meant):
+    transform = RowTransform(fields=fields, drop_fields=[path])
+    transform(row())
+    with pytest.raises(CatalogParameterError, match=f"did you mean '{re.escape(meant)}'"):
+        transform.check_matched()
+
+
 def test_a_path_that_one_row_has_is_not_misspelt():
     transform = RowTransform(drop_fields=["student.email"])
     transform({"student": {"emails": []}})
@@ -143,8 +167,10 @@ def test_columns_of_other_days():
     transform({"id": 1, "student": None})
     assert transform.check_matched() == ["drop_fields 'student.nam'", "hash_fields 'student.email'"]
     assert len(transform.check_matched(["id", "student_email", "student_phone"])) == 2
-    with pytest.raises(CatalogParameterError, match=r"no row has 'student\.nam'; did you mean 'student_name'"):
-        transform.check_matched(["id", "student_email", "student_name"])
+    without_rows = RowTransform(drop_fields=["student.nam"])
+    for each in (transform, without_rows):
+        with pytest.raises(CatalogParameterError, match=r"no row has 'student\.nam'; did you mean 'student_name'"):
+            each.check_matched(["id", "student_email", "student_name"])
 
 
 @pytest.mark.parametrize(
@@ -281,8 +307,9 @@ def test_matches_are_of_all_rows():
     assert transform.check_matched() == ["drop_fields 'd'"]
 
 
-def test_redundant_drop_paths_are_not_called_unmatched():
-    transform = RowTransform(drop_fields=["learner.email", "learner", "*.email"])
+@pytest.mark.parametrize("paths", [["learner.email", "learner", "*.email"], ["*.email", "learner", "learner.email"]])
+def test_redundant_drop_paths_are_not_called_unmatched(paths):
+    transform = RowTransform(drop_fields=paths)
     transform(row())
     assert transform.check_matched() == []
 
@@ -319,6 +346,7 @@ def test_malformed_paths_are_refused_by_name(parameter, value):
         ({"fields": []}, "fields is empty"),
         ({"fields": ["product.*"]}, "'product.*' has a '\\*'"),
         ({"fields": ["product.id", "product"]}, "'product.id' is already part of 'product'"),
+        ({"fields": ["product", "product.id"]}, "'product.id' is already part of 'product'"),
         ({"fields": ["a"], "drop_fields": ["a"]}, "fields: 'a' is left out by drop_fields"),
         ({"fields": ["a.b"], "drop_fields": ["*.b"]}, "fields: 'a.b' is left out by drop_fields \\('\\*.b'\\)"),
         ({"hash_fields": ["a.b"], "drop_fields": ["a"]}, "hash_fields: 'a.b' is left out by drop_fields"),
@@ -336,10 +364,9 @@ def test_a_secret_that_is_no_string_is_refused_without_showing_it():
     assert "s3cret" not in str(caught.value)
 
 
-def test_dropping_part_of_what_fields_keeps_is_no_contradiction():
-    assert RowTransform(fields=["product"], drop_fields=["product.url"])(row()) == {
-        "product": {"id": 7, "name": "Course"}
-    }
+def test_dropping_part_of_what_is_kept_or_hashed_is_no_contradiction():
+    transform = RowTransform(fields=["product"], drop_fields=["product.url"], hash_fields=["product"], hash_secret=KEY)
+    assert transform(row()) == {"product": {"id": hashed("7"), "name": hashed("Course")}}
 
 
 def test_questions_of_storage():

@@ -106,12 +106,12 @@ def test_documented_types_whatever_the_values(types_of):
     row = {"product": {"id": "5"}, "promo_codes": ["A"], "revenue": "x"}
     documented = {column.path.replace(".", "_"): column.type for column in ENDPOINTS["products"].columns}
     assert types_of(row, endpoint="products") == documented
-    hashed = types_of(row, endpoint="products", hash_fields=["product.id", "promo_codes"], hash_key="k")
+    hashed = types_of(row, endpoint="products", hash_fields=["product.id", "promo_codes"], hash_secret="k")
     assert hashed == documented | {"product_id": "string"}
 
 
 def test_a_hash_is_text_although_its_name_suggests_another_type(types_of):
-    assert types_of({"a": {"id": None}}, hash_fields=["a.id"], hash_key="key") == {"a_id": "string"}
+    assert types_of({"a": {"id": None}}, hash_fields=["a.id"], hash_secret="key") == {"a_id": "string"}
 
 
 def test_field_types_take_columns_and_paths_and_make_columns(types_of):

@@ -1,0 +1,103 @@
+"""Nested rows as columns: the values at each path, in lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+from airflow_provider_catalog.client.filter_values import shown
+from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.transform import Path, Row, dotted
+
+NULL = type(None)
+MAX_COLUMNS = 20_000
+MAX_DEPTH = 100
+"""Objects within each other. What has more columns or more depth is no table, and would take memory without bound."""
+
+Values = list[Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    """
+    Some successive rows, flattened.
+
+    :param first_row: the number of the first of them, counted from 1.
+    :param row_count: how many there are.
+    :param columns: path → the values there that are no objects, with ``None`` for rows that have none.
+    :param types: path → the Python types of these values.
+    :param objects: the paths where objects stand.
+    """
+
+    first_row: int
+    row_count: int
+    columns: dict[Path, Values] = field(repr=False)
+    types: dict[Path, set[type]]
+    objects: set[Path]
+
+    def values(self, path: Path) -> Values:
+        """Return the values at a path."""
+        return self.columns.get(path) or [None] * self.row_count
+
+
+def flatten(rows: list[Row], first_row: int = 1) -> Block:
+    """
+    Return rows as a block.
+
+    :raises CatalogParameterError: when there are too many columns, or objects are nested too deeply.
+    """
+    block = Block(first_row, len(rows), {}, {}, set())
+    levels: list[tuple[Path, list[Row]]] = [((), rows)]
+    while levels:
+        parent, level = levels.pop()
+        if len(parent) > MAX_DEPTH:
+            raise CatalogParameterError(
+                f"the field {shown(dotted(parent[:3]))} has more than {MAX_DEPTH} objects within each other, too many "
+                f"for columns; leave it out with drop_fields, or write JSON Lines"
+            )
+        for key in dict.fromkeys(chain.from_iterable(level)):
+            path = (*parent, key)
+            values = _values_of(level, key)
+            types = set(map(type, values))
+            if dict in types:
+                block.objects.add(path)
+                levels.append((path, [value if type(value) is dict else {} for value in values]))
+                types = types - {dict} | {NULL}
+                if types == {NULL}:
+                    continue
+                values = [None if type(value) is dict else value for value in values]
+            block.columns[path], block.types[path] = values, types
+            check_column_count(len(block.columns) + len(levels))
+    return block
+
+
+def leaf_paths(row: Row, parent: Path = ()) -> Iterator[Path]:
+    """Yield the paths of a row's values that are no objects."""
+    for key, value in row.items():
+        if type(value) is dict:
+            yield from leaf_paths(value, (*parent, key))
+        else:
+            yield (*parent, key)
+
+
+def check_column_count(count: int) -> None:
+    """
+    Check that there are not too many columns.
+
+    :raises CatalogParameterError: when there are.
+    """
+    if count > MAX_COLUMNS:
+        raise CatalogParameterError(
+            f"the rows have more than {MAX_COLUMNS:,} columns; name those to keep in fields, leave out the object that "
+            "has so many keys with drop_fields, or write JSON Lines"
+        )
+
+
+def _values_of(rows: list[Row], key: str) -> Values:
+    try:
+        return list(map(itemgetter(key), rows))
+    except KeyError:
+        return [row.get(key) for row in rows]
