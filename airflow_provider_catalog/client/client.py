@@ -112,6 +112,7 @@ class CatalogClient:
             max_concurrency=max_concurrency or self.settings.max_concurrency,
         )
         reading = Reading(
+            endpoint.name,
             query,
             query.first,
             pagination=self.settings.pagination,

@@ -36,13 +36,11 @@ class Hints:
 
     :param links: relation (``next``, ``prev``, ``first``, ``last``) → the query of the URL that it names.
     :param total: how many rows match in all.
-    :param pages: how many pages there are in all.
     :param more: the name of what says that there are more rows, but not where: a cursor, ``has_more``.
     """
 
     links: Mapping[str, Params] = field(default_factory=dict, repr=False)
     total: int | None = None
-    pages: int | None = None
     more: str | None = None
 
 
@@ -62,7 +60,7 @@ def read_hints(headers: Mapping[str, str], members: Mapping[str, Any]) -> Hints:
     total = next((each for each in totals if each is not None), found.total)
     cursors = (name for name, value in headers.items() if _CURSOR.fullmatch(_plain(name)) and _is_cursor(value))
     more = None if found.is_end else next(cursors, found.more)
-    return Hints(links, total, found.pages, more)
+    return Hints(links, total, more)
 
 
 def parse_links(header: str) -> dict[str, str]:
@@ -134,7 +132,6 @@ class _BodyHints:
     def __init__(self) -> None:
         self.links: dict[str, str] = {}
         self.total: int | None = None
-        self.pages: int | None = None
         self.more: str | None = None
         self.is_end = False
 
@@ -163,8 +160,6 @@ class _BodyHints:
         elif name in _TOTAL or name == "total":
             count = _as_count(value) if name in _TOTAL or not is_root or type(value) is int else None
             self.total = count if count is not None else self.total
-        elif name in ("totalpages", "pagecount", "lastpage", "pages"):
-            self.pages = _as_count(value) or self.pages
 
 
 def _json_object(text: str | None) -> Mapping[str, Any]:

@@ -82,10 +82,22 @@ def repeats(page: Page, before: Page, *, may_be_equal: bool = False) -> bool:
     if page.count != before.count or page.count < 2 - may_be_equal:
         return False
     one, two = next(iter(page.rows)), next(iter(before.rows))
-    if one != two and list(_ids(one)) != list(_ids(two)):
+    if one != two and set(_ids(one)) != set(_ids(two)):
         return False  # the rule, so it has to be quick
     mine, theirs = _keys_of_both(page, before)
     return mine == theirs and (may_be_equal or len(set(mine)) > 1)
+
+
+def can_be_told(page: Page, again: Page) -> bool:
+    """Return whether a page that is asked for twice can be known again: by ids, or as some rows stay as they are."""
+    one, two = _keys_of_both(page, again)
+    return not one or bool(set(one) & set(two))
+
+
+def have_ids(page: Page, other: Page) -> bool:
+    """Return whether ids tell the rows of two pages apart."""
+    one, _ = _keys_of_both(page, other)
+    return bool(one) and not isinstance(one[0], bytes)
 
 
 def are_all_equal(page: Page) -> bool:
@@ -106,10 +118,19 @@ def has_moved(before: Page, after: Page, *, may_grow: bool = False) -> bool:
     if ids := _distinct_ids(before, after):
         old, new = ids
         return old != new[: len(old)]
-    # Without ids a row that differs may have been edited, unless it stands elsewhere now.
-    rows, others = list(map(_text, _head(before))), list(map(_text, _head(after)))
-    changed = [place for place, pair in enumerate(zip(rows, others, strict=False)) if pair[0] != pair[1]]
-    return len(changed) == len(rows) or any(rows[place] in others or others[place] in rows for place in changed)
+    # Without ids a row that differs may have been edited, unless it stands elsewhere now, or most of it differs.
+    pairs = list(zip(_head(before), _head(after), strict=False))
+    rows, others = [_text(row) for row, _ in pairs], [_text(row) for _, row in pairs]
+    changed = [place for place, pair in enumerate(pairs) if pair[0] != pair[1]]
+    return any(rows[place] in others or others[place] in rows for place in changed) or (
+        bool(changed) and not any(map(_are_alike, *zip(*pairs, strict=True)))
+    )
+
+
+def _are_alike(row: Row, other: Row) -> bool:
+    """Return whether at least half of the fields of two rows are equal."""
+    equal = [name for name, value in row.items() if other.get(name) == value]
+    return 2 * len(equal) >= len(row)
 
 
 def _head(page: Page) -> list[Row]:
@@ -120,7 +141,7 @@ def _keys_of_both(page: Page, other: Page) -> tuple[list[object], list[object]]:
     """Return what tells the rows of two pages apart: all of their ids where these do, else all that is in them."""
     most = HEAD_ROWS if page.content.is_cut or other.content.is_cut else MOST_COMPARED
     rows, others = _head(page)[:most], _head(other)[:most]
-    one, two = [tuple(_ids(row)) for row in rows], [tuple(_ids(row)) for row in others]
+    one, two = [tuple(sorted(_ids(row))) for row in rows], [tuple(sorted(_ids(row))) for row in others]
     if all(one) and all(two) and len(set(one)) == len(one) and len(set(two)) == len(two):
         return list(one), list(two)
     return list(map(_text, rows)), list(map(_text, others))
@@ -131,7 +152,7 @@ def _distinct_ids(page: Page, other: Page) -> tuple[list[object], list[object]] 
     rows, others = [dict(_ids(row)) for row in _head(page)], [dict(_ids(row)) for row in _head(other)]
     if len(rows) == 1 and rows[0]:
         return [rows[0]], [others[0]] if others else []
-    for name in rows[0] if rows else ():
+    for name in sorted(rows[0]) if rows else ():
         one, two = [row.get(name) for row in rows], [row.get(name) for row in others]
         if None not in (*one, *two) and len(set(one)) == len(one) and len(set(two)) == len(two):
             return list(one), list(two)

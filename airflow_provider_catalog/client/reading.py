@@ -32,6 +32,7 @@ class Reading:
     """
     One read of an endpoint.
 
+    :param endpoint: the endpoint's name, for the log.
     :param fetch: gets one page; called from several threads at once.
     :param params: the query of the first page, which has no number.
     :param pagination: ``"link"``: follow links; ``"page"``: go by number; ``"none"``: all rows come at once;
@@ -43,6 +44,7 @@ class Reading:
 
     def __init__(
         self,
+        endpoint: str,
         fetch: Fetch,
         params: Params,
         *,
@@ -51,6 +53,7 @@ class Reading:
         accept_moved: bool = False,
         on_page: Callable[[Page], None] = lambda _: None,
     ) -> None:
+        self._endpoint = endpoint
         self._fetch = fetch
         self._params = params
         self._pagination = pagination
@@ -71,7 +74,7 @@ class Reading:
         :raises CatalogDataMovedError: when rows have moved from page to page.
         """
         first = self._fetch(self._params)
-        watch = _Watch(first, self._fetch, self._workers if self._max_concurrency > 1 else None)
+        watch = _Watch(first, self._fetch, self._workers)
         walk, pages = self._walk(first, watch)
         for page in pages:
             self._note(page, walk)
@@ -146,8 +149,6 @@ class Reading:
         came, hints = f"{walk.row_count:,} came", last.hints
         if walk.total is not None and walk.total > walk.row_count:
             return f"the Catalog says that there are {walk.total:,} rows, and {came}"
-        if self.page_count == 1 and last.count and (hints.pages or 1) > 1:
-            return f"the Catalog says that there are {hints.pages:,} pages, and one came, of {last.count:,} rows"
         if self.page_count == 1 and hints.more:
             return f"{hints.more[:50]!r} in the answer says that there are more rows, and {came}"
         return None
@@ -181,7 +182,7 @@ class Reading:
                 "entered or left while they were read, so some may be missing, or there twice"
             )
         self.moved = True
-        log.warning("rows entered or left while they were read: some may be missing, or there twice")
+        log.warning("Catalog %s: rows moved while they were read: some may be missing, or there twice", self._endpoint)
         return True
 
 
@@ -192,22 +193,24 @@ class _Watch:
     The first page is asked for once more at the end, and the last one at the beginning, where links tell it.
     """
 
-    def __init__(self, first: Page, fetch: Fetch, workers: Workers | None) -> None:
+    def __init__(self, first: Page, fetch: Fetch, workers: Workers) -> None:
         self._first = first
         self._fetch = fetch
         self.last_number: int | None = None
         """The number of the last page, where links tell it from the start."""
         self._early: Future[Page] | None = None
         self._late: Page | None = None
+        self._latest: Page | None = None
         following, last = first.next or (), first.links.get("last", ())
         number, last_number = page_number(following), page_number(last)
         if number is not None and last_number is not None and same_but_for_page(following, last):
             self.last_number = last_number
-            if workers and last_number > number:  # of two pages, the first one shows it
+            if last_number > number:  # of two pages, the first one shows it
                 self._early = workers.submit(fetch, last, max_tries=1)
 
     def see(self, page: Page) -> None:
         """Take note of a page that was read in its turn."""
+        self._latest = page
         if self._early is not None and page.number == self.last_number:
             self._late = page
 
@@ -218,10 +221,11 @@ class _Watch:
         except (CatalogRequestError, CatalogUnavailableError) as error:
             log.warning("whether rows moved while they were read can't be told: %s", error)
             return False
-        return has_moved(self._first, again) or self._last_has_moved()
+        is_short = self._first.count < int(dict(self._first.params)["per_page"])  # and may have been the last
+        return has_moved(self._first, again, may_grow=is_short) or self._last_has_moved()
 
     def _last_has_moved(self) -> bool:
-        if self._early is None or self._late is None or not self._early.done():
+        if self._early is None or not self._early.done():
             return False
         try:
             early = self._early.result()
@@ -229,13 +233,16 @@ class _Watch:
             return False
         # Some servers answer with the first page where they don't know the page that is asked for.
         is_known = early.count > 0 and not has_rows_of(early, self._first)
-        return is_known and has_moved(early, self._late, may_grow=True)
+        late = self._late or self._latest
+        if is_known and self._late is None and late is not None:
+            return not has_rows_of(early, late)  # it has gone
+        return is_known and late is not None and has_moved(early, late, may_grow=True)
 
 
 def _is_alone(first: Page) -> bool:
     """Return whether links say that a first page without a next one is the only one."""
     hints = first.hints
-    promised = hints.more or (hints.total or 0) > first.count or (hints.pages or 1) > 1
+    promised = hints.more or (hints.total or 0) > first.count
     return bool(first.links) and not promised and first.last_number in (None, 0, 1)
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_catalog.client.ahead import Ahead, Fetch
 from airflow_provider_catalog.client.hints import Params, page_number, same_but_for_page, shown_page, with_page
-from airflow_provider_catalog.client.page import Page, are_all_equal, has_rows_of, repeats
+from airflow_provider_catalog.client.page import (
+    Page,
+    are_all_equal,
+    can_be_told,
+    has_moved,
+    has_rows_of,
+    have_ids,
+    repeats,
+)
 from airflow_provider_catalog.client.retry import MAX_TRIES
 from airflow_provider_catalog.errors import (
     CatalogPaginationError,
@@ -83,6 +91,14 @@ class Walk:
             log.warning("%s fails (%s), and there should be none: taken for the end", shown_page(params), error)
             return None
 
+    def grown(self, page: Page) -> Page | None:
+        """Return the rows that were added at the end of a page since it was read, if there are any."""
+        again = self.fetch(page.params)
+        if again.count <= page.count or has_moved(page, again, may_grow=True):
+            return None
+        content = replace(again.content, count=again.count - page.count, rows=list(again.rows)[page.count :])
+        return replace(again, content=content)
+
     def new_page_beyond(self, page: Page) -> Page | None:
         """Return a page after this one that has come already, with rows that were not seen."""
         number = self.number(page)
@@ -96,6 +112,8 @@ class LinkWalk(Walk):
 
     counts_up: bool = False
     """Whether the last link led to the next number."""
+    late_rows: Page | None = None
+    """Rows that were added to the page that looked like the last one."""
 
     def pages(self, known_last: int | None, has_moved: Callable[[], bool]) -> Pages:
         """
@@ -115,6 +133,9 @@ class LinkWalk(Walk):
                     return  # as of a cursor that stays where it is at the end
                 raise self._circle(f"the link of {page} leads back to {shown_page(following)}")
             visited.add(hash(following))
+            if self.late_rows:
+                yield self.late_rows
+                self.late_rows = None
             self._look_ahead(page, following, known_last)
             before, found = page, self._linked(page, following)
             if found is None:
@@ -153,6 +174,7 @@ class LinkWalk(Walk):
         """Ask once more for a page without a link to the next one, and for the one after it."""
         again = self.fetch(page.params)
         if again.next:
+            self.late_rows = self.grown(page)
             return again.next
         if page.number is None or not self.counts_up:
             return None
@@ -249,11 +271,16 @@ class NumberWalk(Walk):
 
         :param is_told: whether the connection says that the server pages by number.
         """
-        yield self.first
-        page = self._second(is_told=is_told) if self.first.count else None
-        while page:
+        page = self.first
+        yield page
+        following = self._second(is_told=is_told) if page.count else None
+        while following:
+            # A page that is short, and is not the last, may have been the last when it was read.
+            if self._is_short(page) and (grown := self.grown(page)):
+                yield grown
+            page = following
             yield page
-            page = self._after(page)
+            following = self._after(page)
 
     def _second(self, *, is_told: bool) -> Page | None:
         """Return the second page; ``None`` when all rows came at once."""
@@ -264,6 +291,14 @@ class NumberWalk(Walk):
         for params in numbers:
             found = self.get(params, is_beyond=self._is_short(self.first), head_only=True)
             if found and found.count and not has_rows_of(found, self.first):
+                if not have_ids(found, self.first) and not can_be_told(
+                    self.first, self.fetch(self.first.params, head_only=found.content.is_cut)
+                ):
+                    log.warning(
+                        "each answer has other rows, which have no ids, and there are no links: the first page is taken "
+                        "for all; set `pagination` in the connection's extra to page if there are more"
+                    )
+                    return None
                 return self.fetch(params) if found.content.is_cut else found
         if found and found.count:
             if are_all_equal(self.first) and self._has_end(numbers[1], is_told=is_told):
