@@ -295,8 +295,8 @@ class NumberWalk(Walk):
                     self.first, self.fetch(self.first.params, head_only=found.content.is_cut)
                 ):
                     log.warning(
-                        "each answer has other rows, which have no ids, and there are no links: the first page is taken "
-                        "for all; set `pagination` in the connection's extra to page if there are more"
+                        "each answer has other rows, which have no ids, and there are no links: the first page is "
+                        "taken for all; set `pagination` in the connection's extra to page if there are more"
                     )
                     return None
                 return self.fetch(params) if found.content.is_cut else found

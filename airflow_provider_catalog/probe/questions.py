@@ -160,7 +160,7 @@ def _pages(asker: Asker, facts: EndpointFacts) -> None:
     elif first.count > 1:
         _count_up(asker, facts, small, size)
     is_paged = facts.pagination in ("link", "page")
-    promised = (first.hints.total or 0) > first.count or bool(first.hints.more) or (first.hints.pages or 1) > 1
+    promised = (first.hints.total or 0) > first.count or bool(first.hints.more)
     facts.is_cut_short = promised and not is_paged
     following = first.next
     if facts.pagination == "page" and facts.first_page is not None:

