@@ -1,5 +1,6 @@
-"""Write constraints/lowest.txt: the lowest release of each direct dependency, on the oldest Airflow; for ``make lock``.
+"""Write constraints/lowest.txt: the lowest release of each direct dependency, on the oldest Airflow 3.
 
+For ``make lock``.
 What these depend on is as in that Airflow's constraints, for older versions of Airflow don't start with today's.
 """
 
@@ -26,7 +27,7 @@ def main() -> int:
     """Resolve, and return uv's exit status."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     direct = names(project["dependencies"] + project["optional-dependencies"]["parquet"]) | AIRFLOW
-    oldest = min((PROJECT / "constraints").glob("airflow-*.txt"))
+    oldest = min((PROJECT / "constraints").glob("airflow-3.*.txt"))  # the matrix tests Airflow 2
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as others:
         others.writelines(f"{line}\n" for line in oldest.read_text().splitlines() if not names([line]) & direct)
         others.flush()

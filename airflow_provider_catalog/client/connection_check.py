@@ -37,6 +37,8 @@ def check_connection(client: CatalogClient) -> tuple[bool, str]:
             except CatalogParameterError as error:
                 return False, str(error)
             except TransientError as error:
+                if "no answer within" in str(error):
+                    return False, f"raise `timeout` in the connection's extra: {url} is reached, but slow: {error}"
                 if error.status is None:
                     return False, f"check the Catalog URL, firewalls and proxies: {url} is not reached: {error}"
                 return False, f"try again later: {url} is reached, but does not answer properly: {error}"

@@ -236,6 +236,8 @@ def _translated(error: Exception, settings: CatalogSettings) -> Exception:
             return TransientError(f"the body broke off ({_reason(error)})")
         case requests.exceptions.ProxyError():
             return _of_proxy(error)
+        case requests.ConnectTimeout():
+            return TransientError("no connection within the timeout")
         case requests.Timeout():
             return TransientError(timed_out)
         case requests.exceptions.SSLError():
@@ -260,6 +262,10 @@ def _of_proxy(error: Exception) -> Exception:
 
 
 def _of_tls(error: Exception, url: str) -> Exception:
+    if "NO_CERTIFICATE" in str(error):
+        return CatalogParameterError(
+            "correct REQUESTS_CA_BUNDLE, or `verify` in the connection's extra: what it names has no certificate"
+        )
     if _NOT_TLS.search(str(error)):
         return CatalogParameterError(f"give the port that speaks https: the port of {url} speaks plain http")
     reason = _reason(error)

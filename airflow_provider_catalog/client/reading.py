@@ -137,11 +137,11 @@ class Reading:
         ahead = Ahead(self._fetch, self._workers, self._max_concurrency)
         mode = self._pagination
         if mode == "link" or (mode == "auto" and (first.next or _is_alone(first))):
-            by_link = LinkWalk(first, self._fetch, ahead)
+            by_link = LinkWalk(self._endpoint, first, self._fetch, ahead)
             return by_link, by_link.pages(
                 watch.last_number if watch else None, lambda: watch is not None and self._has_moved(watch)
             )
-        by_number = NumberWalk(first, self._fetch, ahead)
+        by_number = NumberWalk(self._endpoint, first, self._fetch, ahead)
         return by_number, _only(first) if mode == "none" else by_number.pages(is_told=mode == "page")
 
     def _broken_promise(self, walk: Walk, last: Page) -> str | None:
@@ -161,7 +161,7 @@ class Reading:
         :raises CatalogPaginationError: where the connection says nothing.
         """
         if self._pagination != "auto":
-            log.warning("%s; `pagination` is set to %r in the connection's extra", promise, self._pagination)
+            log.warning("Catalog %s: %s; `pagination` is set to %r", self._endpoint, promise, self._pagination)
             return
         raise CatalogPaginationError(
             "find out with `python -m airflow_provider_catalog.probe` how this Catalog pages, and set `pagination` in "

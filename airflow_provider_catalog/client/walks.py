@@ -47,6 +47,7 @@ class Walk:
     """
     What both ways have in common.
 
+    :param endpoint: the endpoint's name, for the log.
     :param first: the first page.
     :param fetch: gets one page.
     :param ahead: gets pages before their turn.
@@ -54,6 +55,7 @@ class Walk:
     :param row_count: how many rows were handed out.
     """
 
+    endpoint: str
     first: Page
     fetch: Fetch
     ahead: Ahead
@@ -88,7 +90,12 @@ class Walk:
                 raise
             if error.status not in REFUSED:
                 self.fetch(self.first.params)  # fails, too, if it is the whole server that fails
-            log.warning("%s fails (%s), and there should be none: taken for the end", shown_page(params), error)
+            log.warning(
+                "Catalog %s: %s fails (%s), and there should be none: taken for the end",
+                self.endpoint,
+                shown_page(params),
+                error,
+            )
             return None
 
     def grown(self, page: Page) -> Page | None:
@@ -165,7 +172,7 @@ class LinkWalk(Walk):
         if self._is_complete(page) or empty > limit:
             log.log(
                 logging.DEBUG if self._is_complete(page) else logging.WARNING,
-                "%s has no rows, but a link to a next one: taken for the end", page,
+                "Catalog %s: %s has no rows, but a link to a next one: taken for the end", self.endpoint, page,
             )  # fmt: skip
             return None
         return page.next
@@ -217,7 +224,12 @@ class LinkWalk(Walk):
         except CatalogRequestError as error:
             is_full = page.count == self.first.count and not self._says_more(page)
             if page.count and is_full and self._is_refused(following, error):
-                log.warning("the link of %s leads to a page that is refused (%s): taken for the end", page, error)
+                log.warning(
+                    "Catalog %s: the link of %s leads to a page that is refused (%s): taken for the end",
+                    self.endpoint,
+                    page,
+                    error,
+                )
                 return None
             raise CatalogUnavailableError(
                 f"try again later: {shown_page(following)}, to which a link leads, can't be had: {error}",
@@ -295,8 +307,9 @@ class NumberWalk(Walk):
                     self.first, self.fetch(self.first.params, head_only=found.content.is_cut)
                 ):
                     log.warning(
-                        "each answer has other rows, which have no ids, and there are no links: the first page is "
-                        "taken for all; set `pagination` in the connection's extra to page if there are more"
+                        "Catalog %s: each answer has other rows, without ids, and there are no links: the first page "
+                        "is taken for all; set `pagination` in the connection's extra to page if there are more",
+                        self.endpoint,
                     )
                     return None
                 return self.fetch(params) if found.content.is_cut else found
@@ -367,6 +380,6 @@ class NumberWalk(Walk):
         count = self.first.count
         if count in (int(dict(self.first.params)["per_page"]), DEFAULT_PAGE_SIZE) and self.total is None:
             log.warning(
-                "%d rows came, as many as a page may have, and the server seems to ignore `page`; if there should be "
-                "more, `python -m airflow_provider_catalog.probe` tells how this Catalog pages", count,
+                "Catalog %s: %d rows came, as many as a page may have, and the server seems to ignore `page`; if "
+                "there should be more, `python -m airflow_provider_catalog.probe` tells how this Catalog pages", self.endpoint, count,
             )  # fmt: skip

@@ -20,7 +20,6 @@ import msgspec
 
 from airflow_provider_catalog.client import retry
 from airflow_provider_catalog.errors import CatalogError
-from airflow_provider_catalog.output import write_parquet  # noqa: F401 - part of what all need
 from tests.operators.conftest import OPERATORS
 
 
@@ -54,7 +53,7 @@ def main() -> None:
     import pyarrow.json
     import pyarrow.parquet  # noqa: F401 - as above
 
-    retry._backoff = lambda state: 0.0  # how long is waited is tested elsewhere
+    retry.MAX_BACKOFF = 0.0
     warm_up, *jobs = json.load(sys.stdin)
     run(warm_up)
     for job in jobs:

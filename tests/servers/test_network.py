@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_catalog.errors import CatalogError, CatalogUnavailableError
+from airflow_provider_catalog.errors import CatalogError, CatalogParameterError, CatalogUnavailableError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from tests.catalog_server import Answer, Pages, catalog_server
 from tests.certificates import HOST
@@ -53,7 +53,7 @@ class TestCompanyCertificate:
 
     def test_trusted_by_nobody(self, company):
         error = read_with_hook().error
-        assert isinstance(error, CatalogUnavailableError)
+        assert isinstance(error, CatalogParameterError)
         assert "verify" in str(error)
         assert is_clear(error)
         assert not company.requests, "the token stays here"
