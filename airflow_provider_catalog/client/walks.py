@@ -381,5 +381,7 @@ class NumberWalk(Walk):
         if count in (int(dict(self.first.params)["per_page"]), DEFAULT_PAGE_SIZE) and self.total is None:
             log.warning(
                 "Catalog %s: %d rows came, as many as a page may have, and the server seems to ignore `page`; if "
-                "there should be more, `python -m airflow_provider_catalog.probe` tells how this Catalog pages", self.endpoint, count,
-            )  # fmt: skip
+                "there should be more, `python -m airflow_provider_catalog.probe` tells how this Catalog pages",
+                self.endpoint,
+                count,
+            )
