@@ -96,15 +96,11 @@ class Reading:
         :raises CatalogError: as :meth:`pages` does, but for movement: a count is of a moment.
         """
         first = self._fetch(self._params)
-        following = page_number(first.next or ())
-        last = first.links.get("last", ())
-        number = page_number(last)
         if first.count >= limit:
             return first, first.count
-        if following is not None and number is not None and number >= following and first.count:
-            count = self._last_count(last, first) if same_but_for_page(first.next or (), last) else None
-            if count:
-                return first, first.count * (number - following + 1) + count
+        told = _told_last(first)
+        if told and told[1] >= told[0] and first.count and (count := self._last_count(first.links["last"], first)):
+            return first, first.count * (told[1] - told[0] + 1) + count
         walk, pages = self._walk(first)
         for page in pages:
             self._note(page, walk)
@@ -201,12 +197,10 @@ class _Watch:
         self._early: Future[Page] | None = None
         self._late: Page | None = None
         self._latest: Page | None = None
-        following, last = first.next or (), first.links.get("last", ())
-        number, last_number = page_number(following), page_number(last)
-        if number is not None and last_number is not None and same_but_for_page(following, last):
-            self.last_number = last_number
-            if last_number > number:  # of two pages, the first one shows it
-                self._early = workers.submit(fetch, last, max_tries=1)
+        if told := _told_last(first):
+            number, self.last_number = told
+            if self.last_number > number:  # of two pages, the first one shows it
+                self._early = workers.submit(fetch, first.links["last"], max_tries=1)
 
     def see(self, page: Page) -> None:
         """Take note of a page that was read in its turn."""
@@ -237,6 +231,15 @@ class _Watch:
         if is_known and self._late is None and late is not None:
             return not has_rows_of(early, late)  # it has gone
         return is_known and late is not None and has_moved(early, late, may_grow=True)
+
+
+def _told_last(first: Page) -> tuple[int, int] | None:
+    """Return the numbers of the next and of the last page, where links tell both and differ in ``page`` alone."""
+    following, last = first.next or (), first.links.get("last", ())
+    number, last_number = page_number(following), page_number(last)
+    if number is None or last_number is None or not same_but_for_page(following, last):
+        return None
+    return number, last_number
 
 
 def _is_alone(first: Page) -> bool:
