@@ -316,7 +316,7 @@ def _is_json(text: str) -> bool:
         return False
     try:
         msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return True
 

@@ -149,7 +149,8 @@ class TestRows:
         parameters = {"fields": ["key", "typo"], "drop_fields": ["oops"], "hash_fields": ["key", "ouch"]}
         with serve(ROWS, endpoint, hash_secret="k" * 16):
             operator(output_path=tmp_path / "rows.csv" if to_file else None, **parameters).execute({})
-        [warning] = [line for line in task_log().splitlines() if "matched nothing" in line]
+        # Once, wherever it is written: Airflow 3.0 does so twice.
+        [warning] = {said for line in task_log().splitlines() if (said := line.partition("matched nothing")[2])}
         assert all(name in warning for name in ("fields 'typo'", "drop_fields 'oops'", "hash_fields 'ouch'"))
         assert "'key'" not in warning
 

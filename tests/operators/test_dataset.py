@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-import duckdb
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError
@@ -47,7 +48,7 @@ def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, task_lo
     days = [request.filters.get("purchase_date_from") for request in catalog.requests]
     assert None not in days[days.index("2026-01-02") :], "other days are looked at for the first file alone"
     assert all(request.filters["account_ids"] == [3] for request in catalog.requests)
-    assert duckdb.read_parquet(f"{tmp_path}/orders/*/*.parquet").sum("fee").fetchall() == [(Decimal("10.5"),)]
+    assert pc.sum(ds.dataset(tmp_path / "orders").to_table()["fee"]).as_py() == Decimal("10.5")
     assert "nothing tells their types: note; give" in task_log()
     types = json.loads((tmp_path / "orders.schema.json").read_text())["orders.parquet"]["written"]
     assert types == {"order_id": "int64", "fee": "decimal(38,9)", "student_id": "int64"}
@@ -75,4 +76,4 @@ def test_a_misspelt_field_is_told_on_a_day_without_rows_too(catalog, tmp_path):
 def test_a_single_file_without_rows_has_the_columns_of_other_days(catalog, tmp_path, suffix):
     path = tmp_path / f"orders.{suffix}"
     assert pull(tmp_path, "2026-01-01", output_path=path)["columns"][:2] == ["order_id", "fee"]
-    assert duckdb.sql(f"FROM '{path}'").fetchall() == []
+    assert ds.dataset(path, format=suffix).count_rows() == 0

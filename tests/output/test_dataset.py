@@ -9,9 +9,6 @@ import threading
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -27,6 +24,9 @@ from airflow_provider_catalog.output.output import OutputFile
 from airflow_provider_catalog.output.transform import RowTransform
 from tests.output.drift import DAYS, meant, rows_of, write_all, write_day
 
+duckdb = pytest.importorskip("duckdb")  # neither is there with the lowest dependencies
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 pytestmark = pytest.mark.takes(seconds=30)
 
 TYPES = {
