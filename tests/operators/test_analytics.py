@@ -41,6 +41,7 @@ def copies(rows=ROWS):
 
 
 class TestXCom:
+    @pytest.mark.parametrize("endpoint", OPERATORS)
     def test_rows_exactly_as_sent(self, operator, endpoint, serve):
         with serve(ROWS, endpoint):
             assert operator().execute({}) == ROWS
@@ -51,6 +52,7 @@ class TestXCom:
             connection("http://127.0.0.1:9")
             assert operator(catalog_conn_id="other").execute({}) == ROWS
 
+    @pytest.mark.parametrize("endpoint", OPERATORS)
     def test_filters_are_sent_as_the_api_wants_them(self, operator, endpoint, serve):
         with serve([], endpoint) as catalog:
             operator(filters={"account_ids": "1,2"}).execute({})
@@ -156,6 +158,7 @@ class TestRows:
 
 
 class TestFiles:
+    @pytest.mark.parametrize("endpoint", OPERATORS)
     @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet"])
     def test_the_file_and_its_manifest(self, operator, endpoint, serve, tmp_path, suffix):
         path = tmp_path / "new" / f"rows.{suffix}"
