@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stand_in import Answer, stand_in
+from tests.catalog_server import Answer, catalog_server
 
 AUDIT = Path(__file__).parents[1] / "scripts" / "audit.py"
 VULNERABILITY = {
@@ -34,7 +34,7 @@ def audit(tmp_path):
     lock.write_text(f"requests==2.31.0 --hash=sha256:{'a' * 64}\nidna==3.4 --hash=sha256:{'b' * 64}\n")
 
     def run(answer, *arguments: str) -> tuple[int, str]:
-        with stand_in(answer) as service:
+        with catalog_server(answer) as service:
             command = [sys.executable, AUDIT, lock, f"--osv-url={service.url}", *arguments]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.stderr == ""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
+from tests.catalog_server import TOKEN, Paging
 from tests.operators.conftest import connection, serve  # noqa: F401 - fixtures
-from tests.stand_in import TOKEN, Paging
 
 vcr = pytest.importorskip("vcr", reason="vcrpy is not installed")
 pytest.importorskip("time_machine", reason="time-machine is not installed")
@@ -38,7 +38,7 @@ import datetime, json, os, sys
 import time_machine
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
-from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
+from tests.catalog_server import TOKEN, Answer, Paging, paged, catalog_server
 
 good, answers = paged([{"id": n} for n in range(35)], Paging(most=10), "orders"), []
 
@@ -46,7 +46,7 @@ def answer(request):
     answers.append(request)
     return Answer(status=503) if len(answers) in (2, 3) else good(request)
 
-with stand_in(answer) as catalog:
+with catalog_server(answer) as catalog:
     connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
     os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(connection)
     with time_machine.travel(datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC), tick=False):

@@ -4,8 +4,8 @@ import pytest
 
 from airflow_provider_catalog.client.client import CatalogClient
 from airflow_provider_catalog.client.settings import CatalogSettings
+from tests.catalog_server import TOKEN
 from tests.certificates import make_certificate
-from tests.stand_in import TOKEN
 
 
 @pytest.fixture

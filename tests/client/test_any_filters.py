@@ -17,8 +17,8 @@ from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.client.filter_check import check_filters
 from airflow_provider_catalog.client.settings import CatalogSettings
 from airflow_provider_catalog.errors import CatalogFilterError
+from tests.catalog_server import TOKEN, Answer, catalog_server
 from tests.client.test_filters import CHOICES, COUNTS, DATES, DOCUMENTED, FLAGS, IDS, NUMBERS
-from tests.stand_in import TOKEN, Answer, stand_in
 
 # Of each kind of filter, values that are right, each with what the API has to be told.
 integers = st.integers(-(2**63), 2**63) | st.integers()
@@ -95,7 +95,7 @@ nothing_like_it = st.recursive(
 @pytest.fixture(scope="module")
 def ask():
     """Return a function that asks for rows and returns the content of the body that the server got."""
-    with stand_in(lambda request: Answer({"data": []})) as catalog:
+    with catalog_server(lambda request: Answer({"data": []})) as catalog:
         clients = {
             encoding: CatalogClient(CatalogSettings.parse(base_url=catalog.url, token=TOKEN, request_encoding=encoding))
             for encoding in ("json", "form")

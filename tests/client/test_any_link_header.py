@@ -16,7 +16,7 @@ from airflow_provider_catalog.client.client import CatalogClient
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.client.settings import CatalogSettings
 from airflow_provider_catalog.errors import CatalogError
-from tests.stand_in import TOKEN, Answer, stand_in
+from tests.catalog_server import TOKEN, Answer, catalog_server
 
 ROWS = [{"n": 1}, {"n": 2}]
 # HOST is the Catalog's own address, ELSEWHERE another server's.
@@ -64,7 +64,7 @@ class Server:
 @pytest.fixture(scope="module")
 def servers():
     server = Server()
-    with stand_in(server.answer) as catalog, stand_in(lambda request: Answer({"orders": []})) as elsewhere:
+    with catalog_server(server.answer) as catalog, catalog_server(lambda request: Answer({"orders": []})) as elsewhere:
         yield server, catalog, elsewhere
 
 

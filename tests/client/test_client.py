@@ -15,8 +15,8 @@ from airflow_provider_catalog.errors import (
     CatalogResponseError,
     CatalogUnavailableError,
 )
+from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
 from tests.client.reading import made_up_rows, read
-from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 ROWS = made_up_rows(3)
 
@@ -33,7 +33,7 @@ def good(request=None) -> Answer:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_the_request(connect, endpoint):
-    with stand_in(lambda request: Answer({endpoint: []})) as catalog:
+    with catalog_server(lambda request: Answer({endpoint: []})) as catalog:
         read(connect(catalog.url), endpoint, {"account_ids": [1, 2]})
     [request] = catalog.requests
     assert (request.method, request.path) == ("POST", f"/api/v1/analytics/{endpoint}")
@@ -47,7 +47,7 @@ def test_the_request(connect, endpoint):
 
 def test_form_encoding(connect):
     filters = {"account_ids": [1, 2], "order_fee": ["FREE"], "bulk_purchases_only": True, "revenue_min": 1.5}
-    with stand_in(lambda request: Answer({"orders": []})) as catalog:
+    with catalog_server(lambda request: Answer({"orders": []})) as catalog:
         read(connect(catalog.url, request_encoding="form"), "orders", filters)
     [request] = catalog.requests
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -57,18 +57,18 @@ def test_form_encoding(connect):
 
 
 def test_another_path(connect):
-    with stand_in(lambda request: Answer({"orders": []})) as catalog:
+    with catalog_server(lambda request: Answer({"orders": []})) as catalog:
         read(connect(catalog.url, paths={"orders": "/api/v2/orders"}))
     assert catalog.requests[0].path == "/api/v2/orders"
 
 
 def test_gzip(connect):
-    with stand_in(lambda request: Answer(good(request).body, headers={"Content-Encoding": "gzip"})) as catalog:
+    with catalog_server(lambda request: Answer(good(request).body, headers={"Content-Encoding": "gzip"})) as catalog:
         assert read(connect(catalog.url)) == ROWS
 
 
 def test_one_connection_a_slot(connect):
-    with stand_in(paged(made_up_rows(300), Paging(most=5), "orders")) as catalog:
+    with catalog_server(paged(made_up_rows(300), Paging(most=5), "orders")) as catalog:
         assert len(read(connect(catalog.url), max_concurrency=4)) == 300
     assert catalog.connections <= 4
 
@@ -90,7 +90,7 @@ def test_one_connection_a_slot(connect):
     ids=lambda answer: f"{answer.status}-{answer.body!r:.30}-{answer.cut}-{answer.drop}",
 )
 def test_what_may_not_last_is_tried_again(connect, no_backoff, caplog, fault):
-    with stand_in(answers(fault, fault, good(), good(), Answer({"orders": []}))) as catalog:
+    with catalog_server(answers(fault, fault, good(), good(), Answer({"orders": []}))) as catalog:
         assert read(connect(catalog.url)) == ROWS
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) <= 1, "one line a minute about the same cause"
@@ -98,7 +98,7 @@ def test_what_may_not_last_is_tried_again(connect, no_backoff, caplog, fault):
 
 
 def test_tries_are_used_up(connect, no_backoff):
-    with stand_in(answers(Answer({"error": "maintenance"}, 503))) as catalog:
+    with catalog_server(answers(Answer({"error": "maintenance"}, 503))) as catalog:
         with pytest.raises(
             CatalogUnavailableError, match=r"try again later.* first page in 8 tries.*503, main"
         ) as caught:
@@ -108,7 +108,7 @@ def test_tries_are_used_up(connect, no_backoff):
 
 
 def test_a_server_that_does_not_answer(connect, no_backoff):
-    with stand_in(lambda request: Answer(good().body, delay=0.5)) as catalog:
+    with catalog_server(lambda request: Answer(good().body, delay=0.5)) as catalog:
         with pytest.raises(CatalogUnavailableError, match=r"no answer within the timeout \(0.1 s\)"):
             read(connect(catalog.url, timeout=0.1))
 
@@ -136,7 +136,9 @@ def test_nobody_listens(connect, no_backoff):
     ],
 )
 def test_what_will_last_fails_at_once(connect, endpoint, status, body, error, says):
-    with stand_in(answers(Answer(body, status, {"Location": "https://login.example.edu/in?secret=1"}))) as catalog:
+    with catalog_server(
+        answers(Answer(body, status, {"Location": "https://login.example.edu/in?secret=1"}))
+    ) as catalog:
         with pytest.raises(error) as caught:
             read(connect(catalog.url), endpoint)
     assert len(catalog.requests) == 1
@@ -148,7 +150,7 @@ def test_what_will_last_fails_at_once(connect, endpoint, status, body, error, sa
 
 
 def test_the_servers_message_is_cut_and_has_no_token(connect):
-    with stand_in(answers(Answer({"message": f"{TOKEN} " + "x" * 500}, 400))) as catalog:
+    with catalog_server(answers(Answer({"message": f"{TOKEN} " + "x" * 500}, 400))) as catalog:
         with pytest.raises(CatalogRequestError) as caught:
             read(connect(catalog.url))
     assert TOKEN not in str(caught.value)
@@ -167,7 +169,7 @@ def test_the_servers_message_is_cut_and_has_no_token(connect):
     ],
 )
 def test_json_without_rows_names_the_keys_only(connect, body, keys):
-    with stand_in(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError, match=keys):
+    with catalog_server(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError, match=keys):
         read(connect(catalog.url))
     assert len(catalog.requests) == 1
 
@@ -176,7 +178,7 @@ def test_json_without_rows_names_the_keys_only(connect, body, keys):
     "body", [b"1", b'"jo@example.edu"', b'{"orders": [1, 2]}', b'{"orders": [{}, null]}', b'{"orders": [[]]}']
 )
 def test_json_of_another_shape(connect, body):
-    with stand_in(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError) as caught:
+    with catalog_server(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError) as caught:
         read(connect(catalog.url))
     assert "jo@" not in str(caught.value)
 
@@ -192,7 +194,7 @@ def test_json_of_another_shape(connect, body):
 )
 def test_a_token_that_the_server_echoes_is_shown_nowhere(connect, answer, caplog):
     caplog.set_level(logging.DEBUG)
-    with stand_in(lambda request: answer) as catalog, pytest.raises(CatalogError) as caught:
+    with catalog_server(lambda request: answer) as catalog, pytest.raises(CatalogError) as caught:
         read(connect(catalog.url))
     assert caught.value.endpoint == "orders"
     assert TOKEN not in str(caught.value)
@@ -201,24 +203,24 @@ def test_a_token_that_the_server_echoes_is_shown_nowhere(connect, answer, caplog
 
 def test_html_is_told_by_its_content_type(connect, no_backoff):
     html = {"Content-Type": "text/html; charset=utf-8"}
-    with stand_in(answers(Answer(b"<!-- x --><p>jo@example.edu</p>", 404, html))) as catalog:
+    with catalog_server(answers(Answer(b"<!-- x --><p>jo@example.edu</p>", 404, html))) as catalog:
         with pytest.raises(CatalogRequestError, match="an HTML page"):
             read(connect(catalog.url))
     throttled = Answer(b"<html>Rate Limit Exceeded</html>", 403, html)
-    with stand_in(answers(throttled, good(), Answer({"orders": []}))) as catalog:
+    with catalog_server(answers(throttled, good(), Answer({"orders": []}))) as catalog:
         assert read(connect(catalog.url)) == ROWS
 
 
 def test_json_that_cannot_be_read_says_why(connect):
     body = b'{"orders": [' + b'{"a":' * 50_000 + b"1"
-    with stand_in(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError, match="too deeply"):
+    with catalog_server(answers(Answer(body))) as catalog, pytest.raises(CatalogResponseError, match="too deeply"):
         read(connect(catalog.url))
 
 
 def test_loopback_is_never_asked_through_a_proxy_of_the_environment(connect, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with stand_in(lambda request: Answer({"orders": []})) as catalog:
+    with catalog_server(lambda request: Answer({"orders": []})) as catalog:
         assert read(connect(catalog.url)) == []
 
 
@@ -235,7 +237,7 @@ def test_repr_shows_no_secret(connect):
 def test_progress_of_a_long_pull(connect, monkeypatch, caplog):
     monkeypatch.setattr("airflow_provider_catalog.client.progress.INTERVAL", 0.0)
     caplog.set_level(logging.INFO)
-    with stand_in(paged(made_up_rows(30), Paging(most=10), "orders")) as catalog:
+    with catalog_server(paged(made_up_rows(30), Paging(most=10), "orders")) as catalog:
         read(connect(catalog.url))
     lines = [record.getMessage() for record in caplog.records if "pages" in record.getMessage()]
     assert lines[0].startswith("Catalog orders: 1 of 3 pages, 10 rows, ")
@@ -263,7 +265,7 @@ except CatalogStorageError as error:
     print(error)
 """
     rows = [{"text": "x" * 1000}] * 12_000
-    with stand_in(lambda request: Answer({"orders": rows})) as catalog:
+    with catalog_server(lambda request: Answer({"orders": rows})) as catalog:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", script % catalog.url], capture_output=True, text=True, check=True
         )

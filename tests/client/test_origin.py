@@ -21,10 +21,10 @@ from airflow_provider_catalog.errors import (
     CatalogResponseError,
     CatalogUnavailableError,
 )
+from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
 from tests.certificates import HOST
 from tests.client.reading import made_up_rows, read
 from tests.eavesdropper import eavesdropper
-from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_links(connect, elsewhere, no_backoff, link, relations):
         headers = {"Link": RELATIONS[relations].format(target)}
         return Answer({"orders": rows[:3]}, headers=headers) if request.page is None else Answer({"orders": rows[3:]})
 
-    with stand_in(answer) as catalog:
+    with catalog_server(answer) as catalog:
         try:
             assert read(connect(catalog.url)) == rows
         except CatalogPaginationError:
@@ -113,7 +113,7 @@ def test_a_link_with_the_token_in_it(connect):
         headers = {"Link": f'</api?page=2&token={TOKEN}>; rel="next"'}
         return Answer({"orders": rows[:3]}, headers=headers) if request.page is None else Answer({"orders": rows[3:]})
 
-    with stand_in(answer) as catalog:
+    with catalog_server(answer) as catalog:
         assert read(connect(catalog.url)) == rows
     assert not any(TOKEN in request.query.values() for request in catalog.requests)
 
@@ -135,7 +135,7 @@ def test_redirects(connect, elsewhere, status, location):
         places = {"elsewhere": elsewhere.url, "other": elsewhere.netloc, "own": request.headers["host"]}
         return Answer(status=status, headers={"Location": LOCATIONS[location].format(**places)})
 
-    with stand_in(answer) as catalog, pytest.raises(CatalogResponseError, match="not followed"):
+    with catalog_server(answer) as catalog, pytest.raises(CatalogResponseError, match="not followed"):
         read(connect(catalog.url))
     assert len(catalog.requests) == 1
     assert elsewhere.heard == []
@@ -155,7 +155,7 @@ def test_headers_that_browsers_obey(connect, elsewhere):
         }
         return reply
 
-    with stand_in(answer) as catalog:
+    with catalog_server(answer) as catalog:
         assert read(connect(catalog.url)) == rows
     assert elsewhere.heard == []
 
@@ -191,7 +191,7 @@ def test_hosts_of_a_connection_that_only_look_right(connect, elsewhere, host):
 @pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example", "/@evil.example/", "/..//evil.example"])
 def test_paths_of_a_connection(connect, elsewhere, path):
     """They are below the Catalog's origin, whatever they look like."""
-    with stand_in(lambda request: Answer({"orders": []})) as catalog:
+    with catalog_server(lambda request: Answer({"orders": []})) as catalog:
         try:
             assert read(connect(catalog.url, paths={"orders": path})) == []
         except CatalogParameterError:
@@ -203,7 +203,7 @@ def test_netrc_adds_nothing(connect, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password s3cret\ndefault login anyone password s3cret\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    with stand_in(lambda request: Answer({"orders": []})) as catalog:
+    with catalog_server(lambda request: Answer({"orders": []})) as catalog:
         read(connect(catalog.url))
     [request] = catalog.requests
     assert request.headers["authorization"] == f'Token token="{TOKEN}"'
@@ -215,7 +215,7 @@ def test_http_to_this_machine_goes_by_no_proxy(connect, elsewhere, monkeypatch, 
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv(name, elsewhere.url)
-    with stand_in(lambda request: Answer({"orders": []})) as catalog:
+    with catalog_server(lambda request: Answer({"orders": []})) as catalog:
         assert read(connect(catalog.url)) == []
     assert elsewhere.heard == []
 
@@ -234,7 +234,7 @@ def test_a_proxy_sees_tls_only(connect, certificate, monkeypatch, given):
     rows = made_up_rows(30)
     for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with stand_in(paged(rows, Paging(most=10, relative=True), "orders"), context) as catalog:
+    with catalog_server(paged(rows, Paging(most=10, relative=True), "orders"), context) as catalog:
         with eavesdropper(tunnel=int(catalog.url.rpartition(":")[2])) as proxy:
             settings = {"verify": str(bundle)}
             if given == "by the connection":

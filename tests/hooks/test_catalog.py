@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogFilterError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
+from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
 from tests.client.reading import made_up_rows
-from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
 
 ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"
 EXTRA = {
@@ -177,7 +177,7 @@ def connect(monkeypatch):
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 class TestReading:
     def test_iter_rows(self, connect, endpoint):
-        with stand_in(paged(made_up_rows(25), Paging(most=10), endpoint)) as catalog:
+        with catalog_server(paged(made_up_rows(25), Paging(most=10), endpoint)) as catalog:
             rows = connect(catalog.url).iter_rows(endpoint, {"account_ids": "1"}, page_size=5, max_concurrency=2)
             assert next(rows) == made_up_rows(1)[0]
             assert list(rows) == made_up_rows(25)[1:]
@@ -186,12 +186,12 @@ class TestReading:
         assert catalog.most_in_flight <= 2
 
     def test_count_rows(self, connect, endpoint):
-        with stand_in(paged(made_up_rows(25), Paging(most=10), endpoint)) as catalog:
+        with catalog_server(paged(made_up_rows(25), Paging(most=10), endpoint)) as catalog:
             assert connect(catalog.url).count_rows(endpoint, {"account_ids": 2}) == 25
         assert [request.filters for request in catalog.requests] == [{"account_ids": [2]}] * 2
 
     def test_wrong_parameters_fail_before_the_first_request(self, connect, endpoint):
-        with stand_in(lambda request: Answer({endpoint: []})) as catalog:
+        with catalog_server(lambda request: Answer({endpoint: []})) as catalog:
             hook = connect(catalog.url)
             with pytest.raises(CatalogFilterError):
                 hook.iter_rows(endpoint, {"acount_ids": 1})
@@ -208,7 +208,7 @@ class TestReading:
             entered = [{"größe": -n} for n in range(45)] if len(catalog.requests) > 1 else []
             return paged([*entered, *made_up_rows(40)], Paging(most=10), endpoint)(request)
 
-        with stand_in(answer) as catalog:
+        with catalog_server(answer) as catalog:
             with pytest.raises(CatalogDataMovedError, match="closed window"):
                 list(connect(catalog.url).iter_rows(endpoint))
             catalog.requests.clear()
@@ -219,7 +219,7 @@ class TestTestConnection:
     """Each sentence says what failed, and what to do."""
 
     def test_all_is_well(self, connect):
-        with stand_in(lambda request: Answer({request.path.rpartition("/")[2]: []})) as catalog:
+        with catalog_server(lambda request: Answer({request.path.rpartition("/")[2]: []})) as catalog:
             is_well, message = connect(catalog.url).test_connection()
         assert is_well
         assert message == f"{catalog.url} accepts the token; analytics of {', '.join(ENDPOINTS)} can be read"
@@ -245,7 +245,7 @@ class TestTestConnection:
                 return Answer({"courses": []}, courses)
             return answer if paths in ("all", endpoint) else Answer({endpoint: []})
 
-        with stand_in(answers) as catalog:
+        with catalog_server(answers) as catalog:
             is_well, message = connect(catalog.url).test_connection()
         assert not is_well
         assert all(text in message for text in says), message
@@ -265,7 +265,7 @@ class TestTestConnection:
         assert "https://no-such-name.invalid is not reached" in message
 
     def test_tls(self, connect):
-        with stand_in(lambda request: Answer()) as catalog:
+        with catalog_server(lambda request: Answer()) as catalog:
             is_well, message = connect(catalog.url.replace("http:", "https:")).test_connection()
         assert not is_well
         assert message.startswith("give the port that speaks https")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.catalog_server import TOKEN, Answer, catalog_server
 from tests.hostile import in_own_process
-from tests.stand_in import TOKEN, Answer, stand_in
 
 PROJECT = Path(__file__).parents[2]
 ENDPOINTS = ("enrollments", "orders", "users")
@@ -149,7 +149,7 @@ def outcomes(tmp_path_factory):
                 "folder": str(folder),
                 "parameters": {**parameters, **case.parameters},
             }
-    with stand_in(answer) as catalog:
+    with catalog_server(answer) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
         connection["extra"] = {"hash_secret": "k" * 16}
         environment = os.environ | {"AIRFLOW_CONN_CATALOG_DEFAULT": json.dumps(connection), "PYTHONPATH": str(PROJECT)}

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.airflow_names import AirflowTaskTimeout, timeout
-from tests.stand_in import Answer, Paging, Request, StandIn, paged
+from tests.catalog_server import Answer, Paging, Request, StandIn, paged
 
 IN_FLIGHT = 4
 LAST = 20

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
+from tests.catalog_server import catalog_server
 from tests.leaks import runs
 from tests.leaks.canaries import HASH_KEY, TOKEN
 from tests.leaks.scenarios import Scenario
 from tests.operators.conftest import OPERATORS
-from tests.stand_in import stand_in
 
 ENDPOINTS = tuple(OPERATORS)
 TASKS = (*runs.OPERATED, *runs.SENSED)
@@ -57,7 +57,7 @@ def play(monkeypatch, caplog, capfd, tmp_path, no_backoff) -> Callable[..., Play
     def run(scenario: Scenario, number: int = 0, **parameters: Any) -> Played:
         played = Played()
         shared_catalog.cache_clear()
-        with stand_in(scenario.answers) as catalog:
+        with catalog_server(scenario.answers) as catalog:
             monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", connection(scenario, catalog.url))
             for kind in scenario.kinds or runs.one_of_each(number):
                 own = {**scenario.parameters, **parameters} if kind in TASKS else {}

@@ -18,10 +18,10 @@ from airflow_provider_catalog.errors import (
     CatalogStorageError,
     CatalogUnavailableError,
 )
-from tests import stand_in
+from tests import catalog_server as servers
+from tests.catalog_server import Answer, Paging, Request, paged
 from tests.leaks import runs
 from tests.leaks.canaries import HASH_KEY, STUDENT, TOKEN, rows
-from tests.stand_in import Answer, Paging, Request, paged
 
 Answers = Callable[[Request], Answer]
 
@@ -54,7 +54,7 @@ def served(count: int = 25, mode: str = "link", change: Callable[[dict[str, Any]
 
     def answers(request: Request) -> Answer:
         if request.headers["authorization"] == f'Token token="{TOKEN}"':
-            request.headers["authorization"] = f'Token token="{stand_in.TOKEN}"'
+            request.headers["authorization"] = f'Token token="{servers.TOKEN}"'
         made = rows(endpoint_of(request), count)
         for row in made:
             change(row)

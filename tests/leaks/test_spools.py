@@ -14,9 +14,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_catalog.client import decoding
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
+from tests.catalog_server import catalog_server
 from tests.leaks.canaries import HASH_KEY, TOKEN, search
 from tests.leaks.scenarios import served
-from tests.stand_in import stand_in
 
 OWN_DESCRIPTORS = Path("/proc/self/fd")
 pytestmark = pytest.mark.skipif(
@@ -61,7 +61,7 @@ def test_rights_and_names(tmp_path, monkeypatch, lax_umask, suffix, store):
         names.extend(str(path) for path in tmp_path.rglob("*"))
         return served()(request)
 
-    with stand_in(answers) as catalog:
+    with catalog_server(answers) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
         connection["extra"] = {"hash_secret": HASH_KEY}
         monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))

@@ -13,7 +13,7 @@ from airflow_provider_catalog.operators.analytics import (
     CatalogProductsAnalyticsOperator,
     CatalogUsersAnalyticsOperator,
 )
-from tests.stand_in import TOKEN, Paging, paged, stand_in
+from tests.catalog_server import TOKEN, Paging, catalog_server, paged
 
 OPERATORS = {
     "products": CatalogProductsAnalyticsOperator,
@@ -52,7 +52,7 @@ def serve(connection):
 
     @contextmanager
     def serve_rows(rows, endpoint, paging=None, **extra) -> Iterator:
-        with stand_in(paged(rows, paging or Paging(most=10), endpoint)) as catalog:
+        with catalog_server(paged(rows, paging or Paging(most=10), endpoint)) as catalog:
             connection(catalog.url, **extra)
             yield catalog
 

@@ -27,8 +27,8 @@ from airflow_provider_catalog.errors import (
     CatalogUnavailableError,
 )
 from tests.airflow_names import AirflowFailException, AirflowSkipException, attach
+from tests.catalog_server import Answer, Paging, catalog_server, paged
 from tests.operators.conftest import OPERATORS
-from tests.stand_in import Answer, Paging, paged, stand_in
 
 ROWS = [
     {"key": n, "student": {"id": n, "email": f"s{n}@example.edu", "tags": ["a", n]}, "price": n / 4, "big": 10**18 + n}
@@ -101,7 +101,7 @@ class TestXCom:
             count = 60 if request.page else answer.count
             return paged([{"n": n} for n in range(count)], Paging(most=10), endpoint)(request)
 
-        with stand_in(answer) as catalog:
+        with catalog_server(answer) as catalog:
             connection(catalog.url)
             assert operator().execute({}) == [{"n": n} for n in range(60)]
 
@@ -268,7 +268,7 @@ class TestFiles:
                 return Answer({"error": "no"}, 400)
             return paged(ROWS, Paging(most=10), endpoint)(request)
 
-        with stand_in(answer) as catalog:
+        with catalog_server(answer) as catalog:
             connection(catalog.url)
             with pytest.raises(CatalogUnavailableError):
                 operator(output_path=path).execute({})
@@ -283,7 +283,7 @@ class TestFiles:
             start = 0 if 3 in asked else 20  # while page 3 of the first read is on its way, rows enter at the front
             return paged([{"n": n} for n in range(start, 60)], Paging(most=10), endpoint)(request)
 
-        with stand_in(answer) as catalog:
+        with catalog_server(answer) as catalog:
             connection(catalog.url)
             manifest = operator(output_path=tmp_path / "rows.jsonl", max_concurrency=1).execute({})
         assert manifest["row_count"] == 60
@@ -302,7 +302,7 @@ class TestFiles:
         return answer
 
     def test_data_that_never_stops_moving(self, operator, endpoint, connection, tmp_path):
-        with stand_in(self.always_moving(endpoint)) as catalog:
+        with catalog_server(self.always_moving(endpoint)) as catalog:
             connection(catalog.url)
             with pytest.raises(CatalogDataMovedError, match="closed window") as caught:
                 operator(output_path=tmp_path / "rows.jsonl").execute({})
@@ -310,7 +310,7 @@ class TestFiles:
         assert not list(tmp_path.iterdir())
 
     def test_data_that_never_stops_moving_and_is_accepted(self, operator, endpoint, connection, tmp_path):
-        with stand_in(self.always_moving(endpoint)) as catalog:
+        with catalog_server(self.always_moving(endpoint)) as catalog:
             connection(catalog.url)
             manifest = operator(output_path=tmp_path / "rows.jsonl", on_data_moved="accept").execute({})
         assert manifest["moved"] is True
@@ -363,7 +363,7 @@ class TestErrors:
     def test_what_a_retry_cannot_mend_fails_without_airflows_retries(
         self, operator, connection, answer, error, is_final
     ):
-        with stand_in(lambda request: answer) as catalog:
+        with catalog_server(lambda request: answer) as catalog:
             connection(catalog.url)
             with pytest.raises(error) as caught:
                 operator().execute({})

@@ -10,8 +10,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError
+from tests.catalog_server import Paging, catalog_server, paged
 from tests.operators.conftest import OPERATORS
-from tests.stand_in import Paging, paged, stand_in
 
 DAYS = {
     "2026-01-01": [],
@@ -29,7 +29,7 @@ def catalog(connection):
         day = request.filters.get("purchase_date_from")
         return paged(DAYS[day] if day else ALL, Paging(most=10), "orders")(request)
 
-    with stand_in(answer) as catalog:
+    with catalog_server(answer) as catalog:
         connection(catalog.url)
         yield catalog
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
+from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
 
 pytestmark = pytest.mark.takes(seconds=8)
 
@@ -107,8 +107,8 @@ def play(disk, cases):
 def test_a_full_disk(disk):
     """While rows are written, at the end, or for a large response alone: the earlier file stays, and nothing else."""
     answers = {endpoint: paged(ROWS, Paging(), endpoint) for endpoint in ENDPOINTS}
-    with stand_in(lambda request: answers[request.path.rpartition("/")[2]](request)) as catalog:
-        with stand_in(lambda request: Answer(LARGE_BODY)) as without_paging:
+    with catalog_server(lambda request: answers[request.path.rpartition("/")[2]](request)) as catalog:
+        with catalog_server(lambda request: Answer(LARGE_BODY)) as without_paging:
             # Parquet takes less room than its spool: with so much, there is none left for it.
             files = [
                 (endpoint, catalog.url, str(disk / f"rows.{suffix}"), free * KIB)

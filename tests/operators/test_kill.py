@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.catalog_server import catalog_server
 from tests.kills.signals import IN_FLIGHT, ended_by, requests_under_way, stalls, timed_out
-from tests.stand_in import stand_in
 
 LIMIT = 300.0
 """Seconds, half the time-out of a request: so none of them was waited for."""
@@ -21,7 +21,7 @@ def test_cleared_or_marked_while_it_reads(operator, endpoint, connection, tmp_pa
     path = tmp_path / f"rows.{suffix}" if suffix else None
     if path:
         path.write_text("earlier")
-    with stand_in(stalls(endpoint, where)) as catalog:
+    with catalog_server(stalls(endpoint, where)) as catalog:
         connection(catalog.url, timeout=600, max_concurrency=IN_FLIGHT)
         pull = operator(output_path=path)
         with ended_by(signal.SIGTERM, pull.on_kill, catalog, requests_under_way(where)) as seconds:
@@ -38,7 +38,7 @@ def test_cleared_or_marked_while_it_reads(operator, endpoint, connection, tmp_pa
 def test_execution_timeout(operator, endpoint, connection, tmp_path, where):
     path = tmp_path / "rows.csv"
     path.write_text("earlier")
-    with stand_in(stalls(endpoint, where)) as catalog:
+    with catalog_server(stalls(endpoint, where)) as catalog:
         connection(catalog.url, timeout=600, max_concurrency=IN_FLIGHT)
         pull = operator(output_path=path)
         assert timed_out(lambda: pull.execute({}), catalog, requests_under_way(where)) < LIMIT
@@ -85,7 +85,7 @@ def test_a_second_signal_does_not_disturb_the_tidying_up(operator, endpoint, con
 
     close = TemporaryFile.close
     pull = operator(output_path=tmp_path / "rows.jsonl")
-    with stand_in(stalls(endpoint, "later")) as catalog:
+    with catalog_server(stalls(endpoint, "later")) as catalog:
         monkeypatch.setattr(TemporaryFile, "close", lambda file: (catalog.requests and pull.on_kill(), close(file)))
         connection(catalog.url, max_concurrency=IN_FLIGHT)
         with ended_by(signal.SIGTERM, pull.on_kill, catalog, IN_FLIGHT), pytest.raises(SystemExit):

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, task
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator as Operator
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor as Sensor
-from tests.stand_in import Paging
+from tests.catalog_server import Paging
 
 ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu", "name": "x"}, "price": 1.5} for n in range(25)]
 

@@ -22,8 +22,8 @@ from tests.airflow_names import (
     TaskDeferralError,
     TaskDeferred,
 )
+from tests.catalog_server import Answer, Paging, catalog_server, paged
 from tests.sensors.conftest import SENSORS, mode_of, run_sensor, students
-from tests.stand_in import Answer, Paging, paged, stand_in
 
 KEY = "a long hash s3cret"
 MODES = ["poke", "reschedule", "deferrable"]
@@ -110,7 +110,7 @@ class TestNotYet:
     def test_a_server_in_trouble(self, sensor, connection, said, trouble, mode):
         answers = iter([trouble, trouble, trouble])
         ready = paged(students(1), Paging(), "orders")
-        with stand_in(lambda request: next(answers, None) or ready(request)) as catalog:
+        with catalog_server(lambda request: next(answers, None) or ready(request)) as catalog:
             connection(catalog.url)
             assert run_sensor(sensor(**mode_of(mode)))["row_count"] == 1
         assert "Catalog orders: not yet, never reached: " in said()
@@ -171,7 +171,7 @@ class TestLasting:
     @every_mode
     @pytest.mark.parametrize(("answer", "kind"), CASES, ids=["401", "404", "422"])
     def test_fails_at_once(self, sensor, connection, answer, kind, mode):
-        with stand_in(lambda request: answer) as catalog:
+        with catalog_server(lambda request: answer) as catalog:
             connection(catalog.url)
             with pytest.raises(kind) as caught:
                 run_sensor(sensor(**mode_of(mode)))
@@ -181,7 +181,7 @@ class TestLasting:
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_in_the_trigger(self, sensor, connection, soft_fail):
         answers = iter([Answer({"orders": []})])
-        with stand_in(lambda request: next(answers, Answer(b"no", 401))) as catalog:
+        with catalog_server(lambda request: next(answers, Answer(b"no", 401))) as catalog:
             connection(catalog.url)
             with pytest.raises(AirflowSkipException if soft_fail else CatalogAuthError) as caught:
                 run_sensor(sensor(deferrable=True, soft_fail=soft_fail))
@@ -190,7 +190,7 @@ class TestLasting:
     @every_mode
     @pytest.mark.parametrize("skip", ["soft_fail", "never_fail"])
     def test_skips_where_airflow_is_told_so(self, sensor, connection, mode, skip):
-        with stand_in(lambda request: Answer(b"no", 401)) as catalog:
+        with catalog_server(lambda request: Answer(b"no", 401)) as catalog:
             connection(catalog.url)
             with pytest.raises(AirflowSkipException):
                 run_sensor(sensor(**{skip: True}, **mode_of(mode)))

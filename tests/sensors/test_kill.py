@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.airflow_names import AirflowTaskTimeout, timeout
-from tests.stand_in import Answer, stand_in
+from tests.catalog_server import Answer, catalog_server
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def signalled(handler, when):
 @pytest.fixture
 def stalled(connection):
     """Return a server that never answers; were it waited for, the tests would take ten minutes and then fail."""
-    with stand_in(lambda request: Answer(stall=-1)) as catalog:
+    with catalog_server(lambda request: Answer(stall=-1)) as catalog:
         connection(catalog.url, timeout=600)
         yield catalog
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_catalog.errors import CatalogAuthError, CatalogParameterError
+from tests.catalog_server import Answer, catalog_server
 from tests.operators.conftest import OPERATORS
-from tests.stand_in import Answer, stand_in
 
 pytest.importorskip("airflow.providers.openlineage", reason="OpenLineage is not installed: make test-stores")
 
@@ -46,7 +46,7 @@ def test_rows_in_xcom_have_no_output(serve):
 
 
 def test_a_task_that_fails_tells_what_it_wanted_to_read(connection, tmp_path):
-    with stand_in(lambda request: Answer(status=401)) as catalog:
+    with catalog_server(lambda request: Answer(status=401)) as catalog:
         connection(catalog.url)
         pull = OPERATORS["orders"](task_id="pull", output_path=tmp_path / "rows.csv")
         with pytest.raises(CatalogAuthError):

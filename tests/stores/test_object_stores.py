@@ -18,8 +18,8 @@ import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.output import output
+from tests.catalog_server import Answer, catalog_server
 from tests.operators.conftest import OPERATORS
-from tests.stand_in import Answer, stand_in
 from tests.stores.cutting_proxy import cutting_proxy
 
 # The clients hand parts of an upload to aiohttp as bytes, which it would rather have as files.
@@ -150,7 +150,7 @@ class TestBeforeTheFirstRequest:
     def test_no_connection_and_nobody_logged_in(self, pull, monkeypatch):
         """Without a connection, AWS's own search for credentials decides; here it finds none."""
         refusal = Answer(b"<Error><Code>AccessDenied</Code></Error>", 403, {"Content-Type": "application/xml"})
-        with stand_in(lambda request: refusal) as s3:
+        with catalog_server(lambda request: refusal) as s3:
             monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
             monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
             with pytest.raises(CatalogStorageError, match="refuses the connection's credentials"):
@@ -199,7 +199,7 @@ class TestGoogleAccounts:
             if is_refused
             else Answer({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
         )
-        with stand_in(lambda request: answer) as tokens:
+        with catalog_server(lambda request: answer) as tokens:
             conn_id = connect(gcs_store.connection(**account(f"{tokens.url}/token")))
             if not is_refused:
                 assert pull(gcs_store, conn_id=conn_id)["row_count"] == 25

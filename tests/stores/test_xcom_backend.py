@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stand_in import TOKEN, Paging, paged, stand_in
+from tests.catalog_server import TOKEN, Paging, catalog_server, paged
 
 pytest.importorskip("moto.server", reason="moto is not installed: make test-stores")
 
@@ -51,7 +51,7 @@ def test_rows_larger_than_xcom_allows_go_through_files(kind, request, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "rows.py").write_text(DAG_FILE)
     (tmp_path / "xcom").mkdir()
-    with stand_in(paged(ROWS, Paging(), "orders")) as catalog:
+    with catalog_server(paged(ROWS, Paging(), "orders")) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
         bundle = {
             "name": "here",

@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from airflow_provider_catalog.errors import CatalogError
+from tests.catalog_server import Paging, catalog_server, paged
 from tests.leaks.canaries import TOKEN, rows, search
 from tests.leaks.runs import outcome
-from tests.stand_in import Paging, paged, stand_in
 from tests.tables.databases import OPERATORS, catalog_connection, context
 
 LOGGERS = ("", "airflow", "airflow_provider_catalog", "sqlalchemy", "sqlalchemy.engine", "sqlalchemy.pool", "psycopg")
@@ -38,7 +38,7 @@ def everything_is_logged(caplog):
 
 
 def leaks(database, caplog, capfd, **parameters):
-    with stand_in(paged(ROWS, Paging(most=10), "orders")) as catalog:
+    with catalog_server(paged(ROWS, Paging(most=10), "orders")) as catalog:
         database.set_connection("catalog_default", catalog_connection(catalog))
         parameters = {"sql_conn_id": "warehouse", "table": "orders", "write_disposition": "replace", **parameters}
         task = OPERATORS["orders"](task_id="load", **parameters)

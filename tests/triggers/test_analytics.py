@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.triggers import analytics, shared_catalog
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
-from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
+from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
 from tests.triggers.conftest import first_payload, loaded, rows, until
 
 
@@ -52,7 +52,7 @@ class TestWaiting:
     def test_a_server_in_trouble_is_not_yet(self, connection, said):
         answers = iter([Answer(b"busy", 503), Answer(drop=True), Answer(b"", 429, {"Retry-After": "0"})])
         ready = paged(rows(1), Paging(), "orders")
-        with stand_in(lambda request: next(answers, None) or ready(request)) as catalog:
+        with catalog_server(lambda request: next(answers, None) or ready(request)) as catalog:
             connection(catalog.url)
             assert payload_of() == {"status": "done"}
         assert "Catalog orders: not yet, never reached: " in said()
@@ -93,7 +93,7 @@ class TestDeadline:
 
     def test_a_server_that_does_not_answer_does_not_hold_it(self, connection, monkeypatch):
         monkeypatch.setattr(analytics, "LAST_POLL", 0.1)
-        with stand_in(lambda request: Answer(stall=-1)) as catalog:
+        with catalog_server(lambda request: Answer(stall=-1)) as catalog:
             connection(catalog.url, timeout=600)
             payload = payload_of(deadline=time.time() + 0.2)
         assert payload["status"] == "timeout"
@@ -111,7 +111,7 @@ class TestErrors:
         ids=["401", "404", "422"],
     )
     def test_what_will_last(self, connection, answer, kind):
-        with stand_in(lambda request: answer) as catalog:
+        with catalog_server(lambda request: answer) as catalog:
             connection(catalog.url)
             payload = payload_of()
         assert (payload["status"], payload["kind"]) == ("error", kind)
@@ -188,7 +188,7 @@ class TestMany:
 
     def test_all_are_polled_and_none_is_forgotten(self, connection):
         """More than there are threads, of one connection, all due at the same moment."""
-        with stand_in(lambda request: Answer({"orders": []}, delay=0.05)) as catalog:
+        with catalog_server(lambda request: Answer({"orders": []}, delay=0.05)) as catalog:
             connection(catalog.url)
             now = time.time()
             triggers = [
@@ -213,7 +213,7 @@ class TestMany:
                 first = len(times) == 1
             return Answer(b"slow down", 429, {"Retry-After": "1"}) if first else Answer({"orders": rows(1)})
 
-        with stand_in(answer) as catalog:
+        with catalog_server(answer) as catalog:
             connection(catalog.url)
 
             async def run():
@@ -242,7 +242,7 @@ asyncio.run(run())
 """
 
     def test_cancelled_polls_keep_neither_the_event_loop_nor_the_process_waiting(self, connection):
-        with stand_in(lambda request: Answer(stall=-1)) as catalog:
+        with catalog_server(lambda request: Answer(stall=-1)) as catalog:
             connection(catalog.url, timeout=3600)
             process = subprocess.Popen(
                 [sys.executable, "-c", self.SCRIPT],

@@ -13,7 +13,7 @@ from airflow_provider_catalog.triggers import analytics, watch
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsEventTrigger
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
 from tests.airflow_names import AIRFLOW
-from tests.stand_in import TOKEN, Answer, Paging, paged, stand_in
+from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
 from tests.triggers.conftest import loaded, rows, until
 
 needs_watchers = pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has no asset watchers")
@@ -128,7 +128,7 @@ class TestReporting:
         async def news(payloads):
             await until(lambda: payloads)
 
-        with stand_in(lambda request: next(answers, None) or ready(request)) as catalog:
+        with catalog_server(lambda request: next(answers, None) or ready(request)) as catalog:
             connection(catalog.url)
             assert counts(asyncio.run(reported(watcher(), [news]))) == [(2, 2)]
         text = said()
@@ -144,7 +144,7 @@ class TestReporting:
             connection(catalog.url)
             await until(lambda: payloads)
 
-        with stand_in(paged(rows(2), Paging(), "orders")) as catalog:
+        with catalog_server(paged(rows(2), Paging(), "orders")) as catalog:
             trigger = watcher(report_existing=True)
             assert counts(asyncio.run(reported(trigger, [no_connection, a_connection]))) == [(2, 2)]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_catalog.sandbox import sandbox
+from scripts.local_airflow import LocalAirflow
 
 PROJECT = Path(__file__).parents[2]
 DAG_IDS = ("catalog_assets", "catalog_assets_report")
@@ -40,21 +40,11 @@ def real_run(folder: Path, **variables: str) -> RealRun:
     :param folder: an empty one.
     :param variables: more environment variables for Airflow.
     """
-    sys.path.insert(0, str(PROJECT / "scripts"))
-    try:
-        from local_airflow import LocalAirflow
-    finally:
-        sys.path.remove(str(PROJECT / "scripts"))
-
     dags, home = folder / "dags", folder / "home"
     dags.mkdir(parents=True)
     home.mkdir()
     shutil.copy(PROJECT / "example_dags" / "catalog_assets.py", dags)
-    variables = {
-        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
-        "PYTHONPATH": str(PROJECT),
-        **variables,
-    }
+    variables = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True", "PYTHONPATH": str(PROJECT), **variables}
     with sandbox(products=10, users=40, enrollments=300) as catalog:
         variables["AIRFLOW_CONN_CATALOG_DEFAULT"] = catalog.connection_json
         with LocalAirflow(
