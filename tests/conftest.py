@@ -21,6 +21,9 @@ else:
     settings.register_profile("thorough", always, max_examples=1_000, print_blob=True)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+# What takes long, or needs more than a laptop has, is run by name: `pytest tests/live`. The gate does so.
+collect_ignore = ["browser", "distributed", "kills", "live", "stores", "tables_servers"]
+
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
 atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
 os.environ.update(

@@ -215,8 +215,10 @@ class _Watch:
         except (CatalogRequestError, CatalogUnavailableError) as error:
             log.warning("whether rows moved while they were read can't be told: %s", error)
             return False
-        is_short = self._first.count < int(dict(self._first.params)["per_page"])  # and may have been the last
-        return has_moved(self._first, again, may_grow=is_short) or self._last_has_moved()
+        # One that is short may have been the last; without rows, though a link leads on, it was not.
+        is_short = self._first.count < int(dict(self._first.params)["per_page"])
+        may_grow = is_short and not (self._first.count == 0 and self._first.next)
+        return has_moved(self._first, again, may_grow=may_grow) or self._last_has_moved()
 
     def _last_has_moved(self) -> bool:
         if self._early is None or not self._early.done():

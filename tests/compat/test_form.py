@@ -39,7 +39,7 @@ with app.test_request_context(method="POST", data={PREFIX + "timeout": "", PREFI
         "behaviour": manager.field_behaviours["instructure_catalog"],
         "fields": {name: [field.label.text, field.description, field.default] for name, field in own.items()},
         "refused": [name for name, field in own.items() if field.errors],
-        "hash_key": own["hash_key"](),
+        "hash_secret": own["hash_secret"](),
     }
 print(json.dumps(shown))
 """
@@ -85,7 +85,7 @@ def test_the_form_of_airflow_2():
         name: [field["label"], field["description"], field["schema"].get("default")]
         for name, field in CONNECTION_FIELDS.items()
     }
-    assert 'type="password"' in shown["hash_key"]
+    assert 'type="password"' in shown["hash_secret"]
     assert shown["refused"] == ["page_size"], "a field that is left empty is none"
 
 

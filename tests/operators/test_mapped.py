@@ -13,7 +13,7 @@ from tests.example_dags.test_examples import pytestmark  # noqa: F401 - what dag
 
 DAG_FILE = """
 from datetime import datetime
-from airflow.sdk import DAG, ObjectStoragePath, task, task_group
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task, task_group
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator as Operator
 
 FILTERS = [{"account_ids": 1}, {"account_ids": 2}]

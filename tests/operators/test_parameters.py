@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator as Operator
