@@ -30,12 +30,11 @@ test-stores: $(STORES)/.ready  ## tests of S3, Azure and Google storage, databas
 	npm install --silent --no-save --prefix $(VENV)/azurite azurite@3.35.0
 	$(STORES)/bin/python -m coverage run -m pytest tests/stores tests/tables_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-faults: $(READY)  ## what becomes of a pull when something fails: the tables of docs/faults.md
-	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+faults: $(READY)  ## every fault of the sandbox, at every place of a pull
+	CATALOG_FAULTS=all $(BIN)/python -m pytest tests/faults $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-kills: $(READY) $(STORES)/.ready  ## kill a hundred tasks that write local files, and a hundred that write to S3
-	$(BIN)/python -m tests.kills 100
-	$(STORES)/bin/python -m tests.kills 100 --s3
+kills: $(STORES)/.ready  ## kill tasks that write local files, and that write to S3; CATALOG_KILLS of each kind
+	CATALOG_KILLS=$${CATALOG_KILLS:-30} $(STORES)/bin/python -m pytest tests/kills tests/stores/test_kills.py
 
 test-distributed: $(STORES)/.ready  ## a backfill on two Celery workers, one of them killed; needs Redis and PostgreSQL
 	$(STORES)/bin/python -m pytest tests/distributed $(PYTEST_ARGS)

@@ -1,19 +1,29 @@
-"""A few of the tasks that ``make kills`` kills."""
+"""Tasks that are killed at random moments while they overwrite a file: it is the earlier one, or the new one."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-pytestmark = pytest.mark.takes(seconds=15)
+from airflow_provider_catalog.sandbox import sandbox
+from tests.kills.killer import Place, kill_tasks
 
-KILLS = 6
+pytestmark = pytest.mark.takes(seconds=30)
 
 
-def test_tasks_that_are_killed_while_they_overwrite_a_file():
-    command = [sys.executable, "-m", "tests.kills", str(KILLS), "--cases", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    assert f"{KILLS} kills, {KILLS} retries" in done.stdout
+@pytest.mark.parametrize(
+    ("suffix", "rows", "paging"),
+    [
+        ("csv", 2_000, "link"),
+        ("parquet", 2_000, "link"),
+        ("jsonl.gz", 40_000, "none"),  # one answer, which is more than is kept in memory
+    ],
+)
+def test_local_files(tmp_path, suffix, rows, paging):
+    folder, temporary = tmp_path / "files", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    file = folder / f"rows.{suffix}"
+    with sandbox(enrollments=rows, latency=0.005, paging=paging) as catalog:
+        beside = lambda: [path.name for path in folder.iterdir() if path != file]  # noqa: E731
+        connections = {"catalog_default": catalog.connection_json}
+        kill_tasks(Place(str(file), file.read_bytes, file.write_bytes, beside, connections), temporary)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -66,3 +69,22 @@ def no_litter(tmp_path):
     left = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
     assert not left, left
     assert os.umask(0o022) == 0o022
+
+
+@contextmanager
+def signalled(handler: Callable[[], object], when: Callable[[], object]) -> Iterator[None]:
+    """Send this process a signal, as Airflow does, as soon as ``when()``; the block is over when it was handled."""
+
+    def send():
+        while not when():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: handler())
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        sender.join()
+        signal.signal(signal.SIGTERM, before)

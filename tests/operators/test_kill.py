@@ -8,41 +8,56 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.catalog_server import catalog_server
-from tests.kills.signals import IN_FLIGHT, ended_by, requests_under_way, stalls, timed_out
+from tests.airflow_names import AirflowTaskTimeout, timeout
+from tests.catalog_server import Paging, catalog_server, paged
+from tests.operators.conftest import signalled
 
-LIMIT = 300.0
-"""Seconds, half the time-out of a request: so none of them was waited for."""
+IN_FLIGHT = 4
+ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu"}} for n in range(200)]
 
 
-@pytest.mark.parametrize("where", ["first", "body", "later"])
+@pytest.fixture(params=["first", "body", "later"])
+def stalled(request, connection):
+    """A Catalog that stalls before the first page, in its body, or before all others; waiting takes ten minutes."""
+    answer = paged(ROWS, Paging(most=10), "orders")
+
+    def stalling(asked):
+        reply = answer(asked)
+        if request.param == "body":
+            reply.stall = 50
+        elif request.param == "first" or asked.page:
+            reply.stall = -1
+        return reply
+
+    with catalog_server(stalling) as catalog:
+        catalog.is_waited_for = lambda: catalog.waiting >= (IN_FLIGHT if request.param == "later" else 1)
+        connection(catalog.url, timeout=600, max_concurrency=IN_FLIGHT)
+        yield catalog
+
+
 @pytest.mark.parametrize("suffix", [None, "jsonl", "csv", "parquet"])
-def test_cleared_or_marked_while_it_reads(operator, endpoint, connection, tmp_path, where, suffix, caplog):
+def test_cleared_or_marked_while_it_reads(operator, stalled, tmp_path, suffix, caplog):
     path = tmp_path / f"rows.{suffix}" if suffix else None
     if path:
         path.write_text("earlier")
-    with catalog_server(stalls(endpoint, where)) as catalog:
-        connection(catalog.url, timeout=600, max_concurrency=IN_FLIGHT)
-        pull = operator(output_path=path)
-        with ended_by(signal.SIGTERM, pull.on_kill, catalog, requests_under_way(where)) as seconds:
-            with pytest.raises(SystemExit, match=f"Catalog {endpoint}: Airflow has ended the task"):
-                pull.execute({})
-            assert seconds() < LIMIT
+    pull = operator(output_path=path)
+    with signalled(pull.on_kill, stalled.is_waited_for):
+        with pytest.raises(SystemExit, match="Catalog orders: Airflow has ended the task"):
+            pull.execute({})
     assert [found.name for found in tmp_path.iterdir()] == ([path.name] if path else [])
     assert not path or path.read_text() == "earlier"
     ours = [record for record in caplog.records if record.name.startswith("airflow_provider_catalog")]
     assert not [record for record in ours if record.levelno >= logging.WARNING], "nobody tries again"
 
 
-@pytest.mark.parametrize("where", ["first", "body", "later"])
-def test_execution_timeout(operator, endpoint, connection, tmp_path, where):
+def test_execution_timeout(operator, stalled, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("earlier")
-    with catalog_server(stalls(endpoint, where)) as catalog:
-        connection(catalog.url, timeout=600, max_concurrency=IN_FLIGHT)
-        pull = operator(output_path=path)
-        assert timed_out(lambda: pull.execute({}), catalog, requests_under_way(where)) < LIMIT
-        pull.on_kill()  # as Airflow does then: there is nothing left to end
+    pull, limit = operator(output_path=path), timeout(600)
+    with signalled(lambda: limit.handle_timeout(signal.SIGALRM, None), stalled.is_waited_for):
+        with pytest.raises(AirflowTaskTimeout), limit:
+            pull.execute({})
+    pull.on_kill()  # as Airflow does then: there is nothing left to end
     assert [found.name for found in tmp_path.iterdir()] == ["rows.csv"]
     assert path.read_text() == "earlier"
 
@@ -80,29 +95,26 @@ def test_it_needs_no_connection_and_changes_nothing_when_the_task_does_not_run(o
         pull.on_kill()
 
 
-def test_a_second_signal_does_not_disturb_the_tidying_up(operator, endpoint, connection, monkeypatch, tmp_path):
+def test_a_second_signal_does_not_disturb_the_tidying_up(operator, stalled, monkeypatch, tmp_path):
     from airflow_provider_catalog.output.temporary import TemporaryFile
 
     close = TemporaryFile.close
     pull = operator(output_path=tmp_path / "rows.jsonl")
-    with catalog_server(stalls(endpoint, "later")) as catalog:
-        monkeypatch.setattr(TemporaryFile, "close", lambda file: (catalog.requests and pull.on_kill(), close(file)))
-        connection(catalog.url, max_concurrency=IN_FLIGHT)
-        with ended_by(signal.SIGTERM, pull.on_kill, catalog, IN_FLIGHT), pytest.raises(SystemExit):
-            pull.execute({})
+    monkeypatch.setattr(TemporaryFile, "close", lambda file: (stalled.requests and pull.on_kill(), close(file)))
+    with signalled(pull.on_kill, stalled.is_waited_for), pytest.raises(SystemExit):
+        pull.execute({})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_in_another_thread_nothing_is_raised(operator, endpoint, serve):
+def test_in_another_thread_nothing_is_raised(operator, endpoint, connection):
     """Airflow calls it in the task's own thread; raised in another one, the error would be somebody else's."""
     pull = operator()
-    collect = pull._collect
 
-    def collect_while_killed(*args):
+    def answer(request):
         with ThreadPoolExecutor() as pool:
             pool.submit(pull.on_kill).result()
-        return collect(*args)
+        return paged([{"id": 1}], Paging(), endpoint)(request)
 
-    pull._collect = collect_while_killed
-    with serve([{"id": 1}], endpoint):
+    with catalog_server(answer) as catalog:
+        connection(catalog.url)
         assert pull.execute({}) == [{"id": 1}]

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from tests.airflow_names import AirflowTaskTimeout, timeout
 from tests.catalog_server import Answer, catalog_server
-
-
-@contextmanager
-def signalled(handler, when):
-    """Send this process a signal, as Airflow does, as soon as ``when()``; the block is over when it was handled."""
-
-    def send():
-        while not when():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, lambda *_: handler())
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        yield
-    finally:
-        sender.join()
-        signal.signal(signal.SIGTERM, before)
+from tests.operators.conftest import signalled
 
 
 @pytest.fixture
