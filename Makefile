@@ -42,9 +42,9 @@ test-distributed: $(STORES)/.ready  ## a backfill on two Celery workers, one of 
 benchmark-workers: $(STORES)/.ready  ## how a backfill's throughput grows with Celery workers; needs Redis and PostgreSQL
 	$(STORES)/bin/python -m benchmarks.celery_workers
 
-test-lowest: $(VENV)/lowest/.ready  ## client, hook, operators and output with the lowest releases that are allowed
+test-lowest: $(VENV)/lowest/.ready  ## client, hook, form, operators and output with the lowest releases that are allowed
 	$(VENV)/lowest/bin/python -m pytest -o filterwarnings=default $(SIDE_BY_SIDE) \
-		tests/client tests/hooks tests/operators tests/output $(PYTEST_ARGS)
+		tests/client tests/compat tests/hooks tests/operators tests/output $(PYTEST_ARGS)
 
 matrix: $(READY)  ## tests on every supported Airflow and Python; CELLS=oldest, or one of `matrix.py list`
 	$(BIN)/python tests/compat/matrix.py $(CELLS)

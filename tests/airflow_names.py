@@ -4,46 +4,27 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+    timeout,
+)
+
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
 try:
-    from airflow.sdk.exceptions import (
-        AirflowFailException,
-        AirflowRescheduleException,
-        AirflowSensorTimeout,
-        AirflowSkipException,
-        AirflowTaskTimeout,
-        TaskDeferralError,
-        TaskDeferred,
-    )
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError
 except ImportError:  # Airflow 2.11, 3.0 and 3.1
-    from airflow.exceptions import (
-        AirflowFailException,
-        AirflowRescheduleException,
-        AirflowSensorTimeout,
-        AirflowSkipException,
-        AirflowTaskTimeout,
-        TaskDeferralError,
-        TaskDeferred,
-    )
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferralError
 try:
     from airflow.sdk.io import attach
 except ImportError:  # Airflow 2.11
     from airflow.io.store import attach
-try:
-    from airflow.sdk.execution_time.timeout import timeout
-except ImportError:  # Airflow 2.11, 3.0 and 3.1
-    from airflow.utils.timeout import timeout
 
 __all__ = [
-    "AIRFLOW",
-    "AirflowFailException",
-    "AirflowRescheduleException",
-    "AirflowSensorTimeout",
-    "AirflowSkipException",
-    "AirflowTaskTimeout",
-    "TaskDeferralError",
-    "TaskDeferred",
-    "attach",
-    "timeout",
-]
+    "AIRFLOW", "AirflowFailException", "AirflowRescheduleException", "AirflowSensorTimeout", "AirflowSkipException",
+    "AirflowTaskTimeout", "TaskDeferralError", "TaskDeferred", "attach", "timeout",
+]  # fmt: skip

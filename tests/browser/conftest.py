@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox
-from tests.browser.standalone import Airflow, airflow_standalone
+from scripts.local_airflow import LocalAirflow
 
 DAGS = Path(__file__).parent / "dags"
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
@@ -34,10 +33,15 @@ def catalog() -> Iterator[SandboxCatalog]:
 
 
 @pytest.fixture(scope="module")
-def airflow(chromium, tmp_path_factory) -> Iterator[Airflow]:
-    if not any(point.value.startswith("airflow_provider_catalog") for point in entry_points(name="provider_info")):
-        pytest.skip("the provider is not installed here, only importable")
-    with airflow_standalone(tmp_path_factory.mktemp("airflow"), DAGS) as running:
+def airflow(chromium, tmp_path_factory) -> Iterator[LocalAirflow]:
+    with LocalAirflow(
+        home=tmp_path_factory.mktemp("airflow"),
+        dags_folder=DAGS,
+        dag_ids=["catalog_in_a_browser"],
+        variables={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
+        say=lambda line: None,
+        limit=400,
+    ) as running:
         yield running
 
 

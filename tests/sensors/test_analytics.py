@@ -39,7 +39,7 @@ class TestDone:
         assert catalog.requests[0].filters == {"account_ids": [1, 2]}
 
     @every_mode
-    @pytest.mark.parametrize("paging", ["link", "next-only", "page-only", "none"])
+    @pytest.mark.parametrize("paging", ["link", "page-only"])
     def test_the_same_answer_in_every_mode(self, sensor, serve, paging, mode):
         with serve(students(25), "orders", Paging(paging, most=10), page_size=10):
             result = run_sensor(sensor(min_rows=3, **mode_of(mode)))
@@ -59,15 +59,11 @@ class TestDone:
             waiting = Sensor(task_id="wait", poke_interval=0.05, timeout=60, min_rows=3, **mode_of(mode))
             assert run_sensor(waiting, on_pause=lambda: rows.extend(students(2)))["row_count"] >= 3
 
-    def test_min_rows_beyond_a_page(self, sensor, serve):
-        with serve(students(25), "orders"):
-            assert not sensor(min_rows=26).poke({})
-            assert sensor(min_rows=25).poke({}).xcom_value["row_count"] == 25
-
-    def test_a_full_last_page_without_links(self, sensor, serve):
-        with serve(students(30), "orders", Paging("page-only", most=10), page_size=10):
-            assert not sensor(min_rows=31).poke({})
-            assert sensor(min_rows=30).poke({}).xcom_value["row_count"] == 30
+    @pytest.mark.parametrize(("paging", "count"), [("link", 25), ("page-only", 30)])
+    def test_min_rows_beyond_a_page(self, sensor, serve, paging, count):
+        with serve(students(count), "orders", Paging(paging, most=10), page_size=10):
+            assert not sensor(min_rows=count + 1).poke({})
+            assert sensor(min_rows=count).poke({}).xcom_value["row_count"] == count
 
     @every_mode
     def test_drop_and_hash(self, sensor, serve, mode):
@@ -97,18 +93,9 @@ class TestDone:
 
 class TestNotYet:
     @every_mode
-    @pytest.mark.parametrize(
-        "trouble",
-        [
-            Answer(b"busy", 503),
-            Answer(b"slow down", 429, {"Retry-After": "0"}),
-            Answer(b"Rate Limit Exceeded", 403),
-            Answer(drop=True),
-        ],
-        ids=["503", "429", "403", "dropped"],
-    )
-    def test_a_server_in_trouble(self, sensor, connection, said, trouble, mode):
-        answers = iter([trouble, trouble, trouble])
+    def test_a_server_in_trouble(self, sensor, connection, said, mode):
+        troubles = [Answer(b"busy", 503), Answer(drop=True), Answer(b"Rate Limit Exceeded", 403)]
+        answers = iter([*troubles, Answer(b"slow down", 429, {"Retry-After": "0"})])
         ready = paged(students(1), Paging(), "orders")
         with catalog_server(lambda request: next(answers, None) or ready(request)) as catalog:
             connection(catalog.url)
@@ -162,16 +149,10 @@ class TestTimeout:
 
 
 class TestLasting:
-    CASES = (
-        (Answer(b"HTTP Token: Access denied.", 401), CatalogAuthError),
-        (Answer(b"no such path", 404), CatalogRequestError),
-        (Answer({"errors": ["bad filter"]}, 422), CatalogRequestError),
-    )
-
     @every_mode
-    @pytest.mark.parametrize(("answer", "kind"), CASES, ids=["401", "404", "422"])
-    def test_fails_at_once(self, sensor, connection, answer, kind, mode):
-        with catalog_server(lambda request: answer) as catalog:
+    @pytest.mark.parametrize(("status", "kind"), [(401, CatalogAuthError), (422, CatalogRequestError)])
+    def test_fails_at_once(self, sensor, connection, status, kind, mode):
+        with catalog_server(lambda request: Answer(b"no", status)) as catalog:
             connection(catalog.url)
             with pytest.raises(kind) as caught:
                 run_sensor(sensor(**mode_of(mode)))

@@ -8,34 +8,25 @@ import traceback
 import pytest
 
 from airflow_provider_catalog.errors import CatalogStorageError
-from airflow_provider_catalog.output import output
 from tests.leaks.canaries import rows, search
 from tests.operators.conftest import OPERATORS
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-PARTS = {
-    "s3": {"chunksize": 5 * 1024 * 1024},
-    "gs": {"chunksize": 256 * 1024},
-    "abfs": {"max_concurrency": 1, "overwrite": True},
-}
-"""So small that a few megabytes go up in several requests."""
-
 CLIENTS = {"s3": "botocore", "gs": "gcsfs", "abfs": "adlfs"}
 
 
 @pytest.fixture
-def pull(serve, connect, caplog, monkeypatch):
+def pull(serve, connect, caplog):
     """Return a function that writes rows to a store, and returns all that was said meanwhile."""
 
-    def pull_rows(store, suffix, endpoint="orders", count=25, url=None):
-        monkeypatch.setitem(output._UPLOAD_OPTIONS, store.scheme, PARTS[store.scheme])
+    def pull_rows(store, suffix, count=25, url=None):
         conn_id = connect(store.connection())
-        with serve(rows(endpoint, count), endpoint), caplog.at_level(logging.DEBUG):
+        with serve(rows("orders", count), "orders"), caplog.at_level(logging.DEBUG):
             for name in [*logging.root.manager.loggerDict]:  # whatever has a level of its own
                 caplog.set_level(logging.DEBUG, logger=name)
             path = url or store.url(f"leaks.{suffix}", conn_id)
             try:
-                said = str(OPERATORS[endpoint](task_id="pull", output_path=path).execute({}))
+                said = str(OPERATORS["orders"](task_id="pull", output_path=path).execute({}))
             except CatalogStorageError as error:
                 said = "".join(traceback.format_exception(error))
         return said, caplog.text
@@ -52,8 +43,8 @@ def test_an_upload(store, pull, suffix):
 
 
 def test_an_upload_in_parts(store, pull):
-    said, log = pull(store, "jsonl", count=20_000)
-    assert len(store.read("leaks.jsonl")) > 9_000_000
+    said, log = pull(store, "jsonl", count=40_000)
+    assert len(store.read("leaks.jsonl")) > 17_000_000
     assert search({"log": log, "manifest": said}) == []
 
 
