@@ -26,8 +26,8 @@ from tests.live.conftest import LiveAirflow
 from tests.stores.servers import BUCKET, Store, s3
 
 PROJECT = Path(__file__).parents[2]
-MONTHS = int(os.environ.get("BACKFILL_MONTHS", "6"))
-"""Windows of each endpoint: 6 make 24 loads, 24 make 96."""
+MONTHS = int(os.environ.get("BACKFILL_MONTHS", "3"))
+"""Windows of each endpoint: 3 make 12 loads, 24 make 96."""
 FIRST_MONTH = 2024 * 12 + 6
 TIME_LIMIT = 300 + 30 * MONTHS
 PAGE_SIZE = 4
