@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Protocol
 
 from airflow_provider_catalog.client.hints import Params, page_number, with_page
 from airflow_provider_catalog.client.page import Page
+from airflow_provider_catalog.client.query import Query
 from airflow_provider_catalog.client.retry import MAX_TRIES
 from airflow_provider_catalog.client.workers import Workers
 from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError
-
-
-class Fetch(Protocol):
-    """Gets one page."""
-
-    def __call__(self, params: Params, *, max_tries: int = MAX_TRIES, head_only: bool = False) -> Page:
-        """
-        Return the page.
-
-        :param params: the query to ask with.
-        :param max_tries: how many tries may fail; the client's own number where that is less.
-        :param head_only: whether the first rows of a large page are enough.
-        :raises CatalogError: when it can't be had.
-        """
-
-    def release(self) -> None:
-        """Let another request be made, as nobody waits any more for one that is in flight."""
 
 
 class Ahead:
@@ -37,24 +20,22 @@ class Ahead:
     How many are asked for grows by one with each page that is used, so it doubles with each round trip; twice as many
     as can be in flight, since a worker goes on while its page waits for an earlier one.
 
-    :param fetch: gets one page.
+    :param query: gets one page.
     :param workers: the threads that it is called in.
-    :param most: how many pages may be in flight.
     """
 
-    def __init__(self, fetch: Fetch, workers: Workers, most: int) -> None:
-        self._fetch = fetch
+    def __init__(self, query: Query, workers: Workers) -> None:
+        self._query = query
         self._workers = workers
-        self._most = 2 * most
+        self._most = 2 * query.max_concurrency
         self._width = 0
         self._until: int | None = None
         self._pages: dict[Params, Future[Page]] = {}
         self._is_trusted = True
 
-    def ask(self, params: Params, *, head_only: bool = False) -> Future[Page]:
+    def ask(self, params: Params, *, head_only: bool = False) -> None:
         """Ask for one page now."""
-        self._pages[params] = future = self._workers.submit(self._fetch, params, max_tries=1, head_only=head_only)
-        return future
+        self._pages[params] = self._workers.submit(self._query, params, max_tries=1, head_only=head_only)
 
     def open(self, until: int) -> None:
         """
@@ -86,7 +67,7 @@ class Ahead:
         """Forget the pages that were asked for; those that are under way no longer count as in flight."""
         for future in self._pages.values():
             if not future.cancel() and not future.done():
-                self._fetch.release()
+                self._query.release()
         self._pages.clear()
         self._width = 0
         self._until = None
@@ -99,23 +80,20 @@ class Ahead:
         """
         future = self._pages.pop(params, None)
         if future is None:
-            return self._fetch(params, max_tries=max_tries)
+            return self._query(params, max_tries=max_tries)
         try:
             return future.result()
         except (CatalogRequestError, CatalogUnavailableError):
             if max_tries == 1:
                 raise
-        page = self._fetch(params, max_tries=max_tries - 1)
+        page = self._query(params, max_tries=max_tries - 1)
         self._is_trusted = False  # there are servers that know a page only after they have linked to it
         return page
 
     def beyond(self, number: int) -> Iterator[Page]:
         """Yield the pages after a number that have come by now, and have rows."""
-        for params, future in sorted(self._pages.items(), key=lambda item: page_number(item[0]) or 0):
-            if (page_number(params) or 0) > number and future.done():
-                try:
-                    page = future.result()
-                except (CatalogRequestError, CatalogUnavailableError):
-                    continue
+        for params, future in self._pages.items():
+            if (page_number(params) or 0) > number and future.done() and not future.exception():
+                page = future.result()
                 if page.count:
                     yield page

@@ -111,20 +111,11 @@ class CatalogClient:
             usage=(self.usage, usage) if usage else (self.usage,),
             max_concurrency=max_concurrency or self.settings.max_concurrency,
         )
-        reading = Reading(
-            endpoint.name,
-            query,
-            query.first,
-            pagination=self.settings.pagination,
-            max_concurrency=query.max_concurrency,
-            accept_moved=accept_moved,
-            on_page=on_page,
-        )
+        reading = Reading(query, accept_moved=accept_moved, on_page=on_page)
         with self._in_context(endpoint):
             try:
                 yield reading
             finally:
-                query.cancelled.set()
                 reading.close()
 
     def count_rows(self, endpoint: Endpoint, filters: Mapping[str, Any]) -> int:

@@ -25,7 +25,19 @@ _CURSOR = re.compile(r"x?(next(page|cursor|token|pagetoken|offset|key)?|cursor|(
 _MORE = {"hasmore", "hasnext", "hasnextpage", "morepages"}
 _TOTAL = {"totalcount", "totalentries", "totalrows", "totalrecords", "totalresults", "totalitems"}
 _TOTAL_HEADERS = ("Total", "X-Total", "X-Total-Count")
-_PLACES = {"meta", "metadata", "pagination", "paging", "page", "pageinfo", "links", "responsemetadata", "odata"}
+_PLACES = {
+    "meta",
+    "metadata",
+    "pagination",
+    "paging",
+    "page",
+    "pageinfo",
+    "links",
+    "responsemetadata",
+    "odata",
+    "cursor",
+    "cursors",
+}
 """Objects in a body that describe its paging; in any other place, words like ``total`` mean anything."""
 
 

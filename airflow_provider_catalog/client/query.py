@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -123,7 +123,7 @@ class Query:
             hints = read_hints(response.headers, content.members)
         names, secret = self._filter_names, self.settings.redactable_token
         links = {relation: lay_over(self.first, link, names, secret) for relation, link in hints.links.items()}
-        return Page(params, content, links, hints)
+        return Page(params, content, replace(hints, links=links))
 
     @cached_property
     def _filter_names(self) -> frozenset[str]:

@@ -173,7 +173,7 @@ def _pages(asker: Asker, facts: EndpointFacts) -> None:
 def _follow(asker: Asker, facts: EndpointFacts, small: Page, link: Params) -> None:
     """Follow the link of a small page, and say where it leads."""
     number = page_number(link)
-    facts.links, facts.has_last = "cursor" if number is None else "number", "last" in small.links
+    facts.links, facts.has_last = "cursor" if number is None else "number", "last" in small.hints.links
     following = facts.ask(asker, params=link).page
     if following and small.count > 1 and has_rows_of(following, small):
         facts.links = "in circles"

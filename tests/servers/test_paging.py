@@ -27,7 +27,8 @@ def check(outcome: Outcome, rows, right: str) -> None:
 def settings(pages: Pages, in_flight: int = 8) -> dict[str, float]:
     """Return a short time-out where a page that is needed does not answer, and else one that nobody may wait for."""
     needed = [each for answers in pages.answers.values() if isinstance(answers, list) for each in answers]
-    if pages.links == "none" or pages.more or len(pages.rows) <= pages.size or in_flight == 1:
+    is_told_more = pages.more or pages.last is not None
+    if pages.links == "none" or is_told_more or len(pages.rows) <= pages.size or in_flight == 1:
         needed.append(pages.beyond)
     needed.append(getattr(pages, "early", None))  # what a server answers that minds being asked ahead
     return {"timeout": 1 if any(isinstance(each, Answer) and each.stall is not None for each in needed) else 3600}
