@@ -23,8 +23,8 @@ def used(rate: int, latency: float, *, seconds: float = 40, in_flight: int = 8) 
     with sandbox(enrollments=rows, products=50, users=100, rate_limit=rate, latency=latency) as catalog:
         client = CatalogClient(CatalogSettings.parse(base_url=catalog.url, token=catalog.token))
         started = time.monotonic()
-        pages = client.read_pages(ENDPOINTS["enrollments"], {}, page_size=PAGE_ROWS, max_concurrency=in_flight)
-        ids = [row["enrollment_id"] for page in pages for row in page.content.rows]
+        rows_read = client.iter_rows(ENDPOINTS["enrollments"], {}, page_size=PAGE_ROWS, max_concurrency=in_flight)
+        ids = [row["enrollment_id"] for row in rows_read]
         took = time.monotonic() - started
         statuses = Counter(request.status for request in catalog.requests)
         if ids != sorted(set(ids)) or len(ids) != rows:
@@ -35,7 +35,7 @@ def used(rate: int, latency: float, *, seconds: float = 40, in_flight: int = 8) 
             "requests_per_second": rows / PAGE_ROWS / took,
             "used": (rows / PAGE_ROWS - rate) / (rate * took),
             "refused": statuses[429],
-            "throttled_seconds": client.throttled_seconds,
+            "throttled_seconds": client.take_throttled_seconds(),
         }
         client.close()
     return result
@@ -49,8 +49,8 @@ def workers(count: int, *, rate: int = 60, latency: float = 0.2, pages: int = 30
 
         def pull(_worker: int) -> int:
             client = CatalogClient(CatalogSettings.parse(base_url=catalog.url, token=catalog.token))
-            read = client.read_pages(ENDPOINTS["enrollments"], {}, page_size=PAGE_ROWS, max_concurrency=4)
-            ids = [row["enrollment_id"] for page in read for row in page.content.rows]
+            read = client.iter_rows(ENDPOINTS["enrollments"], {}, page_size=PAGE_ROWS, max_concurrency=4)
+            ids = [row["enrollment_id"] for row in read]
             client.close()
             return len(set(ids))
 

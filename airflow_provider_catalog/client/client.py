@@ -49,24 +49,17 @@ class CatalogClient:
     def __repr__(self) -> str:
         return f"CatalogClient({self.settings.base_url!r})"
 
-    def read_pages(
-        self,
-        endpoint: Endpoint,
-        filters: Mapping[str, Any],
-        *,
-        page_size: int | None = None,
-        max_concurrency: int | None = None,
-        accept_moved: bool = False,
-    ) -> Generator[Page, None, None]:
+    def iter_rows(
+        self, endpoint: Endpoint, filters: Mapping[str, Any], **parameters: Any
+    ) -> Generator[dict[str, Any], None, None]:
         """
-        Yield the first page, and every other one that has rows, in order; see :meth:`reading`.
+        Yield every row, in order; to close the generator ends the read.
 
-        To close the generator ends the read.
+        :param parameters: those of :meth:`reading`, and so are the errors.
         """
-        with self.reading(
-            endpoint, filters, page_size=page_size, max_concurrency=max_concurrency, accept_moved=accept_moved
-        ) as reading:
-            yield from reading.pages()
+        with self.reading(endpoint, filters, **parameters) as reading:
+            for page in reading.pages():
+                yield from page.rows
 
     @contextmanager
     def reading(
@@ -118,45 +111,13 @@ class CatalogClient:
             finally:
                 reading.close()
 
-    def count_rows(self, endpoint: Endpoint, filters: Mapping[str, Any]) -> int:
-        """
-        Return the number of rows that match.
-
-        Where links tell the last page, from the first and the last one: exact where all pages between them are full.
-        Else every page is read.
-
-        :raises CatalogError: as :meth:`read_pages` does, but for rows that moved: a count is of a moment.
-        """
-        with self.reading(endpoint, filters) as reading:
-            return reading.count()[1]
-
-    def look(
-        self,
-        endpoint: Endpoint,
-        filters: Mapping[str, Any],
-        *,
-        wanted: int,
-        exact: bool = True,
-        usage: Usage | None = None,
-    ) -> tuple[Page, int]:
-        """
-        Return the first page, and how many rows match; for whoever looks again and again whether there are enough.
-
-        :param wanted: how many rows are enough.
-        :param exact: whether the number has to be exact when there are more rows than that; else it may be too small.
-        :param usage: counts the requests of this look, too.
-        :raises CatalogError: as :meth:`count_rows` does.
-        """
-        with self.reading(endpoint, filters, usage=usage) as reading:
-            return reading.count() if exact else reading.count(limit=wanted)
-
     def ping(self, method: str, path: str, endpoint: Endpoint | None = None) -> None:
         """
         Make one small request, without retries, to see whether it is answered with 2xx.
 
         :param endpoint: whose rows have to be in the answer; any answer will do where ``None``.
         :raises TransientError: when there is no proper answer.
-        :raises CatalogError: as :meth:`read_pages` does.
+        :raises CatalogError: as :meth:`reading` does.
         """
         request = build_request(self._session, self.settings, {}) if method == "POST" else self._session.prepare(method)
         with (
@@ -168,13 +129,12 @@ class CatalogClient:
             if endpoint:
                 receive(response, endpoint, head_only=True)
 
-    @property
-    def throttled_seconds(self) -> float:
-        """For how long the server has held back all requests so far; of a gate that is shared, all its clients'."""
-        return self._gate.closed_seconds
-
     def take_throttled_seconds(self) -> float:
-        """Return by how much :attr:`throttled_seconds` has grown since this was last asked, by any of these clients."""
+        """
+        Return for how many seconds the server has held back all requests since this was last asked.
+
+        Of a gate that is shared, those of all its clients.
+        """
         return self._gate.take_closed_seconds()
 
     def close(self) -> None:

@@ -52,8 +52,6 @@ def poll(
 
     What may pass by itself (a server that is down or throttles, data that moves) is an answer, too: "not yet".
 
-    For the requests that this costs see :meth:`~airflow_provider_catalog.client.client.CatalogClient.look`.
-
     :param client: with a single try for a request: the next poll is the next try.
     :param filters: as :func:`~airflow_provider_catalog.client.filter_check.check_filters` returns them.
     :param usage: counts the requests.
@@ -63,7 +61,8 @@ def poll(
     :raises CatalogError: for what will last, such as a token or a filter that is refused.
     """
     try:
-        first, count = client.look(endpoint, filters, wanted=min_rows, exact=exact, usage=usage)
+        with client.reading(endpoint, filters, usage=usage) as reading:
+            first, count = reading.count() if exact else reading.count(limit=min_rows)
     except CatalogError as error:
         if not error.retryable:
             raise

@@ -60,23 +60,21 @@ class Gate:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._opens_at = 0.0
-        self.closed_seconds = 0.0
-        """How long it has been closed so far, up to when it opens next."""
-        self._taken_seconds = 0.0
+        self._closed_seconds = 0.0
 
     def close(self, seconds: float) -> None:
         """Hold back requests for so many seconds."""
         with self._lock:
             now = time.monotonic()
             opens_at = max(self._opens_at, now + seconds)
-            self.closed_seconds += opens_at - max(self._opens_at, now)
+            self._closed_seconds += opens_at - max(self._opens_at, now)
             self._opens_at = opens_at
 
     def take_closed_seconds(self) -> float:
-        """Return by how much :attr:`closed_seconds` has grown since the last call."""
+        """Return for how many seconds it was closed since the last call, up to when it opens next."""
         with self._lock:
-            taken, self._taken_seconds = self._taken_seconds, self.closed_seconds
-            return self.closed_seconds - taken
+            seconds, self._closed_seconds = self._closed_seconds, 0.0
+            return seconds
 
     def seconds_left(self) -> float:
         """Return for how many seconds the gate stays closed; 0 when it is open."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -186,14 +185,13 @@ class CatalogHook(BaseHook):
         sent = check_filters(spec, filters)
         check_reading_parameters(page_size, max_concurrency)
         check_on_data_moved(on_data_moved)
-        pages = self.get_conn().read_pages(
+        return self.get_conn().iter_rows(
             spec,
             sent,
             page_size=page_size,
             max_concurrency=max_concurrency,
             accept_moved=on_data_moved == "accept",
         )
-        return _rows_of(pages)
 
     def count_rows(self, endpoint: EndpointName, filters: Mapping[str, Any] | None = None) -> int:
         """
@@ -207,7 +205,8 @@ class CatalogHook(BaseHook):
         :raises CatalogError: as :meth:`iter_rows` does, but for rows that moved: a count is of a moment.
         """
         spec = get_endpoint(endpoint)
-        return self.get_conn().count_rows(spec, check_filters(spec, filters))
+        with self.get_conn().reading(spec, check_filters(spec, filters)) as reading:
+            return reading.count()[1]
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -222,9 +221,3 @@ class CatalogHook(BaseHook):
         except CatalogParameterError as error:
             return False, str(error)
         return check_connection(client)
-
-
-def _rows_of(pages: Any) -> Iterator[dict[str, Any]]:
-    with closing(pages):
-        for page in pages:
-            yield from page.rows

@@ -30,14 +30,14 @@ def reported(endpoint: str, client: CatalogClient) -> Iterator[None]:
     :param endpoint: the endpoint's name.
     :param client: what the block reads with.
     """
-    before, throttled_before, started = replace(client.usage), client.throttled_seconds, time.monotonic()
+    before, started = replace(client.usage), time.monotonic()
+    client.take_throttled_seconds()  # of what was read before
     try:
         yield
     finally:
         for name in ("rows", "requests", "retries"):
             Stats.incr(f"catalog.{endpoint}.{name}", getattr(client.usage, name) - getattr(before, name))
-        throttled = timedelta(seconds=client.throttled_seconds - throttled_before)
-        Stats.timing(f"catalog.{endpoint}.throttled", throttled)
+        Stats.timing(f"catalog.{endpoint}.throttled", timedelta(seconds=client.take_throttled_seconds()))
         Stats.timing(f"catalog.{endpoint}.duration", timedelta(seconds=time.monotonic() - started))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 
 
@@ -12,5 +10,4 @@ def made_up_rows(count: int) -> list[dict]:
 
 
 def read(client, endpoint="orders", filters=None, **kwargs) -> list[dict]:
-    with closing(client.read_pages(ENDPOINTS[endpoint], filters or {}, **kwargs)) as pages:
-        return [row for page in pages for row in page.rows]
+    return list(client.iter_rows(ENDPOINTS[endpoint], filters or {}, **kwargs))

@@ -103,7 +103,7 @@ def ask():
 
         def ask_server(encoding, endpoint, filters):
             catalog.requests.clear()
-            assert clients[encoding].count_rows(ENDPOINTS[endpoint], filters) == 0
+            assert list(clients[encoding].iter_rows(ENDPOINTS[endpoint], filters)) == []
             [request] = catalog.requests
             if encoding == "json":
                 return json.loads(request.body)

@@ -260,7 +260,7 @@ from airflow_provider_catalog.client.settings import CatalogSettings
 from airflow_provider_catalog.errors import CatalogStorageError
 client = CatalogClient(CatalogSettings.parse(base_url=%r, token={TOKEN!r}))
 try:
-    list(client.read_pages(ENDPOINTS["orders"], {{}}))
+    list(client.iter_rows(ENDPOINTS["orders"], {{}}))
 except CatalogStorageError as error:
     print(error)
 """
