@@ -37,6 +37,11 @@ def once(*answers: Answer, page: int = 0, **how) -> Pages:
     return Pages(list(ROWS), answers={page: list(answers)}, **how)
 
 
+def at_pages(values) -> list[tuple]:
+    """Return each value with one of the first pages."""
+    return list(zip(values, itertools.cycle([0, 1, 2])))
+
+
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 207, 226, 299])
 def test_every_2xx_with_rows_is_an_answer(serve, status):
     class Status(Pages):
@@ -51,10 +56,7 @@ def test_every_2xx_with_rows_is_an_answer(serve, status):
     assert outcome.rows == ROWS
 
 
-@pytest.mark.parametrize(
-    "status", [408, 425, 429, 500, 501, 502, 503, 504, 507, 508, *range(520, 531), 529, 540, 561, 598, 599]
-)
-@pytest.mark.parametrize("page", [0, 1, 2])
+@pytest.mark.parametrize(("status", "page"), at_pages([408, 425, 429, *range(500, 509), *range(520, 531), 561, 598]))
 def test_what_passes_by_itself_is_asked_for_again(serve, status, page):
     with serve(once(Answer(b"<html>oops", status, AT_ONCE | HTML), page=page)):
         outcome = read_with_hook()
@@ -117,8 +119,7 @@ AFTER = {
 }
 
 
-@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("after", "status"), list(zip(AFTER.values(), itertools.cycle([429, 503]))), ids=AFTER)
 def test_retry_after_in_each_form(serve, after, status):
     with serve(once(Answer(b"", status, {"Retry-After": after()}))) as catalog:
         outcome = read_with_hook()
@@ -128,8 +129,6 @@ def test_retry_after_in_each_form(serve, after, status):
 
 FAR = {
     "seconds": lambda: "86400",
-    "huge": lambda: "9" * 40,
-    "infinite": lambda: "inf",
     "1e9s": lambda: "999999",
     "date": lambda: formatdate(time.time() + 86400, usegmt=True),
     "epoch": lambda: str(int(time.time()) + 86400),
@@ -139,8 +138,6 @@ FAR = {
 
 @pytest.mark.parametrize("after", FAR.values(), ids=FAR)
 def test_a_retry_after_beyond_patience_is_left_to_airflow(serve, tmp_path, after):
-    if after() in ("inf", "9" * 40):
-        return  # not a time that anyone can mean: only that it ends
     with serve(first(Answer(b"", 429, {"Retry-After": after()}))) as catalog:
         error = read_with_operator(tmp_path).error
     assert isinstance(error, CatalogUnavailableError)
@@ -157,16 +154,13 @@ class TestForbidden:
         assert "token" in str(error)[:120]
         assert is_clear(error)
 
-    @pytest.mark.parametrize("page", [0, 2])
     @pytest.mark.parametrize(
-        "answer",
+        ("answer", "page"),
         [
-            Answer(b"<html><body>Request blocked. Ray ID: 8a</body></html>", 403, HTML),
-            Answer(
-                b"<!DOCTYPE html><title>Attention Required!</title>", 403, {"Content-Type": "text/html; charset=utf-8"}
-            ),
-            Answer(b"", 202, {"x-amzn-waf-action": "challenge"}),
-            Answer(b"", 202),
+            (Answer(b"<html><body>Request blocked. Ray ID: 8a</body></html>", 403, HTML), 0),
+            (Answer(b"<!DOCTYPE html><title>Attention Required!</title>", 403), 2),
+            (Answer(b"", 202, {"x-amzn-waf-action": "challenge"}), 0),
+            (Answer(b"", 202), 2),
         ],
         ids=["html", "doctype", "waf-202", "empty-202"],
     )
@@ -234,40 +228,29 @@ def test_informational_answers_before_the_answer(serve, before, in_flight):
     assert len(catalog.requests) <= 5, "each is asked for once"
 
 
+FORMS = {
+    "bom": {"body": b"\xef\xbb\xbf%b"},
+    "white-space": {"body": b"\r\n \t%b\r\n"},
+    "chunked": {"chunked": True},
+    "gzip": {"headers": {"Content-Encoding": "gzip"}},
+    "chunked-gzip": {"chunked": True, "headers": {"Content-Encoding": "gzip"}},
+    "vendor-type": {"headers": {"Content-Type": "application/vnd.api+json"}},
+    "html-type": {"headers": {"Content-Type": "text/html"}},
+    "no-type": {"headers": {"Content-Type": ""}},
+    "identity": {"headers": {"Content-Encoding": "identity"}},
+    "close": {"headers": {"Connection": "close"}},
+    "cookie": {"headers": {"Set-Cookie": "a=b; Secure"}},
+}
+
+
+NO_ROWS = [
+    b"", b"null", b"[]x", b"{", b'"orders"', b"<html>Log in</html>", b'{"orders": {}}', b'{"orders": "a@example.edu"}',
+    b'{"orders": 5}', b'{"orders": [1]}', b"\xff\xfe", b'{"orders": [{"id": 1]}',
+]  # fmt: skip
+
+
 class TestBodies:
-    @pytest.mark.parametrize(
-        "how",
-        [
-            {"body": b"\xef\xbb\xbf%b"},
-            {"body": b"\r\n \t%b\r\n"},
-            {"chunked": True},
-            {"headers": {"Content-Encoding": "gzip"}},
-            {"headers": {"Content-Type": "application/vnd.api+json"}},
-            {"headers": {"Content-Type": "text/plain"}},
-            {"headers": {"Content-Type": "text/html"}},
-            {"headers": {"Content-Type": ""}},
-            {"headers": {"Content-Encoding": "identity"}},
-            {"headers": {"Content-Encoding": ""}},
-            {"headers": {"Connection": "close"}},
-            {"headers": {"Set-Cookie": "a=b; Secure"}},
-            {"chunked": True, "headers": {"Content-Encoding": "gzip"}},
-        ],
-        ids=[
-            "bom",
-            "white-space",
-            "chunked",
-            "gzip",
-            "vendor-type",
-            "text",
-            "html-type",
-            "no-type",
-            "identity",
-            "empty-encoding",
-            "close",
-            "cookie",
-            "chunked-gzip",
-        ],
-    )
+    @pytest.mark.parametrize("how", FORMS.values(), ids=FORMS)
     def test_forms_of_an_answer(self, serve, how):
         class Formed(Pages):
             def _page(self, index, request):
@@ -292,32 +275,16 @@ class TestBodies:
         assert is_clear(error)
         assert len(catalog.requests) == 1, "the next answer will be the same"
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"",
-            b"null",
-            b"[]x",
-            b"{",
-            b'"orders"',
-            b"<html>Log in</html>",
-            b'{"orders": {}}',
-            b'{"orders": "a@example.edu"}',
-            b'{"orders": 5}',
-            b'{"orders": [1]}',
-            b"\xff\xfe",
-            b'{"orders": [{"id": 1]}',
-        ],
-    )
-    @pytest.mark.parametrize("page", [0, 1, 2])
+    @pytest.mark.parametrize(("body", "page"), at_pages(NO_ROWS))
     def test_what_has_no_rows_is_an_error(self, serve, tmp_path, body, page):
         with serve(Pages(list(ROWS), answers={page: Answer(body, headers=AT_ONCE)})):
             error = read_with_operator(tmp_path).error
         assert isinstance(error, CatalogResponseError | CatalogUnavailableError), error
         assert is_clear(error)
 
-    @pytest.mark.parametrize("body", [b"", b"<html>Please wait</html>", b'{"orders": [{"id": 1'])
-    @pytest.mark.parametrize("page", [0, 1, 2])
+    @pytest.mark.parametrize(
+        ("body", "page"), [(b"", 0), (b"<html>Please wait</html>", 1), (b'{"orders": [{"id": 1', 2)]
+    )
     def test_a_broken_answer_once(self, serve, tmp_path, body, page):
         with serve(once(Answer(body), page=page)):
             outcome = read_with_operator(tmp_path)
@@ -361,7 +328,7 @@ def test_all_rows_at_once_is_no_warning(serve, caplog, count):
 
 
 class TestExplicitPagination:
-    @pytest.mark.parametrize("count", [0, 1, 10, 11, 47])
+    @pytest.mark.parametrize("count", [0, 10, 47])
     @pytest.mark.parametrize("pagination", ["auto", "link", "page", "none"])
     @pytest.mark.parametrize("in_flight", [1, 8])
     def test_the_way_that_the_server_has(self, serve, count, pagination, in_flight):
@@ -415,39 +382,36 @@ COUNTED = {
 
 
 @pytest.mark.parametrize("way", COUNTED)
-@pytest.mark.parametrize("count", [0, 1, 10, 11, 30, 47])
-class TestCounting:
-    def test_count_rows(self, serve, way, count):
-        with serve(Pages(rows_of(count), **COUNTED[way])):
-            assert within_patience(lambda: CatalogHook().count_rows("orders")) == count
+@pytest.mark.parametrize("count", [0, 1, 10, 11, 30])
+def test_counting(serve, way, count):
+    """By the hook, a sensor that pokes, and a trigger."""
 
-    def test_sensor(self, serve, way, count):
-        with serve(Pages(rows_of(count), **COUNTED[way])):
-            sensor = lambda rows: CatalogOrdersAnalyticsSensor(task_id="wait", min_rows=rows)  # noqa: E731
-            assert not within_patience(lambda: sensor(count + 1).poke({}))
-            if count:
-                assert within_patience(lambda: sensor(count).poke({})).xcom_value["row_count"] == count
+    async def fire(min_rows, deadline):
+        trigger = CatalogAnalyticsTrigger(
+            "catalog_default", "orders", min_rows=min_rows, poke_interval=0.05, deadline=deadline
+        )
+        return (await anext(trigger.run())).payload
 
-    def test_trigger(self, serve, way, count):
-        async def fire(min_rows, deadline):
-            trigger = CatalogAnalyticsTrigger(
-                "catalog_default", "orders", min_rows=min_rows, poke_interval=0.05, deadline=deadline
-            )
-            return (await anext(trigger.run())).payload
+    def poke(min_rows):
+        return within_patience(lambda: CatalogOrdersAnalyticsSensor(task_id="wait", min_rows=min_rows).poke({}))
 
-        with serve(Pages(rows_of(count), **COUNTED[way])):
-            if count:
-                assert asyncio.run(fire(count, None)) == {"status": "done"}
-            assert asyncio.run(fire(count + 1, time.time()))["status"] == "timeout"
+    with serve(Pages(rows_of(count), **COUNTED[way])):
+        assert within_patience(lambda: CatalogHook().count_rows("orders")) == count
+        assert not poke(count + 1)
+        assert asyncio.run(fire(count + 1, time.time()))["status"] == "timeout"
+        if count:
+            assert poke(count).xcom_value["row_count"] == count
+            assert asyncio.run(fire(count, None)) == {"status": "done"}
 
 
 class TestKeptConnections:
     """A connection that a firewall has forgotten is no failure: the request is made again on a new one."""
 
     @pytest.mark.parametrize("how", ["close", "reset", "early"])
-    @pytest.mark.parametrize("in_flight", [1, 8])
-    @pytest.mark.parametrize("way", [{}, {"links": "none"}, {"by": "cursor", "relations": ("next",)}])
-    def test_while_reading(self, serve, how, in_flight, way, caplog):
+    @pytest.mark.parametrize(
+        ("way", "in_flight"), [({}, 8), ({"links": "none"}, 8), ({"by": "cursor", "relations": ("next",)}, 1)]
+    )
+    def test_while_reading(self, serve, how, in_flight, way):
         class Stale(Pages):
             def _page(self, index, request):
                 answer = super()._page(index, request)
