@@ -30,9 +30,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
 
     The event's payload is ``{"status": "done"}``, ``{"status": "timeout", "last_poll": "3 of 10 rows"}``, or
     ``{"status": "error", "kind": ..., "message": ...}`` for an error that will last. There are no rows in it: Airflow
-    writes payloads into its logs and its database. The sensor asks for them once more when it resumes.
-
-    A restart of the triggerer changes nothing: polls go on at the same times, and the deadline is the same.
+    writes payloads into its logs and its database. A restart of the triggerer changes neither polls nor deadline.
 
     :param catalog_conn_id: id of a connection of the type ``instructure_catalog``.
     :param endpoint: ``"products"``, ``"enrollments"``, ``"orders"`` or ``"users"``.
@@ -73,20 +71,12 @@ class CatalogAnalyticsTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments to make this trigger again; plain values, and no secret among them."""
-        return (
-            "airflow_provider_catalog.triggers.analytics.CatalogAnalyticsTrigger",
-            {
-                "catalog_conn_id": self.catalog_conn_id,
-                "endpoint": self.endpoint,
-                "filters": self.filters,
-                "min_rows": self.min_rows,
-                "poke_interval": self.poke_interval,
-                "exponential_backoff": self.exponential_backoff,
-                "max_wait": self.max_wait,
-                "started_at": self.started_at,
-                "deadline": self.deadline,
-            },
-        )
+        names = (
+            "catalog_conn_id", "endpoint", "filters", "min_rows", "poke_interval", "exponential_backoff", "max_wait",
+            "started_at", "deadline",
+        )  # fmt: skip
+        arguments = {name: getattr(self, name) for name in names}
+        return "airflow_provider_catalog.triggers.analytics.CatalogAnalyticsTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there are enough rows, the deadline has passed or an error will last; then fire."""
@@ -122,8 +112,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
             due = pace.next_poll(now)
 
     def _poll(self, client: CatalogClient) -> bool:
-        # In a worker thread, as is the line in the log: the triggerer's log goes to another process, for which it may
-        # have to wait. Imported here since the event loop imports this module.
+        # In a worker thread, for logging may have to wait, too. Imported here since the event loop imports this module.
         from airflow_provider_catalog.utils.polls import describe, poll_once
 
         result = poll_once(client, self.endpoint, self.filters, min_rows=self.min_rows, exact=False, log=self.log)

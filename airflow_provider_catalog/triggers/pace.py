@@ -15,10 +15,10 @@ SPREAD = 7.0
 @dataclass(frozen=True)
 class Pace:
     """
-    The times of a trigger's polls.
+    The times of a trigger's polls: without backoff, ``started_at`` plus a whole number of intervals.
 
-    Without backoff they are ``started_at`` plus a whole number of intervals. So they stay where they are when the
-    triggerer is started again, and a thousand sensors that began at different moments don't all poll at once then.
+    So they stay where they are when the triggerer is started again, and sensors that began at different moments don't
+    all poll at once then.
 
     :param poke_interval: seconds between two polls.
     :param started_at: when the first poll was made.
@@ -45,12 +45,7 @@ class Pace:
         return due if self.deadline is None else min(due, self.deadline)
 
     def delay(self) -> float:
-        """
-        Return how many seconds later than due to poll; each time another, at random.
-
-        Polls of a thousand sensors that began, or end, at the same moment would keep the event loop busy for longer
-        than other triggers should have to wait, and the Catalog, too.
-        """
+        """Return by how many seconds to delay a poll, at random: thousands at one moment would block the event loop."""
         longest = min(SPREAD, self.poke_interval / 8)
         if self.deadline is not None:
             longest = min(longest, (self.deadline - self.started_at) / 20)

@@ -63,14 +63,12 @@ class SharedCatalog:
         # asgiref's, for in its threads Airflow 3.0 and 3.1 can look up a connection; in others they can't. It hands on
         # the context, too, by which Airflow tells to which trigger's log a line belongs.
         executor: Any = self._workers  # only its submit() is called
+        in_thread = sync_to_async(lambda: work(self._current_client()), thread_sensitive=False, executor=executor)
         try:
-            return await sync_to_async(self._with_client, thread_sensitive=False, executor=executor)(work)
+            return await in_thread()
         except Exception as error:
             forget_locals(error)
             raise
-
-    def _with_client(self, work: Callable[[CatalogClient], T]) -> T:
-        return work(self._current_client())
 
     def _current_client(self) -> CatalogClient:
         """Return the client; the same one as long as the connection stays as it is."""
@@ -94,11 +92,8 @@ class SharedCatalog:
             # A secrets backend that is away for a moment looks like a connection that is not there.
             if client is None:
                 raise
-            log.warning(
-                "Connection %r can't be looked up now (%s); going on with what is known of it",
-                self._catalog_conn_id,
-                type(error).__name__,
-            )
+            problem = type(error).__name__
+            log.warning("Connection %r can't be looked up now (%s); going on as before", self._catalog_conn_id, problem)
             return client
         if client is None or client.settings != settings:
             # One that is replaced still serves the polls that are under way; then it closes by itself.
@@ -108,9 +103,5 @@ class SharedCatalog:
 
 @cache
 def shared_catalog(catalog_conn_id: str) -> SharedCatalog:
-    """
-    Return what all triggers of the connection share.
-
-    :param catalog_conn_id: id of the connection.
-    """
+    """Return what all triggers of the connection share."""
     return SharedCatalog(catalog_conn_id)

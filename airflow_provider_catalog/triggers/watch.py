@@ -56,14 +56,12 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
     that has gone and one that is new between two polls look like none.
 
     **What it remembers.** From Airflow 3.3 on, the number reported is kept in the asset's state store: after a restart
-    it goes on from there, and reports the rows that have come meanwhile. Before Airflow 3.3, a restart of the triggerer
-    begins anew: what is there then counts as reported, so there is no flood of old rows, and rows that have come
-    while no triggerer ran are not reported. An event is remembered some seconds after it was fired; a triggerer
-    killed in between fires it again when it is back, rather than never.
+    it reports the rows that have come meanwhile. Before Airflow 3.3, what is there when the triggerer starts counts as
+    reported. An event is remembered some seconds after it was fired; a triggerer killed in between fires it again when
+    it is back, rather than never.
 
-    **Errors.** Nothing that Airflow could fail depends on a watcher, and one that ends is started again at once. So it
-    goes on at its pace whatever happens: with a WARNING in the triggerer's log while the server is down or throttles,
-    with an ERROR for what will last, such as a refused token.
+    **Errors.** Airflow starts a watcher that ends again at once. So it goes on at its pace whatever happens: with a
+    WARNING in the triggerer's log while the server is down or throttles, with an ERROR for what will last.
 
     Needs Airflow 3.0 or later.
 
@@ -100,16 +98,9 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments to make this trigger again; plain values, and no secret among them."""
-        return (
-            "airflow_provider_catalog.triggers.analytics.CatalogAnalyticsEventTrigger",
-            {
-                "catalog_conn_id": self.catalog_conn_id,
-                "endpoint": self.endpoint,
-                "filters": self.filters,
-                "poke_interval": self.poke_interval,
-                "report_existing": self.report_existing,
-            },
-        )
+        names = ("catalog_conn_id", "endpoint", "filters", "poke_interval", "report_existing")
+        arguments = {name: getattr(self, name) for name in names}
+        return "airflow_provider_catalog.triggers.analytics.CatalogAnalyticsEventTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll for ever; fire an event whenever there are more rows than reported."""
@@ -136,13 +127,8 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         new_rows, self._reported = result.row_count - self._reported, result.row_count
         if new_rows <= 0:
             return None
-        payload = {
-            "catalog_conn_id": self.catalog_conn_id,
-            "endpoint": self.endpoint,
-            "filters": self.filters,
-            "new_rows": new_rows,
-            "row_count": result.row_count,
-        }
+        watched = {name: getattr(self, name) for name in ("catalog_conn_id", "endpoint", "filters")}
+        payload = {**watched, "new_rows": new_rows, "row_count": result.row_count}
         return TriggerEvent(payload)  # type: ignore[no-untyped-call] # Airflow's
 
     def _poll(self, client: CatalogClient) -> Poll:
@@ -175,8 +161,8 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
             value = await store.aget(self._key)
         except ValueError:
             self.log.warning(
-                "Catalog watcher of %s: several assets have this same watcher, so Airflow has no one place where it "
-                "could remember what it has reported; let one asset have it",
+                "Catalog watcher of %s: several assets have this same watcher, so it has no place for what it has "
+                "reported; let one asset have it",
                 self.endpoint,
             )
             self.asset_state_store = None

@@ -76,18 +76,8 @@ class CatalogStorageError(errors.CatalogStorageError, AirflowFailException):
     """A ``CatalogStorageError`` without retries."""
 
 
-_FAILURES: dict[type, type[errors.CatalogError]] = {
+_FAILURES = {
     failure.__mro__[1]: failure
-    for failure in (
-        CatalogError,
-        CatalogParameterError,
-        CatalogFilterError,
-        CatalogAuthError,
-        CatalogRequestError,
-        CatalogUnavailableError,
-        CatalogResponseError,
-        CatalogPaginationError,
-        CatalogDataMovedError,
-        CatalogStorageError,
-    )
+    for failure in AirflowFailException.__subclasses__()
+    if issubclass(failure, errors.CatalogError)
 }
