@@ -51,26 +51,27 @@ def statsd_server() -> Iterator[tuple[int, dict[str, str]]]:
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """Run the example; return the run, the metrics and the events of OpenLineage that it has sent."""
+    folder = tmp_path_factory.mktemp("telemetry")
+    lineage = folder / "lineage.jsonl"
+    transport = {"type": "file", "log_file_path": str(lineage), "append": True}
+    with statsd_server() as (port, metrics):
+        run = real_run(
+            folder,
+            AIRFLOW__METRICS__STATSD_ON="True",
+            AIRFLOW__METRICS__STATSD_HOST="127.0.0.1",
+            AIRFLOW__METRICS__STATSD_PORT=str(port),
+            AIRFLOW__METRICS__STATSD_PREFIX="airflow",
+            AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(transport),
+            AIRFLOW__OPENLINEAGE__NAMESPACE="test",
+        )
+    return run, metrics, [json.loads(line) for line in lineage.read_text().splitlines()]
+
+
 class TestTheExample:
     """``catalog_assets`` in a real Airflow, and the DAG that its events start."""
-
-    @pytest.fixture(scope="class")
-    def told(self, tmp_path_factory):
-        """Run the example; return the run, the metrics and the events of OpenLineage that it has sent."""
-        folder = tmp_path_factory.mktemp("telemetry")
-        lineage = folder / "lineage.jsonl"
-        transport = {"type": "file", "log_file_path": str(lineage), "append": True}
-        with statsd_server() as (port, metrics):
-            run = real_run(
-                folder,
-                AIRFLOW__METRICS__STATSD_ON="True",
-                AIRFLOW__METRICS__STATSD_HOST="127.0.0.1",
-                AIRFLOW__METRICS__STATSD_PORT=str(port),
-                AIRFLOW__METRICS__STATSD_PREFIX="airflow",
-                AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(transport),
-                AIRFLOW__OPENLINEAGE__NAMESPACE="test",
-            )
-        return run, metrics, [json.loads(line) for line in lineage.read_text().splitlines()]
 
     @pytest.fixture
     def run(self, told):
