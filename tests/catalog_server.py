@@ -79,14 +79,10 @@ class Answer:
 
 @dataclass
 class Stalled:
-    """
-    A request that gets no (whole) answer.
-
-    :param ended: when its client hung up, as ``time.time()`` has it; None as long as it waits.
-    """
+    """A request that gets no (whole) answer, and whether its client has hung up."""
 
     request: Request
-    ended: float | None = None
+    ended: bool = False
 
 
 @dataclass
@@ -112,7 +108,7 @@ class StandIn:
     @property
     def waiting(self) -> int:
         """How many clients wait for an answer that does not come."""
-        return sum(each.ended is None for each in self.stalled)
+        return sum(not each.ended for each in self.stalled)
 
     @property
     def connections(self) -> int:
@@ -211,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         with suppress(OSError):  # a connection that is reset has ended, too
             self.connection.recv(1)
-        stalled.ended = time.time()
+        stalled.ended = True
 
     def tunnel(self, port: int) -> None:
         self.close_connection = True

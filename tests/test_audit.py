@@ -60,8 +60,9 @@ def test_an_answer(audit, vulnerable, status, says):
     assert all(each in printed for each in says)
 
 
-@pytest.mark.parametrize(("arguments", "status"), [((), 2), (("--if-it-answers",), 0)])
-@pytest.mark.parametrize("answer", [Answer(status=503), Answer(b"<html>")], ids=["503", "HTML"])
+@pytest.mark.parametrize(
+    ("answer", "arguments", "status"), [(Answer(status=503), [], 2), (Answer(b"<html>"), ["--if-it-answers"], 0)]
+)
 def test_no_answer_is_not_taken_for_none(audit, answer, arguments, status):
     code, printed = audit(lambda request: answer, *arguments)
     assert code == status

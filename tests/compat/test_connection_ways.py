@@ -1,4 +1,4 @@
-"""The same connection from every way there is to make one, in this version of Airflow, gives the same settings."""
+"""Connections that Airflow's command line makes and tests, in this version of Airflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +14,13 @@ from airflow_provider_catalog.sandbox import sandbox
 from tests.airflow_names import AIRFLOW
 
 EXTRA = {"timeout": 30, "page_size": 7, "max_concurrency": 2, "hash_secret": "a hash key that is long"}
-ADD = ["connections", "add"]
-# Each as if it were alone on a command line; but Airflow is imported once, which takes longer than any of them.
-COMMANDS = """
+WAYS = ["by_flags", "by_uri", "by_json"]
+# Each command as if it were alone on a command line; but Airflow is imported once, which takes longer than any of them.
+SCRIPT = """
 import json, sys
 from airflow.__main__ import main
-for arguments in json.loads(sys.argv.pop()):
+commands, ways = map(json.loads, sys.argv[1:])
+for arguments in commands:
     sys.argv[1:] = arguments
     try:
         main()
@@ -28,18 +28,15 @@ for arguments in json.loads(sys.argv.pop()):
     except SystemExit as error:
         code = error.code or 0
     print("exit code", code, flush=True)
-"""
-SHOW = """
-import sys
+
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
-for conn_id in sys.argv[1:]:
+for conn_id in ways:
     with create_session() as session:
-        connection = session.query(Connection).filter_by(conn_id=conn_id).one_or_none()
+        connection = session.query(Connection).filter_by(conn_id=conn_id).one()
     hook = CatalogHook(conn_id)
-    if connection:  # from the database, where a task gets it from the API server
-        hook.get_connection = lambda conn_id: connection
+    hook.get_connection = lambda conn_id: connection  # from the database; a task gets it from the API server
     found = hook.settings
     secrets = (found.token.get_secret_value(), found.hash_secret.get_secret_value())
     print(conn_id, found.base_url, found.timeout, found.page_size, found.max_concurrency, *secrets, sep="|")
@@ -55,74 +52,49 @@ def catalog():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Run a script with a metadata database of its own; return what it prints."""
-    home = tmp_path_factory.mktemp("airflow")
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(home),
+def played(catalog, tmp_path_factory):
+    """Add connections in each way, and test two; return what each command printed, its exit code, and the settings."""
+    fields = {"conn_type": "instructure_catalog", "host": catalog.url, "password": catalog.token}
+    by_flags = ["--conn-type", fields["conn_type"], "--conn-host", catalog.url, "--conn-password", catalog.token]
+    uri = (
+        f"instructure-catalog://:{catalog.token}@{catalog.url.removeprefix('http://')}/http?timeout=30&page_size=7"
+        "&max_concurrency=2&hash_secret=a+hash+key+that+is+long"
+    )
+    add, test = ["connections", "add"], ["connections", "test"]
+    commands = [
+        ["db", "migrate"],
+        [*add, "by_flags", *by_flags, "--conn-extra", json.dumps(EXTRA)],
+        [*add, "by_uri", "--conn-uri", uri],
+        [*add, "by_json", "--conn-json", json.dumps(fields | {"extra": EXTRA})],
+        [*test, "right"],
+        [*test, "wrong"],
+    ]
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),  # with a metadata database of its own
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW_CONN_RIGHT": catalog.connection_json,
+        "AIRFLOW_CONN_WRONG": json.dumps(json.loads(catalog.connection_json) | {"password": "a-wrong-token"}),
     }
-
-    def run_script(script: str, *arguments: str, **variables: str) -> str:
-        program = [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", script, *arguments]
-        done = subprocess.run(
-            program, env=environment | variables, capture_output=True, text=True, check=False, cwd=Path.cwd()
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run_script
-
-
-@pytest.fixture(scope="module")
-def airflow(run):
-    """Run ``airflow`` commands one after the other; return what each prints, and its exit code."""
-
-    def run_commands(*commands: list[str], **variables: str) -> list[tuple[str, int]]:
-        printed = run(COMMANDS, json.dumps(commands), **variables)
-        found = re.findall(r"(.*?)^exit code (\d+)$", printed, re.DOTALL | re.MULTILINE)
-        assert len(found) == len(commands), printed
-        return [(text, int(code)) for text, code in found]
-
-    return run_commands
-
-
-def test_every_way_gives_the_same_settings(run, airflow, catalog):
-    port = catalog.url.rpartition(":")[2]
-    fields = {"conn_type": "instructure_catalog", "host": catalog.url, "password": catalog.token}
-    uri = (
-        f"instructure-catalog://:{catalog.token}@127.0.0.1:{port}/http?timeout=30&page_size=7&max_concurrency=2"
-        "&hash_secret=a+hash+key+that+is+long"
+    program = [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", SCRIPT]
+    done = subprocess.run(
+        [*program, json.dumps(commands), json.dumps(WAYS)], env=environment, capture_output=True, text=True, check=False
     )
-    as_json = json.dumps(fields | {"extra": EXTRA})
-    by_flags = ["--conn-type", fields["conn_type"], "--conn-host", catalog.url, "--conn-password", catalog.token]
-    outcomes = airflow(
-        ["db", "migrate"],
-        [*ADD, "by_flags", *by_flags, "--conn-extra", json.dumps(EXTRA)],
-        [*ADD, "by_uri", "--conn-uri", uri],
-        [*ADD, "by_json", "--conn-json", as_json],
-    )
-    assert [code for _, code in outcomes] == [0, 0, 0, 0], outcomes
-    variables = {"AIRFLOW_CONN_ENV_JSON": as_json, "AIRFLOW_CONN_ENV_URI": uri}
-    ways = ["by_flags", "by_uri", "by_json", "env_json", "env_uri"]
-    printed = run(SHOW, *ways, **variables)
-    found = dict(line.split("|", 1) for line in printed.splitlines() if line.partition("|")[0] in ways)
-    assert list(found) == ways
-    same = f"{catalog.url}|30.0|7|2|{catalog.token}|{EXTRA['hash_secret']}"
-    assert set(found.values()) == {same}
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcomes = re.findall(r"(.*?)^exit code (\d+)$", done.stdout, re.DOTALL | re.MULTILINE)
+    found = dict(line.split("|", 1) for line in done.stdout.splitlines() if line.partition("|")[0] in WAYS)
+    return [(text, int(code)) for text, code in outcomes], found
 
 
-def test_the_command_line_tests_it(airflow, catalog):
+def test_every_way_gives_the_same_settings(played, catalog):
+    outcomes, found = played
+    assert [code for _, code in outcomes[:4]] == [0, 0, 0, 0], outcomes
+    assert found == dict.fromkeys(WAYS, f"{catalog.url}|30.0|7|2|{catalog.token}|{EXTRA['hash_secret']}")
+
+
+def test_the_command_line_tests_it(played):
     """``airflow connections test``: what remains where the web interface's button is disabled, as it is by default."""
-    right = json.loads(catalog.connection_json)
-    variables = {
-        "AIRFLOW_CONN_RIGHT": json.dumps(right),
-        "AIRFLOW_CONN_WRONG": json.dumps(right | {"password": "a-wrong-token"}),
-    }
-    test = ["connections", "test"]
-    (works, code), (fails, code_of_failure) = airflow([*test, "right"], [*test, "wrong"], **variables)
+    *_, (works, code), (fails, code_of_failure) = played[0]
     assert "Connection success!" in works
     assert code == 0
     assert "Connection failed!" in fails

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 import pytest
@@ -44,16 +43,9 @@ with app.test_request_context(method="POST", data={PREFIX + "timeout": "", PREFI
 print(json.dumps(shown))
 """
 
-pytestmark = [
-    pytest.mark.skipif(
-        not any(point.value.startswith("airflow_provider_catalog") for point in entry_points(name="provider_info")),
-        reason="the provider is not installed here, only importable",
-    ),
-    pytest.mark.skipif(
-        AIRFLOW == (3, 0) and not find_spec("wtforms"), reason="Airflow 3.0 shows no fields without wtforms"
-    ),
-]
-
+pytestmark = pytest.mark.skipif(
+    AIRFLOW == (3, 0) and not find_spec("wtforms"), reason="Airflow 3.0 shows no fields without wtforms"
+)
 needs_airflow_3 = pytest.mark.skipif(AIRFLOW < (3, 0), reason="for Airflow 3")
 
 

@@ -54,7 +54,7 @@ def mode_of(name):
     return {"deferrable": True} if name == "deferrable" else {"mode": name}
 
 
-def run_sensor(sensor: Any, on_pause: Callable[[], None] = lambda: None, timeout: float = 60.0) -> Any:
+def run_sensor(sensor: Any, on_pause: Callable[[], None] = lambda: None, timeout: float = 120.0) -> Any:
     """Do what Airflow does with a sensor in any mode; ``on_pause`` is called whenever no worker slot is taken."""
     started: list[Any] = []
     context = {"ti": task_instance(started)}

@@ -13,7 +13,7 @@ from tests.stores.servers import BUCKET
 pytestmark = pytest.mark.takes(seconds=15)
 
 
-@pytest.mark.parametrize(("suffix", "rows", "paging"), [("csv", 2_000, "link"), ("jsonl", 40_000, "none")])
+@pytest.mark.parametrize(("suffix", "rows", "paging"), [("csv", 2_000, "link"), ("jsonl", 20_000, "none")])
 def test_on_s3(s3_store, tmp_path, suffix, rows, paging):
     client, key = s3_store.extra["client"], f"killed/rows.{suffix}"
 

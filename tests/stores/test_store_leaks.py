@@ -19,9 +19,9 @@ CLIENTS = {"s3": "botocore", "gs": "gcsfs", "abfs": "adlfs"}
 def pull(serve, connect, caplog):
     """Return a function that writes rows to a store, and returns all that was said meanwhile."""
 
-    def pull_rows(store, suffix, count=25, url=None):
+    def pull_rows(store, suffix, text="", url=None):
         conn_id = connect(store.connection())
-        with serve(rows("orders", count), "orders"), caplog.at_level(logging.DEBUG):
+        with serve([row | {"text": text} for row in rows("orders", 25)], "orders"), caplog.at_level(logging.DEBUG):
             for name in [*logging.root.manager.loggerDict]:  # whatever has a level of its own
                 caplog.set_level(logging.DEBUG, logger=name)
             path = url or store.url(f"leaks.{suffix}", conn_id)
@@ -43,7 +43,7 @@ def test_an_upload(store, pull, suffix):
 
 
 def test_an_upload_in_parts(store, pull):
-    said, log = pull(store, "jsonl", count=40_000)
+    said, log = pull(store, "jsonl", text="x" * 700_000)
     assert len(store.read("leaks.jsonl")) > 17_000_000
     assert search({"log": log, "manifest": said}) == []
 

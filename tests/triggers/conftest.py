@@ -33,12 +33,12 @@ def rows(count):
     return [{"n": n, "email": f"s{n}@example.edu"} for n in range(count)]
 
 
-async def first_payload(trigger, timeout=30.0):
+async def first_payload(trigger, timeout=120.0):
     async with asyncio.timeout(timeout):
         return (await anext(trigger.run())).payload
 
 
-async def until(condition, timeout=30.0):
+async def until(condition, timeout=120.0):
     async with asyncio.timeout(timeout):
         while not condition():
             await asyncio.sleep(0.01)
