@@ -22,6 +22,7 @@ from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
+from airflow_provider_catalog.utils.parameters import is_known, rendered_value
 from airflow_provider_catalog.utils.polls import describe, poll_once
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         self.hash_fields = hash_fields
         self.deferrable = deferrable
         self._check_names()
-        if not (_is_template(min_rows) or hasattr(min_rows, "resolve")):  # an XComArg
+        if is_known(min_rows):
             _checked_min_rows(min_rows)
 
     @cached_property
@@ -193,13 +194,9 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         )
 
 
-def _is_template(value: object) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
-
-
 def _checked_min_rows(value: object) -> int:
     """Return ``min_rows`` as a number; templates give text."""
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    number = rendered_value("min_rows", value)
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise CatalogParameterError(f"min_rows is {value!r}; allowed: an integer of 1 or more, or a template of one")
     return number
