@@ -22,7 +22,10 @@ AFTERWARDS = 0.1
 # Forked from a process that has all imports, or that is what most kills would meet.
 PROCESSES: Any = get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["airflow_provider_catalog.client.client", "pyarrow.compute", "pyarrow.parquet", "tests.kills.killer"]
+    [
+        *("airflow_provider_catalog.client.client", "pyarrow.compute", "pyarrow.parquet", "tests.kills.killer"),
+        *("airflow.providers.amazon.aws.hooks.s3", "s3fs"),  # where they are installed
+    ]
 )
 
 

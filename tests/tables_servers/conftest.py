@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +45,13 @@ def outside_transaction(database: Database, statement: str) -> None:
     connection.close()
 
 
-def made(kind: str, servers, monkeypatch) -> Iterator[Database]:
+def made(kind: str, servers, monkeypatch, lock: int = fcntl.LOCK_SH) -> Iterator[Database]:
+    with Path(tempfile.gettempdir(), "catalog_tables.lock").open("w") as file:
+        fcntl.flock(file, lock)
+        yield from empty(kind, servers, monkeypatch)
+
+
+def empty(kind: str, servers, monkeypatch) -> Iterator[Database]:
     set_connection = setter(monkeypatch)
     set_connection("warehouse", servers[kind])
     database = Database(kind, servers[kind], set_connection)
@@ -60,9 +69,10 @@ def database(request, servers, monkeypatch) -> Iterator[Database]:
 
 @pytest.fixture
 def postgres(servers, monkeypatch) -> Iterator[Database]:
-    yield from made("postgres", servers, monkeypatch)
+    yield from empty("postgres", servers, monkeypatch)
 
 
 @pytest.fixture
 def mysql(servers, monkeypatch) -> Iterator[Database]:
-    yield from made("mysql", servers, monkeypatch)
+    """Alone on the server, for these tests change settings that all sessions have."""
+    yield from made("mysql", servers, monkeypatch, fcntl.LOCK_EX)
