@@ -86,14 +86,10 @@ class Cluster(CeleryAirflow, LiveAirflow):
 @dataclass
 class Backfill:
     """
-    A backfill that has ended.
+    A backfill: where it ran, what it read, and what it wrote to.
 
-    :param airflow: where it ran, and still is.
-    :param catalog: what it read.
-    :param store: what it wrote to.
     :param expected: the rows of each load, by a plain loop over all rows.
-    :param run_id: of the DAG's run.
-    :param killed: the loads that were at work on the worker that was killed: how many pages each had read.
+    :param killed: the loads that were at work on the worker that was killed.
     """
 
     airflow: Cluster
@@ -101,7 +97,7 @@ class Backfill:
     store: Store
     expected: dict[Load, list[dict[str, Any]]]
     run_id: str = ""
-    killed: dict[Load, int] = field(default_factory=dict)
+    killed: list[Load] = field(default_factory=list)
 
     def tasks(self) -> dict[Load, dict[str, Any]]:
         found = self.airflow.tasks("catalog_backfill", self.run_id)
@@ -151,14 +147,13 @@ class Backfill:
                 process.resume()
         return False
 
-    def caught(self) -> dict[Load, int]:
+    def caught(self) -> list[Load]:
         """Return the loads that the first worker is at, if one of them has read some of its pages and not all."""
         pids = {process.pid for process in self.airflow.processes_of("first")}
         running = [load for load, task in self.tasks().items() if task["state"] == "running" and task["pid"] in pids]
         read = self.pages_read()
-        at_work = {load: read[load] for load in running}
-        half_done = any(0 < pages < math.ceil(len(self.expected[load]) / PAGE_SIZE) for load, pages in at_work.items())
-        return at_work if half_done else {}
+        half_done = any(0 < read[load] < math.ceil(len(self.expected[load]) / PAGE_SIZE) for load in running)
+        return running if half_done else []
 
 
 def plain_loop(catalog: SandboxCatalog) -> dict[Load, list[dict[str, Any]]]:
