@@ -17,7 +17,6 @@ from tests.leaks.scenarios import Scenario
 from tests.operators.conftest import OPERATORS
 
 ENDPOINTS = tuple(OPERATORS)
-TASKS = (*runs.OPERATED, *runs.SENSED)
 
 
 class Played:
@@ -60,7 +59,7 @@ def play(monkeypatch, caplog, capfd, tmp_path, no_backoff) -> Callable[..., Play
         with catalog_server(scenario.answers) as catalog:
             monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", connection(scenario, catalog.url))
             for kind in scenario.kinds or runs.one_of_each(number):
-                own = {**scenario.parameters, **parameters} if kind in TASKS else {}
+                own = {**scenario.parameters, **parameters} if kind in runs.TASKS else {}
                 played.add(kind, runs.ALL[kind](ENDPOINTS[number % len(ENDPOINTS)], tmp_path, **own))
         said = capfd.readouterr()
         played.places |= {"log": caplog.text, "standard output": said.out, "standard error": said.err}

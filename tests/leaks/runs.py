@@ -79,6 +79,8 @@ SENSED = {
     "reschedule": sensor(mode="reschedule"),
     "deferrable": sensor(deferrable=True),
 }
+TASKS = (*OPERATED, *SENSED)
+COLUMNS = ("csv", "csv.gz", "parquet")
 TRIGGERED = {"trigger": trigger, "watcher": watcher}
 ALL = {**OPERATED, **SENSED, **TRIGGERED, "hook": hook}
 

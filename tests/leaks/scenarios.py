@@ -126,9 +126,7 @@ SCENARIOS |= {
     "all is well": Scenario(served(), kinds=runs.ALL),
     "all is well, without links": Scenario(served(mode="page-only")),
     "all is well, without pages": Scenario(served(mode="none")),
-    "all is well, with hashes": Scenario(
-        served(), parameters={"hash_fields": ["student.id"]}, kinds=[*runs.OPERATED, *runs.SENSED]
-    ),
+    "all is well, with hashes": Scenario(served(), parameters={"hash_fields": ["student.id"]}, kinds=runs.TASKS),
     "nothing matches": Scenario(served(0), CatalogError, runs.OPERATED, {"on_empty": "fail"}),
     "another token": Scenario(served(), CatalogAuthError, connection={"password": f"{TOKEN}x"}),
     "throttled for ever": Scenario(
@@ -200,22 +198,16 @@ SCENARIOS |= {
     ),
     # What is asked for
     "more than XCom takes": Scenario(served(), CatalogParameterError, ["xcom"], {"max_xcom_bytes": 1000}),
-    "a filter's value": Scenario(
-        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"filters": {"account_ids": ["one"]}}
-    ),
+    "a filter's value": Scenario(served(), CatalogParameterError, runs.TASKS, {"filters": {"account_ids": ["one"]}}),
     "no key to hash with": Scenario(
         served(),
         CatalogParameterError,
-        [*runs.OPERATED, *runs.SENSED],
+        runs.TASKS,
         {"hash_fields": ["student.email"]},
         {"hash_secret": None},
     ),
-    "a misspelt path": Scenario(
-        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"drop_fields": ["student.nam"]}
-    ),
-    "fields that no row has": Scenario(
-        served(), CatalogParameterError, [*runs.OPERATED, *runs.SENSED], {"fields": ["student_name"]}
-    ),
+    "a misspelt path": Scenario(served(), CatalogParameterError, runs.TASKS, {"drop_fields": ["student.nam"]}),
+    "fields that no row has": Scenario(served(), CatalogParameterError, runs.TASKS, {"fields": ["student_name"]}),
     "a path into JSON text": Scenario(
         served(change=lambda row: row["number"] < 20 or row.update(custom_fields=json.dumps(row["custom_fields"]))),
         CatalogParameterError,
@@ -229,19 +221,19 @@ SCENARIOS |= {
     "a hash secret under its old name": Scenario(
         served(),
         None,
-        [*runs.OPERATED, *runs.SENSED],
+        runs.TASKS,
         {"hash_fields": ["student.id"]},
         {"hash_secret": None, "hash_key": HASH_KEY},
     ),
     "two fields for a column": Scenario(
         served(change=lambda row: row.update(student_name=NAME)),
         CatalogParameterError,
-        [kind for kind in runs.STORED if kind != "jsonl"],
+        runs.COLUMNS,
     ),
     "two fields for a column, later": Scenario(
         served(change=lambda row: row["number"] < 20 or row.update(student_name=NAME)),
         CatalogParameterError,
-        [kind for kind in runs.STORED if kind != "jsonl"],
+        runs.COLUMNS,
     ),
     "types that change": Scenario(
         served(change=lambda row: row["number"] % 2 and row.update(student=EMAIL, learners=NAME, purchaser=[NAME])),
@@ -265,13 +257,11 @@ SCENARIOS |= {
 TYPES = ("timestamp", "date", "decimal(12,2)", "int64", "float64", "bool")
 SCENARIOS |= {
     f"a name is no {name}": Scenario(
-        served(), CatalogParameterError, ["csv", "csv.gz", "parquet"], {"field_types": {"student_name": name}}
+        served(), CatalogParameterError, runs.COLUMNS, {"field_types": {"student_name": name}}
     )
     for name in TYPES
 }
 SCENARIOS |= {
-    f"a list is no {name}": Scenario(
-        served(), CatalogParameterError, ["csv", "csv.gz", "parquet"], {"field_types": {"learners": name}}
-    )
+    f"a list is no {name}": Scenario(served(), CatalogParameterError, runs.COLUMNS, {"field_types": {"learners": name}})
     for name in ("timestamp", "int64")
 }

@@ -54,7 +54,7 @@ def test_rows_are_where_they_were_asked_for(play):
 
 @pytest.mark.parametrize("how", ["drop_fields", "hash_fields"])
 def test_what_is_dropped_or_hashed_is_nowhere_at_all(play, tmp_path, how):
-    played = play(Scenario(served(), kinds=[*runs.OPERATED, *runs.SENSED]), **{how: PERSONAL})
+    played = play(Scenario(served(), kinds=runs.TASKS), **{how: PERSONAL})
     assert not played.failed
     assert search(played.places) == []
     assert search(played.asked) == []
@@ -83,7 +83,7 @@ def test_a_bug_of_ours_takes_no_row_along(play, monkeypatch, error):
         raise error("a bug") from ValueError(f"of {len(student)}")
 
     monkeypatch.setattr(RowTransform, "__call__", broken)
-    played = play(Scenario(served(), kinds=[*runs.OPERATED, *runs.SENSED]))
+    played = play(Scenario(served(), kinds=runs.TASKS))
     assert len(played.failed) == 8
     assert search(played.places) == []
 
