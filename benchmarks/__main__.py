@@ -1,6 +1,7 @@
 """The benchmarks' command line; each command adds its results to ``benchmarks/results.json``.
 
-python -m benchmarks table     the provider alone: speed, memory, CPU, connections, XCom
+python -m benchmarks table     the provider beside a bare reader and a loop, in turns
+python -m benchmarks large     1,000,000 rows: memory
 python -m benchmarks peers     the provider and others on the same server, each in a process of its own
 python -m benchmarks rates     servers that allow 1 to 100 requests a second
 python -m benchmarks parse     what importing the operators costs when a DAG is parsed
@@ -24,13 +25,18 @@ from benchmarks.runner import Case
 RESULTS = Path(__file__).parent / "results.json"
 
 TABLE = {
-    "jsonl, 50 ms": Case(latency=0.05),
-    "csv, 50 ms": Case(suffix=".csv", latency=0.05),
-    "parquet, 50 ms": Case(suffix=".parquet", latency=0.05),
-    "jsonl, 200 ms": Case(latency=0.2),
-    "jsonl": Case(),
-    "csv": Case(suffix=".csv"),
-    "parquet": Case(suffix=".parquet"),
+    "bare reader": Case("bare_reader", latency=0.05),
+    "jsonl": Case(latency=0.05),
+    "csv": Case(suffix=".csv", latency=0.05),
+    "parquet": Case(suffix=".parquet", latency=0.05),
+    "bare reader, 20,000": Case("bare_reader", rows=20_000, latency=0.05),
+    "jsonl, 20,000": Case(rows=20_000, latency=0.05),
+    "loop, two pages": Case("requests_loop", rows=200, latency=0.05),
+    "two pages": Case(rows=200, latency=0.05, in_flight=4),
+    "loop, ten pages": Case("requests_loop", rows=1_000, latency=0.05),
+    "ten pages": Case(rows=1_000, latency=0.05, in_flight=4),
+    "loop, no latency": Case("requests_loop"),
+    "one in flight, no latency": Case(in_flight=1),
 }
 LARGE = {
     "jsonl, 1,000,000": Case(rows=1_000_000),

@@ -25,19 +25,9 @@ _CURSOR = re.compile(r"x?(next(page|cursor|token|pagetoken|offset|key)?|cursor|(
 _MORE = {"hasmore", "hasnext", "hasnextpage", "morepages"}
 _TOTAL = {"totalcount", "totalentries", "totalrows", "totalrecords", "totalresults", "totalitems"}
 _TOTAL_HEADERS = ("Total", "X-Total", "X-Total-Count")
-_PLACES = {
-    "meta",
-    "metadata",
-    "pagination",
-    "paging",
-    "page",
-    "pageinfo",
-    "links",
-    "responsemetadata",
-    "odata",
-    "cursor",
-    "cursors",
-}
+_PLACES = {"meta", "metadata", "pagination", "paging", "page", "pageinfo", "links", "responsemetadata", "odata"} | {
+    "cursor", "cursors",
+}  # fmt: skip
 """Objects in a body that describe its paging; in any other place, words like ``total`` mean anything."""
 
 
@@ -46,12 +36,14 @@ class Hints:
     """
     What an answer says about other pages. A hint that turns out wrong costs a request, never a row.
 
-    :param links: relation (``next``, ``prev``, ``first``, ``last``) → the query of the URL that it names.
+    :param links: relation (``next``, ``last``) → the query of the URL that it names.
+    :param has_links: whether there are any links, others than these two included.
     :param total: how many rows match in all.
     :param more: the name of what says that there are more rows, but not where: a cursor, ``has_more``.
     """
 
     links: Mapping[str, Params] = field(default_factory=dict, repr=False)
+    has_links: bool = False
     total: int | None = None
     more: str | None = None
 
@@ -66,13 +58,14 @@ def read_hints(headers: Mapping[str, str], members: Mapping[str, Any]) -> Hints:
     found = _BodyHints()
     found.look_at(members, is_root=True)
     found.look_at(_json_object(headers.get("X-Pagination")))
-    links = {relation: query_of(url) for relation, url in (found.links | parse_links(headers.get("Link", ""))).items()}
+    urls = found.links | parse_links(headers.get("Link", ""))
+    links: dict[str, Params] = {relation: query_of(urls[relation]) for relation in ("next", "last") if relation in urls}
     of_range = headers.get("Content-Range", "").rpartition("/")[2]
     totals = map(_as_count, (*map(headers.get, _TOTAL_HEADERS), of_range))
     total = next((each for each in totals if each is not None), found.total)
     cursors = (name for name, value in headers.items() if _CURSOR.fullmatch(_plain(name)) and _is_cursor(value))
     more = None if found.is_end else next(cursors, found.more)
-    return Hints(links, total, more)
+    return Hints(links, bool(urls), total, more)
 
 
 def parse_links(header: str) -> dict[str, str]:

@@ -235,4 +235,4 @@ def _told_last(first: Page) -> tuple[int, int] | None:
 def _is_alone(first: Page) -> bool:
     """Return whether links say that a first page without a next one is the only one."""
     promised = first.hints.more or (first.hints.total or 0) > first.count
-    return bool(first.hints.links) and not promised and first.last_number in (None, 0, 1)
+    return first.hints.has_links and not promised and first.last_number in (None, 0, 1)
