@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import Stats
+
 from airflow_provider_catalog.client.endpoints import get_endpoint
-from airflow_provider_catalog.utils.metrics import reported_poll
+from airflow_provider_catalog.client.usage import Usage
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient
@@ -17,7 +20,10 @@ def poll_once(
     client: CatalogClient, endpoint: str, filters: Mapping[str, Any], *, min_rows: int, exact: bool = True, log: Any
 ) -> Poll:
     """
-    Ask once whether enough rows match.
+    Ask once whether enough rows match; log what was seen, and send metrics.
+
+    These are the counters ``catalog.<endpoint>.polls``, ``.polls_failed`` (of these, those without a proper answer) and
+    ``.requests``, and, when there is something to tell, the timing ``.throttled``.
 
     :param client: with a single try for a request: the next poll is the next try.
     :param endpoint: the endpoint's name.
@@ -29,10 +35,17 @@ def poll_once(
     """
     from airflow_provider_catalog.client.poll import poll
 
-    spec = get_endpoint(endpoint)
-    result = reported_poll(
-        endpoint, client, lambda usage: poll(client, spec, filters, min_rows=min_rows, exact=exact, usage=usage)
-    )
+    spec, usage, failed = get_endpoint(endpoint), Usage(), True
+    try:
+        result = poll(client, spec, filters, min_rows=min_rows, exact=exact, usage=usage)
+        failed = result.row_count is None
+    finally:
+        Stats.incr(f"catalog.{endpoint}.polls")
+        Stats.incr(f"catalog.{endpoint}.requests", usage.requests)
+        if failed:
+            Stats.incr(f"catalog.{endpoint}.polls_failed")
+        if throttled := client.take_throttled_seconds():
+            Stats.timing(f"catalog.{endpoint}.throttled", timedelta(seconds=throttled))
     if result.row_count is None:
         log.warning("Catalog %s: not yet, %s", endpoint, describe(result, min_rows))
     else:
