@@ -80,7 +80,8 @@ class Walk(ABC):
         """
         try:
             page = self.ahead.take(params, 2 if is_beyond else MAX_TRIES)
-            return self.query(params) if page.content.is_cut and not head_only else page
+            is_enough = head_only and any(True for _ in page.content.rows)  # not where one row is longer than that
+            return self.query(params) if page.content.is_cut and not is_enough else page
         except (CatalogRequestError, CatalogUnavailableError) as error:
             if not is_beyond:
                 raise
