@@ -93,19 +93,19 @@ class CatalogClient:
             progress.add(page.count, page.last_number)
             self.usage.add(rows=page.count)
 
-        query = Query(
-            settings=self.settings,
-            session=self._session,
-            endpoint=endpoint,
-            filters=filters,
-            page_size=page_size or self.settings.page_size,
-            gate=self._gate,
-            policy=RetryPolicy(self._max_tries, PATIENCE if self._max_tries > 1 else 0, self._retry_log),
-            usage=(self.usage, usage) if usage else (self.usage,),
-            max_concurrency=max_concurrency or self.settings.max_concurrency,
-        )
-        reading = Reading(query, accept_moved=accept_moved, on_page=on_page)
         with self._in_context(endpoint):
+            query = Query(
+                settings=self.settings,
+                session=self._session,
+                endpoint=endpoint,
+                filters=filters,
+                page_size=page_size or self.settings.page_size,
+                gate=self._gate,
+                policy=RetryPolicy(self._max_tries, PATIENCE if self._max_tries > 1 else 0, self._retry_log),
+                usage=(self.usage, usage) if usage else (self.usage,),
+                max_concurrency=max_concurrency or self.settings.max_concurrency,
+            )
+            reading = Reading(query, accept_moved=accept_moved, on_page=on_page)
             try:
                 yield reading
             finally:

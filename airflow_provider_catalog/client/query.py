@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,7 +32,6 @@ from airflow_provider_catalog.client.usage import Usage
 from airflow_provider_catalog.errors import CatalogResponseError
 
 
-@dataclass(frozen=True, kw_only=True)
 class Query:
     """
     Gets pages of one endpoint with the same filters; called from several threads at once.
@@ -49,27 +47,35 @@ class Query:
     :param max_concurrency: how many requests may be in flight, whichever threads make them.
     """
 
-    settings: CatalogSettings
-    session: CatalogSession
-    endpoint: Endpoint
-    filters: Mapping[str, Any] = field(repr=False)
-    page_size: int
-    gate: Gate
-    policy: RetryPolicy
-    usage: Sequence[Usage] = ()
-    max_concurrency: int = 1
-    cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
-    """Set when no more requests are to be made."""
-
-    _slots: threading.Semaphore = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_slots", threading.Semaphore(self.max_concurrency))
-
-    @property
-    def first(self) -> Params:
+    def __init__(
+        self,
+        *,
+        settings: CatalogSettings,
+        session: CatalogSession,
+        endpoint: Endpoint,
+        filters: Mapping[str, Any],
+        page_size: int,
+        gate: Gate,
+        policy: RetryPolicy,
+        usage: Sequence[Usage] = (),
+        max_concurrency: int = 1,
+    ) -> None:
+        self.settings = settings
+        self.endpoint = endpoint
+        self.page_size = page_size
+        self.max_concurrency = max_concurrency
+        self.first: Params = (("per_page", str(page_size)),)
         """The parameters of the first page, which has no number."""
-        return (("per_page", str(self.page_size)),)
+        self.cancelled = threading.Event()
+        """Set when no more requests are to be made."""
+        self._session = session
+        self._path = settings.paths.get(endpoint.name, endpoint.path)
+        self._request = build_request(session, settings, filters)
+        self._filter_names = frozenset(filter_names(endpoint))
+        self._gate = gate
+        self._policy = policy
+        self._usage = usage
+        self._slots = threading.Semaphore(max_concurrency)
 
     def __call__(self, params: Params, *, max_tries: int = MAX_TRIES, head_only: bool = False) -> Page:
         """
@@ -89,7 +95,7 @@ class Query:
                     if self.cancelled.is_set():
                         raise CancelledError
                     tries += 1
-                    for usage in self.usage:
+                    for usage in self._usage:
                         usage.add(requests=1, retries=int(tries > 1))
                     return self._try(params, head_only=head_only)
             except NoRowsError as error:
@@ -101,10 +107,10 @@ class Query:
         return with_retries(
             attempt,
             what=f"{self.endpoint.name}, {shown_page(params)}",
-            gate=self.gate,
-            policy=self.policy,
+            gate=self._gate,
+            policy=self._policy,
             cancelled=self.cancelled,
-            max_tries=min(max_tries, self.policy.max_tries),
+            max_tries=min(max_tries, self._policy.max_tries),
         )
 
     def release(self) -> None:
@@ -112,11 +118,10 @@ class Query:
         self._slots.release()
 
     def _try(self, params: Params, *, head_only: bool) -> Page:
-        path = self.settings.paths.get(self.endpoint.name, self.endpoint.path)
-        target = f"{path}?{urlencode(params)}"
+        target = f"{self._path}?{urlencode(params)}"
         with (
             transport_errors(self.settings),
-            self.session.send(self._request, target, self.settings.timeout) as response,
+            self._session.send(self._request, target, self.settings.timeout) as response,
         ):
             check_status(response, self.settings.redacted)
             content = receive(response, self.endpoint, head_only=head_only)
@@ -124,14 +129,6 @@ class Query:
         names, secret = self._filter_names, self.settings.redactable_token
         links = {relation: lay_over(self.first, link, names, secret) for relation, link in hints.links.items()}
         return Page(params, content, replace(hints, links=links))
-
-    @cached_property
-    def _filter_names(self) -> frozenset[str]:
-        return frozenset(filter_names(self.endpoint))
-
-    @cached_property
-    def _request(self) -> requests.PreparedRequest:
-        return build_request(self.session, self.settings, self.filters)
 
 
 def build_request(
