@@ -24,13 +24,12 @@ from airflow_provider_catalog.output.write_parquet import COMPRESSIONS, Compress
 from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.manifest import build_manifest
-from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
+from airflow_provider_catalog.utils.openlineage import WrittenFile
 from airflow_provider_catalog.utils.parameters import TEMPLATE, is_known, rendered_text, rendered_value
 from airflow_provider_catalog.utils.reading_task import ReadingTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
-    from airflow.providers.openlineage.extractors import OperatorLineage
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
@@ -142,7 +141,6 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         self.max_concurrency: Any = max_concurrency
         self.max_xcom_bytes: Any = max_xcom_bytes
         self.on_data_moved: Any = on_data_moved
-        self._written: WrittenFile | None = None
         self._check_parameters()
 
     def _check_parameters(self) -> None:
@@ -213,10 +211,6 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             add_to_events(self.outlets, context, manifest, destination.uri)
             return manifest
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
-        """Return what OpenLineage is told: the Catalog's endpoint, and the file with its columns, rows and bytes."""
-        return operator_lineage(self._origin, self.endpoint, self._written)
-
     def _collect(self, filters: dict[str, Any], accept_moved: bool) -> list[dict[str, Any]]:
         """Return the rows for XCom; stops reading as soon as they are too large for it."""
         transform = self._transform()
@@ -272,20 +266,18 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
                 ", ".join(info.null_columns[:20]),
                 info.null_columns[0],
             )
-        manifest = build_manifest(
-            endpoint=self.endpoint,
-            path=destination.path,
-            file_format=destination.format,
-            info=info,
-            filters=filters,
-            pages=reading.page_count,
-            moved=reading.moved,
-            started_at=started_at,
-        )
         self.log.info(
             "Catalog %s: %d rows, %d bytes to %s", self.endpoint, info.row_count, info.size_bytes, destination.path
         )
-        return manifest
+        written = {
+            "path": destination.path,
+            "format": destination.format,
+            "row_count": info.row_count,
+            "size_bytes": info.size_bytes,
+            "sha256": info.sha256,
+            "columns": info.columns,
+        }
+        return build_manifest(self.endpoint, written, filters, reading, started_at)
 
     def _sample_of_all_days(
         self, filters: dict[str, Any], transform: RowTransform

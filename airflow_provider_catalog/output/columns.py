@@ -34,7 +34,7 @@ class Column:
 
     :param name: its name: the keys that lead to it, joined with ``_``.
     :param path: the keys that lead to its values in a row.
-    :param type: its type, as ``field_types`` names it.
+    :param type: its type, as ``field_types`` names it; ``""`` where nothing tells it.
     """
 
     name: str

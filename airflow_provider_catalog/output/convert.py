@@ -21,6 +21,10 @@ from airflow_provider_catalog.errors import CatalogParameterError
 Converter = Callable[[Any], Any]
 
 INT64 = range(-(2**63), 2**63)
+EXACT_IN_FLOAT = 2**53
+"""Up to here, every integer is one of float64."""
+_PLAIN: dict[str, set[type]] = {"string": {str}, "bool": {bool}, "int64": {int}, "float64": {float}}
+"""The Python types that a column of the type holds as they are."""
 
 _DECIMAL_TYPE = re.compile(r"decimal\((\d+), ?(\d+)\)")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -84,6 +88,12 @@ def convert(values: list[Any], type_name: str, column: str, first_row: int) -> l
     :param first_row: the number of the first value's row, counted from 1.
     :raises CatalogParameterError: when a value does not fit the type; it names the row, never the value.
     """
+    types = set(map(type, values)) - {NoneType}
+    largest = max(map(abs, filter(None, values)), default=0) if int in types and types <= {int, float} else 0
+    if types <= _PLAIN.get(type_name, set()) and largest < INT64.stop:
+        return values
+    if type_name == "float64" and types <= {int, float} and largest <= EXACT_IN_FLOAT:
+        return [None if value is None else float(value) for value in values]
     to_type = converter(type_name)
     if type_name != "string":
         values = [None if value == "" else value for value in values]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from pathlib import Path as FilePath
 from types import TracebackType
@@ -52,16 +51,13 @@ class RowSpool:
     :param folder: where the file is made.
     :ivar row_count: how many rows there are.
     :ivar kinds: the kinds of the values at each path.
-    :ivar revision: changes whenever other columns, or other types, may follow from the kinds.
     :raises OSError: from all methods, when the disk is full.
     """
 
     def __init__(self, folder: FilePath) -> None:
         self.row_count = 0
         self.kinds: dict[Path, Kinds] = {}
-        self.revision = 0
         self._objects: set[Path] = set()
-        self._types = partial(types_of_paths, self.kinds, self._objects)
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(dict[str, Any])
         self._file = spool_file(folder)
@@ -100,9 +96,7 @@ class RowSpool:
             columns, or objects are nested too deeply.
         """
         block = flatten(rows, self.row_count - len(rows) + 1)
-        if not block.objects <= self._objects:
-            self._objects |= block.objects
-            self.revision += 1
+        self._objects |= block.objects
         is_new = bool(block.columns.keys() - self.kinds.keys())
         if is_new:
             check_column_count(len(self.kinds.keys() | block.columns.keys()))
@@ -111,7 +105,7 @@ class RowSpool:
                 if path not in self.kinds:
                     self.kinds[path] = Kinds(suggested_type(path))
         for path, values in block.columns.items():
-            self.revision += self.kinds[path].add(values, block.types[path])
+            self.kinds[path].add(values, block.types[path])
         if is_new:
             # Long before the last row, and anew then: a null may yet turn out to be an object.
             check_clashes(path for path, kinds in self.kinds.items() if kinds.has_values)
@@ -123,8 +117,6 @@ class RowSpool:
         transform: RowTransform,
         field_types: Mapping[str, str] | None = None,
         known: Mapping[str, str] | None = None,
-        *,
-        null_type: str | None = None,
     ) -> list[Column]:
         """
         Return the columns of the rows, with their types.
@@ -136,24 +128,13 @@ class RowSpool:
         :param transform: what was done to the rows.
         :param field_types: column or dotted path → type.
         :param known: column → type, as earlier files or a database table have it; it adds no columns.
-        :param null_type: the type of columns that are null in every row and that nothing tells the type of; without it
-            they are left out, and :meth:`null_columns` returns them.
+        :return: those that are null in every row and that nothing tells the type of have the type ``""``.
         :raises CatalogParameterError: when two fields of different paths would share a column.
         """
-        types = self._types(endpoint, transform, field_types=field_types or {}, known=known or {})
-        columns = ((path, type_name or null_type) for path, type_name in types.items())
-        return [Column(column_name(path), path, type_name) for path, type_name in columns if type_name]
-
-    def null_columns(
-        self,
-        endpoint: Endpoint,
-        transform: RowTransform,
-        field_types: Mapping[str, str] | None = None,
-        known: Mapping[str, str] | None = None,
-    ) -> list[str]:
-        """Return the names of the columns that are null in every row that has them, and of no known type."""
-        types = self._types(endpoint, transform, field_types=field_types or {}, known=known or {})
-        return [column_name(path) for path, type_name in types.items() if type_name is None and path in self.kinds]
+        types = types_of_paths(
+            self.kinds, self._objects, endpoint, transform, field_types=field_types or {}, known=known or {}
+        )
+        return [Column(column_name(path), path, type_name or "") for path, type_name in types.items()]
 
     def blocks(self, column_count: int) -> Iterator[Block]:
         """Yield all rows in order, in blocks that bound memory."""
@@ -188,9 +169,4 @@ class RowSpool:
         :raises CatalogParameterError: when a value does not fit the column's type; it names column and row, and how to
             pin the type, never the value.
         """
-        values, kinds = block.values(column.path), self.kinds.get(column.path)
-        if kinds is None or kinds.are_plain(column.type):
-            return values
-        if column.type == "float64" and kinds.are_exact_floats:
-            return [None if value is None else float(value) for value in values]
-        return convert(values, column.type, column.name, block.first_row)
+        return convert(block.values(column.path), column.type, column.name, block.first_row)

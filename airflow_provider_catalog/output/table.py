@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import IO
 
@@ -19,8 +20,6 @@ from airflow_provider_catalog.output.write_parquet import ParquetWriter
 
 AHEAD_ROWS = 500
 """Rows that are converted at once while others are still to come: so few that requests need not wait for it."""
-_MAX_AHEAD_COLUMNS = 500
-"""Columns beyond which nothing is written before the last row: so many rows at once would take much memory."""
 
 Sample = Callable[[], list[Row]]
 NewWriter = Callable[[IO[bytes], list[Column], RowSpool], CsvWriter | ParquetWriter]
@@ -68,7 +67,8 @@ class TableFile:
         self._pending: list[Row] = []
         self._pending_bytes = 0
         self._next_start = 0
-        self._told: tuple[int, list[Column] | None] = (-1, None)
+        self.null_columns: list[str] = []
+        """The columns that are null in every row, and that nothing tells the type of."""
         self._memory = destination.memory()
         self._known = self._memory.types() if self._memory else {}
         self._check_parameters()
@@ -93,11 +93,6 @@ class TableFile:
     def known_columns(self) -> list[str]:
         """The columns of the dataset's earlier files."""
         return list(self._known)
-
-    @property
-    def null_columns(self) -> list[str]:
-        """The columns that are null in every row, and that nothing tells the type of."""
-        return self._spool.null_columns(self._endpoint, self._transform, self._field_types, self._known)
 
     def close(self) -> None:
         """Remove the spool."""
@@ -157,13 +152,12 @@ class TableFile:
 
     def _columns(self) -> list[Column]:
         """Return the columns, as far as they are known by now: in a dataset, those of earlier files first."""
-        columns = self._spool.columns(
-            self._endpoint,
-            self._transform,
-            self._field_types,
-            self._known,
-            null_type=None if self._memory else "string",
-        )
+        columns = self._spool.columns(self._endpoint, self._transform, self._field_types, self._known)
+        self.null_columns = [column.name for column in columns if not column.type and column.path in self._spool.kinds]
+        if self._memory:
+            columns = [column for column in columns if column.type]
+        else:
+            columns = [column if column.type else replace(column, type="string") for column in columns]
         if self._known:
             by_name = {column.name: column for column in columns}
             columns = [by_name.pop(name, Column(name, (name,), type_name)) for name, type_name in self._known.items()]
@@ -190,24 +184,18 @@ class TableFile:
     def _write_ahead(self) -> None:
         block = self._spool.note(self._pending)
         self._pending, self._pending_bytes = [], 0
-        columns = self._columns_so_far()
+        try:
+            columns = self._columns()
+        except CatalogParameterError:  # it may not be one in the end; if it is, it is raised then
+            columns = []
         if self._writer and self._writer.columns == columns:
             self._writer.write(block)
             return
         if self._writer:
             self._writer.abandon()
             self._writer = None
-        if columns and len(columns) <= _MAX_AHEAD_COLUMNS and self._spool.row_count >= self._next_start:
+        if columns and self._spool.row_count >= self._next_start:
             self._start_over(columns)
-
-    def _columns_so_far(self) -> list[Column] | None:
-        """Return the columns; None for an error that may not be one in the end. If it is, it is raised then."""
-        if self._told[0] != self._spool.revision:
-            columns = None
-            with suppress(CatalogParameterError):
-                columns = self._columns()
-            self._told = (self._spool.revision, columns)
-        return self._told[1]
 
     def _write_all(self, columns: list[Column]) -> None:
         if self._writer is None or self._writer.columns != columns:

@@ -21,16 +21,15 @@ from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
-from airflow_provider_catalog.utils.manifest import shortened
-from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
+from airflow_provider_catalog.utils.manifest import build_manifest
+from airflow_provider_catalog.utils.openlineage import WrittenFile
 from airflow_provider_catalog.utils.parameters import is_known, rendered_list, rendered_text, rendered_value
 from airflow_provider_catalog.utils.reading_task import ReadingTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_catalog.output.tables.load import Loaded, TableLoad
+    from airflow_provider_catalog.output.tables.load import TableLoad
 
 WriteDisposition = Literal["replace", "append", "merge"]
 CHUNK_ROWS = 500
@@ -75,7 +74,7 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
     :param fields: the only fields to keep, dotted (``"product.id"``), in the order of the columns; all where ``None``.
     :param drop_fields: fields to leave out, dotted; ``*`` matches one level.
     :param hash_fields: fields to replace by a keyed HMAC-SHA-256, dotted; ``*`` matches one level. The key is the
-        connection's ``hash_key``.
+        connection's ``hash_secret``.
     :param field_types: column → type (``"timestamp"``, ``"date"``, ``"decimal(12,2)"``, ``"int64"``, ``"float64"``,
         ``"string"``, ``"bool"``), for columns that the table does not have yet.
     :param page_size: rows asked for in one request, 1 to 100; the connection's where ``None``.
@@ -137,7 +136,6 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         self.page_size: Any = page_size
         self.max_concurrency: Any = max_concurrency
         self.on_data_moved: Any = on_data_moved
-        self._written: WrittenFile | None = None
         self._check_parameters()
 
     def _check_parameters(self) -> None:
@@ -178,14 +176,9 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
             filters = self._checked_filters()
             load = self._table_load(self._transform(), context)
             load.check()
-            manifest, loaded = self._read(filters, partial(self._load, filters, load, started_at))
-            self._written = WrittenFile(loaded.uri, loaded.columns, loaded.row_count, None)
-            add_to_events(self.outlets, context, manifest, loaded.uri)
+            manifest, uri = self._read(filters, partial(self._load, filters, load, started_at))
+            add_to_events(self.outlets, context, manifest, uri)
             return manifest
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
-        """Return what OpenLineage is told: the Catalog's endpoint, and the table with its columns and rows."""
-        return operator_lineage(self._origin, self.endpoint, self._written)
 
     def _check_table(self) -> None:
         if self.write_disposition not in DISPOSITIONS:
@@ -241,8 +234,8 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
 
     def _load(
         self, filters: dict[str, Any], load: TableLoad, started_at: datetime, accept_moved: bool
-    ) -> tuple[dict[str, Any], Loaded]:
-        """Read all rows, then load them."""
+    ) -> tuple[dict[str, Any], str]:
+        """Read all rows, then load them; return the manifest and the table's URI."""
         from airflow_provider_catalog.output.spool import RowSpool
 
         folder, transform = Path(tempfile.gettempdir()), self._transform()
@@ -256,28 +249,21 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
             self._check_empty(spool.row_count, self.on_empty or ("fail" if is_full_replace else "write"))
             self._check_matched(transform, load.known_columns)
             loaded = load.load(spool)
-        manifest = shortened(
-            {
-                "endpoint": self.endpoint,
-                "table": self.table,
-                "write_disposition": self.write_disposition,
-                "row_count": loaded.row_count,
-                "inserted": loaded.inserted,
-                "updated": loaded.updated,
-                "deleted": loaded.deleted,
-                "columns_added": loaded.columns_added,
-                "filters": filters,
-                "pages": reading.page_count,
-                "moved": reading.moved,
-                "started_at": started_at.isoformat(),
-                "finished_at": datetime.now(UTC).isoformat(),
-            }
-        )
+        self._written = WrittenFile(loaded.uri, loaded.columns, loaded.row_count, None)
         self.log.info(
             "Catalog %s: %d rows to table %s: %d inserted, %d updated, %d deleted",
             self.endpoint, loaded.row_count, self.table, loaded.inserted, loaded.updated, loaded.deleted,
         )  # fmt: skip
-        return manifest, loaded
+        written = {
+            "table": self.table,
+            "write_disposition": self.write_disposition,
+            "row_count": loaded.row_count,
+            "inserted": loaded.inserted,
+            "updated": loaded.updated,
+            "deleted": loaded.deleted,
+            "columns_added": loaded.columns_added,
+        }
+        return build_manifest(self.endpoint, written, filters, reading, started_at), loaded.uri
 
 
 class CatalogProductsAnalyticsToSqlOperator(CatalogAnalyticsToSqlBaseOperator[ProductsFilters]):

@@ -16,9 +16,12 @@ from airflow_provider_catalog.get_provider_info import API_DOCS
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask
 from airflow_provider_catalog.utils.metrics import reported
+from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
 from airflow_provider_catalog.utils.parameters import is_known, rendered_text, rendered_value
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from airflow_provider_catalog.client.reading import Reading
 
 T = TypeVar("T")
@@ -33,6 +36,11 @@ class ReadingTask(AnalyticsTask):
     on_data_moved: Any
 
     _origin: str | None = None
+    _written: WrittenFile | None = None
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+        """Return what OpenLineage is told: the Catalog's endpoint, and the file or table with its columns and rows."""
+        return operator_lineage(self._origin, self.endpoint, self._written)
 
     @classmethod
     def _with_doc(cls, kwargs: dict[str, Any]) -> dict[str, Any]:

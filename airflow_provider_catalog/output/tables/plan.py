@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -191,16 +192,17 @@ def check_existing(plan: TablePlan, dialect: Dialect, existing: Existing) -> lis
 def _sources(plan: TablePlan, dialect: Dialect, spool: RowSpool, existing: Existing) -> dict[str, Column]:
     """Return the columns of the rows by what they are called in the table."""
     pinned = {name: kind for name, kind in plan.field_types.items() if name not in plan.constants("")}
-    every = spool.columns(plan.endpoint, plan.transform, pinned, null_type="string")
+    every = spool.columns(plan.endpoint, plan.transform, pinned)
     names = {column.name: table_name(column.name, existing, dialect) for column in every}
     known = {raw: known_type(existing[name]["type"]) for raw, name in names.items() if name in existing}
-    if unknown := spool.null_columns(plan.endpoint, plan.transform, pinned, known):
+    columns = spool.columns(plan.endpoint, plan.transform, pinned, known)
+    if unknown := [column.name for column in columns if not column.type and column.path in spool.kinds]:
         log.warning(
             "Left out, since they are null in every row: %s. To have them in the table, name a type in field_types",
             ", ".join(map(repr, unknown)),
         )
     sources: dict[str, Column] = {}
-    for column in spool.columns(plan.endpoint, plan.transform, pinned, known):
+    for column in filter(attrgetter("type"), columns):
         name = names[column.name]
         if name in sources:
             raise CatalogParameterError(
