@@ -425,13 +425,11 @@ class Paging:
     How the stand-in pages.
 
     :param mode: ``link`` (next, prev, first and last), ``next-only``, ``page-only`` or ``none``.
-    :param first: the number of the first page.
     :param most: the most rows in a page, whatever is asked for.
     :param relative: whether links are relative.
     """
 
     mode: str = "link"
-    first: int = 1
     most: int = 100
     relative: bool = False
 
@@ -443,7 +441,6 @@ def paged(rows: list[Any], paging: Paging, root_key: str) -> Callable[[Request],
         root_key,
         size=paging.most,
         by="nothing" if paging.mode == "none" else "number",
-        first=paging.first,
         before=None,
         links="header" if paging.mode in ("link", "next-only") else "none",
         relations=("next",) if paging.mode == "next-only" else ("next", "prev", "first", "last"),
