@@ -220,7 +220,8 @@ class _Watch:
             return False
         if self._late is None:
             return not has_rows_of(early, self._latest)  # it has gone
-        return has_moved(early, self._late, may_grow=True)
+        # Asked for at the same time, either may have been answered first, so rows may have been added to either.
+        return has_moved(early, self._late, may_grow=True) and has_moved(self._late, early, may_grow=True)
 
 
 def _told_last(first: Page) -> tuple[int, int] | None:
