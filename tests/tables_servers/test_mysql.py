@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from tests.airflow_names import AirflowFailException
 from tests.tables.test_loads import ROWS
-from tests.tables_servers.test_postgres import changed_connection
+from tests.tables_servers.test_postgres import changed_connection, killed_while
 
 
 @pytest.fixture
@@ -153,6 +153,16 @@ class TestOthersAtTheTable:
             stop.set()
             thread.join()
         assert mysql.rows("COUNT(*), SUM(price)") == [(25, Decimal("306.25"))]
+
+    def test_killed_in_the_middle(self, mysql):
+        mysql.load(ROWS)
+        mysql.run("CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW SET NEW.price = NEW.price + SLEEP(60)")
+        number = killed_while(mysql, "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'")
+        mysql.run(f"KILL {number}")
+        mysql.run("DROP TRIGGER slow")
+        assert mysql.rows("COUNT(*), SUM(price)") == [(25, Decimal("306.25"))]
+        assert mysql.tables() == ["orders"]
+        assert mysql.load(ROWS)["deleted"] == 25, "the lock has gone with the session"
 
 
 class TestConnections:

@@ -181,9 +181,16 @@ class TestRights:
                 pytest.raises(CatalogStorageError, match=f"GRANT TEMPORARY ON DATABASE {name}"),
             ):
                 postgres.load(ROWS)
+            assert not postgres.asked
+            postgres.run(f"GRANT CREATE, USAGE ON SCHEMA public TO {loader}")
+            with as_loader(postgres, loader):
+                assert postgres.load(ROWS)["deleted"] == 25
+                merge = {"write_disposition": "merge", "primary_key": "order_id"}
+                assert postgres.load(ROWS, table="public.orders", **merge)["updated"] == 25
+                assert postgres.load(ROWS, table="public.others", **merge)["inserted"] == 25
         finally:
             postgres.run(f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC")
-        assert not postgres.asked
+        assert postgres.tables() == ["orders", "others"]
 
     def test_a_new_table(self, postgres, loader):
         with as_loader(postgres, loader), pytest.raises(CatalogStorageError, match="GRANT CREATE ON SCHEMA public"):
@@ -337,21 +344,9 @@ class TestConnections:
             "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'",
             "CREATE TRIGGER pause BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION pause()",
         )
-        script = (
-            "from tests.tables.databases import *\nfrom tests.tables.test_loads import ROWS\n"
-            "import json, os\n"
-            "put = lambda name, value: os.environ.__setitem__(f'AIRFLOW_CONN_{name.upper()}', json.dumps(value))\n"
-            f"Database('postgres', {postgres.connection!r}, put).load(ROWS[:3])\n"
-        )
-        child = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2], env=os.environ)
         inside = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-        for _ in range(600):
-            if found := postgres.run(inside):
-                break
-            time.sleep(0.1)
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
-        postgres.run(f"SELECT pg_terminate_backend({found[0][0]})")  # a server sees a lost client when it next writes
+        number = killed_while(postgres, inside)
+        postgres.run(f"SELECT pg_terminate_backend({number})")  # a server sees a lost client when it next writes
         postgres.run("DROP TRIGGER pause ON orders")
         time.sleep(0.2)
         assert postgres.rows("COUNT(*)") == [(25,)]
@@ -399,6 +394,24 @@ def changed_connection(database, **fields):
         yield
     finally:
         database.set_connection(database.conn_id, database.connection)
+
+
+def killed_while(database, inside):
+    """Load in a process of its own, kill that once a query finds its session, and return what it found."""
+    script = (
+        "from tests.tables.databases import *\nfrom tests.tables.test_loads import ROWS\n"
+        "import json, os\n"
+        "put = lambda name, value: os.environ.__setitem__(f'AIRFLOW_CONN_{name.upper()}', json.dumps(value))\n"
+        f"Database({database.kind!r}, {database.connection!r}, put).load(ROWS[:3])\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2], env=os.environ)
+    for _ in range(600):
+        if found := database.run(inside):
+            break
+        time.sleep(0.1)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    return found[0][0]
 
 
 def as_loader(database, name):

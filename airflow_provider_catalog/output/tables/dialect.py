@@ -41,6 +41,7 @@ class Dialect:
     stage_prefixes: tuple[str, ...] = ("TEMPORARY",)
     stage_name = "_catalog_"
     stage_options: Mapping[str, Any] = {}
+    stage_schema: str | None = None
     stage_grant = "GRANT TEMPORARY ON DATABASE {database} TO {user}"
     add_column = "ALTER TABLE {table} ADD COLUMN {column}"
     create_grant = "GRANT CREATE ON SCHEMA {schema} TO {user}"
@@ -98,11 +99,15 @@ class Dialect:
         self.run(*ddl)
         return write()
 
-    def commit(self) -> None:
-        """Commit."""
+    def commit(self, stage: Any) -> None:
+        """
+        Commit.
+
+        :param stage: the staging table, if any.
+        """
         self.connection.commit()
 
-    def analyze(self, stage: str) -> None:
+    def analyze(self, stage: Any) -> None:
         """Let the planner know the staging table's size."""
 
     def compared(self, column: Any) -> Any:

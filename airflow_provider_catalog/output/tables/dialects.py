@@ -29,8 +29,6 @@ class Postgres(Dialect):
     """PostgreSQL. All is one transaction, so that it works through PgBouncer's transaction mode."""
 
     is_verified = True
-    create_stage = "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"
-    stage_options: Mapping[str, Any] = {"postgresql_on_commit": "DROP"}
     is_ddl_transactional = True
     refuses_nul = True
 
@@ -52,6 +50,11 @@ class Postgres(Dialect):
             f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'",
         )
         schema = self.schema or self.first("SELECT current_schema()")[0] or ""
+        if not self.first("SELECT has_database_privilege(current_database(), 'TEMPORARY')")[0]:
+            # An ordinary table, which this transaction makes and drops: nobody else ever sees it.
+            self.create_stage = self.create_stage.replace("TEMPORARY", "UNLOGGED")
+            self.stage_prefixes = ("UNLOGGED",)
+            self.stage_schema = self.schema
         key = int.from_bytes(_digest(schema, self.table), signed=True)
         return bool(self.first("SELECT pg_try_advisory_xact_lock(:key)", key=key)[0])
 
@@ -83,8 +86,14 @@ class Postgres(Dialect):
         return _until_unlocked(in_savepoint)
 
     @override
-    def analyze(self, stage: str) -> None:
-        self.run(f"ANALYZE {self.quoted(stage)}")
+    def commit(self, stage: Any) -> None:
+        if stage is not None:
+            self.run(f"DROP TABLE {self.quoted(stage.name, stage.schema)}")
+        super().commit(stage)
+
+    @override
+    def analyze(self, stage: Any) -> None:
+        self.run(f"ANALYZE {self.quoted(stage.name, stage.schema)}")
 
     @override
     def compared(self, column: Any) -> Any:
@@ -114,7 +123,7 @@ class Postgres(Dialect):
 
     def _copy(self, stage: Any) -> str:
         names = ", ".join(self.quoted(column.name) for column in stage.columns)
-        return f"COPY {self.quoted(stage.name)} ({names}) FROM STDIN".replace("%%", "%")
+        return f"COPY {self.quoted(stage.name, stage.schema)} ({names}) FROM STDIN".replace("%%", "%")
 
 
 class MySql(Dialect):
@@ -234,7 +243,7 @@ class Sqlite(MySql):
         return Dialect.change(self, ddl, write)
 
     @override
-    def commit(self) -> None:
+    def commit(self, stage: Any) -> None:
         _until_unlocked(self.connection.commit)  # readers that have not finished
 
     @override

@@ -130,9 +130,10 @@ class TableLoad:
                 return Loaded(self._database.uri(dialect), 0)
             stage = self._stage(dialect, columns, existing) if columns else None
             if stage is not None:
-                self._fill(dialect, stage, columns, spool)
+                types = [*(each.type_name for each in columns), "int64"]
+                dialect.fill(stage, types, self._batches(dialect, columns, spool))
             loaded = self._change(dialect, stage, columns, existing, spool.row_count)
-            dialect.commit()
+            dialect.commit(stage)
             return loaded
 
     @contextmanager
@@ -208,24 +209,21 @@ class TableLoad:
 
     def _stage(self, dialect: Dialect, columns: list[Target], existing: Existing) -> Any:
         """Make the staging table: with the types of the table's own columns, and those of new ones."""
-        name = dialect.stage_name + token_hex(8)
+        name, schema = dialect.stage_name + token_hex(8), dialect.stage_schema
         new = [*(sa.Column(each.name, each.type) for each in columns if each.is_new), sa.Column(ROW, sa.BigInteger())]
         sql_dialect = dialect.connection.dialect
         with self._granted(dialect.grants(self._database.connection).stage):
             if existing:
-                stage, table = dialect.quoted(name), dialect.quoted(dialect.table, dialect.schema)
+                stage, table = dialect.quoted(name, schema), dialect.quoted(dialect.table, dialect.schema)
                 old = ", ".join(dialect.quoted(each.name) for each in columns if not each.is_new)
                 dialect.run(dialect.create_stage.format(stage=stage, columns=old, table=table))
                 for column in new:
                     dialect.run(dialect.add_column.format(table=stage, column=column_ddl(sql_dialect, column)))
             else:
-                options = {"prefixes": dialect.stage_prefixes, **dialect.stage_options}
+                options = {"prefixes": dialect.stage_prefixes, "schema": schema, **dialect.stage_options}
                 dialect.run(create_table(sql_dialect, name, new, **options))
-        return sa.table(name, *(sa.column(each.name, each.type) for each in columns), sa.column(ROW))
-
-    def _fill(self, dialect: Dialect, stage: Any, columns: list[Target], spool: RowSpool) -> None:
-        """Fill the staging table with values that fit their columns."""
-        dialect.fill(stage, [*(each.type_name for each in columns), "int64"], self._batches(dialect, columns, spool))
+        own = (sa.column(each.name, each.type) for each in columns)
+        return sa.table(name, *own, sa.column(ROW), schema=schema)
 
     def _batches(self, dialect: Dialect, columns: list[Target], spool: RowSpool) -> Iterator[list[list[Any]]]:
         """Yield the values of the staging table's columns, checked."""
@@ -267,7 +265,7 @@ class TableLoad:
         if stage is None or not keys:
             return stage, row_count
         execute = dialect.connection.execute
-        dialect.analyze(stage.name)
+        dialect.analyze(stage)
         named = ", ".join(keys)
         if row := execute(null_key(stage, keys)).scalar():
             raise CatalogParameterError(f"choose another primary_key than {named}, or filters: it is null in row {row}")
