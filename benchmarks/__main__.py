@@ -5,6 +5,7 @@ python -m benchmarks large     1,000,000 rows: memory
 python -m benchmarks peers     the provider and others on the same server, each in a process of its own
 python -m benchmarks rates     servers that allow 1 to 100 requests a second
 python -m benchmarks parse     what importing the operators costs when a DAG is parsed
+python -m benchmarks tables    loading into databases beside other ways; needs PostgreSQL and MariaDB, and only prints
 python -m benchmarks report    the table and the plot in docs/performance.md, from the results
 python -m benchmarks quick     under a minute, ratios with wide margins only: exits 1 when something is 2 x too slow
 """
@@ -19,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import parse, rates, report, runner
+from benchmarks import parse, rates, report, runner, tables
 from benchmarks.runner import Case
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -63,11 +64,14 @@ PEERS = {
 def main() -> int:
     """Run a command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["table", "large", "peers", "rates", "parse", "report", "quick"])
+    parser.add_argument("command", choices=["table", "large", "peers", "rates", "parse", "tables", "report", "quick"])
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     if options.command == "quick":
         return quick()
+    if options.command == "tables":
+        tables.main()
+        return 0
     if options.command == "report":
         report.write(json.loads(RESULTS.read_text()))
         return 0
