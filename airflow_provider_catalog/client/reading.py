@@ -185,9 +185,11 @@ class _Watch:
     def __init__(self, first: Page, query: Query, workers: Workers) -> None:
         self._first = self._latest = first
         self._query = query
+        self._workers = workers
         self.last_number: int | None = None
         """The number of the last page, where links tell it from the start."""
         self._early: Future[Page] | None = None
+        self._again: Future[Page] | None = None
         if told := _told_last(first):
             number, self.last_number = told
             if self.last_number > number:  # of two pages, the first one shows it
@@ -199,29 +201,37 @@ class _Watch:
         self._latest = page
         if page.params == self._first.params:
             self._first = page
-        if self._early is not None and page.number == self.last_number:
-            self._late = page
+        if self._early is not None and self.last_number is not None:
+            if page.number == self.last_number - 1:
+                # While the last page is asked for: what moves after this, and matters, moves that one.
+                self._again = self._workers.submit(self._query, self._first.params, max_tries=1)
+            if page.number == self.last_number:
+                self._late = page
 
     def has_moved(self) -> bool:
         """Return whether rows have entered or left."""
+        early = self._early_page()
         try:
-            again = self._query(self._first.params)
+            if early and self._again and self._latest is self._late and not self._again.exception():
+                again = self._again.result()
+            else:
+                again = self._query(self._first.params)
         except (CatalogRequestError, CatalogUnavailableError) as error:
             log.warning("whether rows moved while they were read can't be told: %s", error)
             return False
-        return has_moved(self._first, again, may_grow=self._latest is self._first) or self._last_has_moved()
-
-    def _last_has_moved(self) -> bool:
-        if self._early is None or not self._early.done() or self._early.exception():
+        if has_moved(self._first, again, may_grow=self._latest is self._first):
+            return True
+        if early is None:
             return False
+        # Where it was not read in its turn, it has gone.
+        return has_moved(early, self._late, may_grow=True) if self._late else not has_rows_of(early, self._latest)
+
+    def _early_page(self) -> Page | None:
+        if self._early is None or not self._early.done() or self._early.exception():
+            return None
         early = self._early.result()
         # Some servers answer with the first page where they don't know the page that is asked for.
-        if not early.count or has_rows_of(early, self._first):
-            return False
-        if self._late is None:
-            return not has_rows_of(early, self._latest)  # it has gone
-        # Asked for at the same time, either may have been answered first, so rows may have been added to either.
-        return has_moved(early, self._late, may_grow=True) and has_moved(self._late, early, may_grow=True)
+        return None if not early.count or has_rows_of(early, self._first) else early
 
 
 def _told_last(first: Page) -> tuple[int, int] | None:

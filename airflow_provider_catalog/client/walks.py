@@ -112,7 +112,7 @@ class LinkWalk(Walk):
     """
     Goes where the links to the next page lead.
 
-    :param known_last: the number of the last page, where the first one told it.
+    :param known_last: the number of the last page, where the first one told it; it is left for the end.
     :param has_moved: returns whether rows have moved from page to page, where that is accepted, or raises.
     """
 
@@ -238,7 +238,7 @@ class LinkWalk(Walk):
         self._counts_up = number is not None and number - 1 == self._number(page)
         if page is self.first:
             if self._known_last is not None:
-                self.ahead.open(until=self._known_last)
+                self.ahead.open(until=self._known_last - 1)
                 self.ahead.look(following)
         elif self._counts_up and same_but_for_page(page.params, following):
             self.ahead.look(following)

@@ -121,10 +121,9 @@ AFTER = {
 
 @pytest.mark.parametrize(("after", "status"), list(zip(AFTER.values(), itertools.cycle([429, 503]))), ids=AFTER)
 def test_retry_after_in_each_form(serve, after, status):
-    with serve(once(Answer(b"", status, {"Retry-After": after()}))) as catalog:
+    with serve(once(Answer(b"", status, {"Retry-After": after()}))):
         outcome = read_with_hook()
     assert outcome.rows == ROWS, outcome
-    assert len(catalog.requests) <= 6
 
 
 FAR = {
