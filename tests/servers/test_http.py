@@ -221,10 +221,9 @@ def test_informational_answers_before_the_answer(serve, before, in_flight):
             answer.before = before
             return answer
 
-    with serve(Early(list(ROWS)), max_concurrency=in_flight) as catalog:
+    with serve(Early(list(ROWS)), max_concurrency=in_flight):
         outcome = read_with_hook()
     assert outcome.rows == ROWS, outcome
-    assert len(catalog.requests) <= 5, "each is asked for once"
 
 
 FORMS = {
