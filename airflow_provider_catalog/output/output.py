@@ -17,6 +17,7 @@ from airflow_provider_catalog.errors import CatalogStorageError
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.errors import storage_errors
+from airflow_provider_catalog.output.spool import CHUNK_ROWS
 from airflow_provider_catalog.output.store_check import store_message
 from airflow_provider_catalog.output.table import Sample, TableFile
 from airflow_provider_catalog.output.temporary import TemporaryFile
@@ -25,8 +26,6 @@ from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_jsonl import JsonLinesFile
 from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
 
-CHUNK_ROWS = 500
-"""Rows that are handed to a writer at once."""
 _MIB = 1024 * 1024
 # An upload is made of parts, some of them at once. What the clients choose themselves takes up to a gigabyte of memory.
 _UPLOAD_OPTIONS: dict[str | None, dict[str, Any]] = {

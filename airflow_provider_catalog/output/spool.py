@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path as FilePath
 from types import TracebackType
 from typing import Any, Self
@@ -20,8 +20,10 @@ from airflow_provider_catalog.output.kinds import Kinds
 from airflow_provider_catalog.output.temporary import spool_file
 from airflow_provider_catalog.output.transform import Path, Row, RowTransform
 
-BATCH_ROWS = 5_000
-"""Rows that are converted and written at once,"""
+CHUNK_ROWS = 500
+"""Rows that are spooled or written at once while they come."""
+BATCH_ROWS = 1_000
+"""Rows that are converted and written at once: more are slower, since Python's garbage collection goes through them;"""
 BATCH_CELLS = 500_000
 """or fewer where there are many columns,"""
 BATCH_BYTES = 2 * 1024 * 1024
@@ -74,14 +76,16 @@ class RowSpool:
         """Remove the file."""
         self._file.close()
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, rows: Iterable[Row]) -> None:
         """
-        Add some rows, few enough to be held in memory, and note their kinds.
+        Add rows, and note their kinds.
 
         :raises CatalogParameterError: as :meth:`note` does.
         """
-        self.append(rows)
-        self.note(rows)
+        iterator = iter(rows)
+        while chunk := list(islice(iterator, CHUNK_ROWS)):
+            self.append(chunk)
+            self.note(chunk)
 
     def append(self, rows: list[Row]) -> int:
         """Add some rows, whose kinds are still to be noted; return their size in bytes of JSON."""

@@ -13,13 +13,10 @@ from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.output.columns import Column, check_clashes
 from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.spool import BATCH_BYTES, RowSpool
+from airflow_provider_catalog.output.spool import BATCH_BYTES, CHUNK_ROWS, RowSpool
 from airflow_provider_catalog.output.transform import Row, RowTransform, dotted
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_parquet import ParquetWriter
-
-AHEAD_ROWS = 500
-"""Rows that are converted at once while others are still to come: so few that requests need not wait for it."""
 
 Sample = Callable[[], list[Row]]
 NewWriter = Callable[[IO[bytes], list[Column], RowSpool], CsvWriter | ParquetWriter]
@@ -34,12 +31,10 @@ class TableFile:
 
     :param file: where to; somebody else closes it.
     :param folder: where the spool is made.
-    :param destination: where the file goes in the end, which tells the dataset that it belongs to.
-    :param endpoint: the endpoint that the rows are of.
-    :param transform: what was done to the rows.
-    :param field_types: column or dotted path → type name.
     :param new_writer: returns a writer of the file's format.
-    :param sample: returns some rows of other days, which tell the types of columns that the rows themselves don't.
+
+    The other parameters are those of :class:`OutputFile`.
+
     :raises CatalogParameterError: when ``field_types``, the names of Hive folders and the dataset's memory contradict
         each other.
     """
@@ -109,7 +104,7 @@ class TableFile:
         """
         self._pending += rows
         self._pending_bytes += self._spool.append(rows)
-        if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= AHEAD_ROWS:
+        if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= CHUNK_ROWS:
             self._write_ahead()
 
     def finish(self) -> None:

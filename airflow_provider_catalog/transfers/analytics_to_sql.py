@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.output.tables.load import TableLoad
 
 WriteDisposition = Literal["replace", "append", "merge"]
-CHUNK_ROWS = 500
-"""Rows that are spooled at once."""
 DISPOSITIONS = ("replace", "append", "merge")
 
 
@@ -242,9 +239,7 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         with storage_errors(self.table, folder), RowSpool(folder) as spool:
             with self._reading(filters, accept_moved) as reading:
                 for page in reading.pages():
-                    rows = map(transform, page.rows)
-                    while chunk := list(islice(rows, CHUNK_ROWS)):
-                        spool.write(chunk)
+                    spool.write(map(transform, page.rows))
             is_full_replace = self.write_disposition == "replace" and not self.partition
             self._check_empty(spool.row_count, self.on_empty or ("fail" if is_full_replace else "write"))
             self._check_matched(transform, load.known_columns)

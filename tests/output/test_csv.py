@@ -116,7 +116,7 @@ def test_the_same_file_whatever_was_written_before_all_columns_were_known(save, 
     files = []
     for rows_at_once in (1, 4, 1000):
         monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", rows_at_once)
-        monkeypatch.setattr("airflow_provider_catalog.output.table.AHEAD_ROWS", rows_at_once)
+        monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", rows_at_once)
         path, info = save(*pages, name=f"{rows_at_once}{suffix}", endpoint="orders")
         files.append((path.read_bytes(), info.columns, info.row_count))
     assert files[0] == files[1] == files[2]
@@ -124,7 +124,7 @@ def test_the_same_file_whatever_was_written_before_all_columns_were_known(save, 
 
 def test_a_value_that_does_not_fit_is_told_however_late_it_comes(save, monkeypatch):
     monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", 2)
-    monkeypatch.setattr("airflow_provider_catalog.output.table.AHEAD_ROWS", 2)
+    monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", 2)
     with pytest.raises(CatalogParameterError, match=r"row 7: .*'a'"):
         save([{"a": "1"}] * 6, [{"a": "x"}], [{"a": "1"}] * 6, name="out.csv", field_types={"a": "int64"})
 

@@ -211,7 +211,7 @@ with OutputFile(Destination.parse(sys.argv[1]), ENDPOINTS["products"], RowTransf
 
 def test_a_column_that_comes_and_goes_between_blocks(save, monkeypatch):
     monkeypatch.setattr("airflow_provider_catalog.output.spool.BATCH_ROWS", 4)
-    monkeypatch.setattr("airflow_provider_catalog.output.table.AHEAD_ROWS", 3)
+    monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", 3)
     pages = [[{"a": n}] * 3 if n % 3 else [{"b": True, "c": f"{n}.5"}] * 3 for n in range(12)]
     rows = [row for page in pages for row in page]
     path, _ = save(*pages)
