@@ -223,8 +223,10 @@ class _Watch:
             return True
         if early is None:
             return False
-        # Where it was not read in its turn, it has gone.
-        return has_moved(early, self._late, may_grow=True) if self._late else not has_rows_of(early, self._latest)
+        if self._late is None:
+            return not has_rows_of(early, self._latest)  # it has gone
+        # Rows that came or went at its end shift no others; of two answers, either may be the later one.
+        return has_moved(early, self._late, may_grow=True) and has_moved(self._late, early, may_grow=True)
 
     def _early_page(self) -> Page | None:
         if self._early is None or not self._early.done() or self._early.exception():
