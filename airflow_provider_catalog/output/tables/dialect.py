@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,18 +13,6 @@ from airflow_provider_catalog.errors import CatalogParameterError
 
 T = TypeVar("T")
 Values = list[Any]
-
-
-class Grants(NamedTuple):
-    """
-    Statements that give rights.
-
-    :param stage: to make staging tables.
-    :param create: to make the table.
-    """
-
-    stage: str
-    create: str
 
 
 class Dialect:
@@ -126,11 +114,10 @@ class Dialect:
         """Return a value as it is compared with a column's."""
         return value if self.has_time_zones or not isinstance(value, datetime) else value.replace(tzinfo=None)
 
-    def grants(self, connection: Any) -> Grants:
-        """Return the statements that give the connection's user rights besides those to the table's rows."""
+    def grant(self, statement: str, connection: Any) -> str:
+        """Return the statement that gives the user of an Airflow connection a right."""
         schema = self.schema or (connection.schema if self.is_schema_database else "public")
-        names = {"database": connection.schema, "schema": schema, "user": connection.login}
-        return Grants(self.stage_grant.format(**names), self.create_grant.format(**names))
+        return statement.format(database=connection.schema, schema=schema, user=connection.login)
 
     def fill(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
         """

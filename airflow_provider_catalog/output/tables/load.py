@@ -185,7 +185,7 @@ class TableLoad:
             return
         stage = self._stage(dialect, columns, existing)
         if not existing:
-            with self._granted(dialect.grants(self._database.connection).create):
+            with self._granted(dialect.grant(dialect.create_grant, self._database.connection)):
                 dialect.run(*self._ddl(dialect, columns, existing))
         self._write(dialect, stage, columns, existing, is_trial=True)
 
@@ -212,7 +212,7 @@ class TableLoad:
         name, schema = dialect.stage_name + token_hex(8), dialect.stage_schema
         new = [*(sa.Column(each.name, each.type) for each in columns if each.is_new), sa.Column(ROW, sa.BigInteger())]
         sql_dialect = dialect.connection.dialect
-        with self._granted(dialect.grants(self._database.connection).stage):
+        with self._granted(dialect.grant(dialect.stage_grant, self._database.connection)):
             if existing:
                 stage, table = dialect.quoted(name, schema), dialect.quoted(dialect.table, dialect.schema)
                 old = ", ".join(dialect.quoted(each.name) for each in columns if not each.is_new)
@@ -243,7 +243,9 @@ class TableLoad:
         """Check the keys, then change the table."""
         source, key_total = self._checked_keys(dialect, stage, existing, row_count)
         ddl = self._ddl(dialect, columns, existing) if columns else []
-        with self._granted("; ".join(ddl) if existing else dialect.grants(self._database.connection).create):
+        with self._granted(
+            "; ".join(ddl) if existing else dialect.grant(dialect.create_grant, self._database.connection)
+        ):
             deleted, inserted = dialect.change(ddl, lambda: self._write(dialect, source, columns, existing))
         return Loaded(
             self._database.uri(dialect),
