@@ -196,7 +196,7 @@ class LinkWalk(Walk):
 
     def _linked(self, page: Page, following: Params) -> Page | None:
         """
-        Return the page that a link leads to; ``None`` where a full page's leads beyond the end.
+        Return the page that a link leads to; ``None`` where it leads beyond the end.
 
         :raises CatalogUnavailableError: when the server refuses the page: there were pages before, so it may pass.
         """
@@ -219,9 +219,9 @@ class LinkWalk(Walk):
         return jumps or not page.count or repeats(page, before)
 
     def _ends_with(self, page: Page, following: Params, error: CatalogRequestError) -> bool:
-        """Return whether a full page is the last one: nothing says more, and the next two pages are both refused."""
+        """Return whether a page is the last one: nothing says more, and the next two pages are both refused."""
         number = page_number(following)
-        if page.content.count != self.first.content.count or number is None or self._says_more(page):
+        if number is None or self._says_more(page):
             return False
         return error.status in REFUSED and all(self._is_refused(with_page(following, number + n)) for n in (0, 1))
 

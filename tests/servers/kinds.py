@@ -106,6 +106,8 @@ def beyond_the_end() -> Iterator[Kind]:
             yield kind(f"{count}-next-after-full{name}-beyond-{says}", count, ALL if no_error else EITHER,
                        except_loop="rule 1: an empty page has a next", beyond=beyond, more="full",
                        relations=relations)  # fmt: skip
+        if says in refused:
+            yield kind(f"{count}-next-for-ever-beyond-{says}", count, beyond=beyond, more="last", relations=("next",))
         if count > 10:
             yield kind(f"{count}-forget-per-page-beyond-{says}", count, beyond=beyond, query={})
     for before, way in product(
