@@ -145,9 +145,9 @@ def _ids(row: Row) -> tuple[tuple[str, str], ...]:
 def _iter_ids(row: Row, parent: str = "") -> Iterator[tuple[str, str]]:
     """Yield what is called ``id``, or ends in ``_id``, in a row or in an object in it."""
     for name, value in row.items():
-        if isinstance(value, dict):
+        if type(value) is dict:
             yield from _iter_ids(value, f"{parent}{name}.")
-        elif value is not None and (name.lower() == "id" or name.lower().endswith("_id")):
+        elif name[-2:].lower() == "id" and (len(name) == 2 or name[-3] == "_") and value is not None:
             yield (parent + name, str(value))
 
 

@@ -154,10 +154,7 @@ class LinkWalk(Walk):
             raise self._circle(f"the link of {page} leads back to {shown_page(following)}")
         self._visited.add(hash(following))
         self._look_ahead(page, following)
-        found = self._linked(page, following)
-        if found and repeats(found, page) and not self._has_moved():
-            raise self._circle(f"{found} has the rows of {page}")
-        return found
+        return self._linked(page, following)
 
     def _number(self, page: Page) -> int | None:
         """Return a page's number; the first one's is that before the page to which its link leads."""
@@ -198,11 +195,16 @@ class LinkWalk(Walk):
         """
         Return the page that a link leads to; ``None`` where it leads beyond the end.
 
+        :raises CatalogPaginationError: when it has the rows of the page before it.
         :raises CatalogUnavailableError: when the server refuses the page: there were pages before, so it may pass.
         """
         try:
             found = self.get(following, is_beyond=not page.content.count or self._is_complete(page))
-            return self.query(following) if found and self._may_be_a_slip(found, page) else found
+            if found and self._may_be_a_slip(found, page):
+                found = self.query(following)
+                if repeats(found, page) and not self._has_moved():
+                    raise self._circle(f"{found} has the rows of {page}")
+            return found
         except CatalogRequestError as error:
             if self._ends_with(page, following, error):
                 self._log_end(f"the link of {page} leads to a page that is refused ({error})")
