@@ -72,8 +72,8 @@ def _bars(results: dict[str, Any]) -> list[list[str]]:
 
     def memory(kind: str, most: int) -> list[str]:
         small, big = table[kind]["memory_mb"], large[f"{kind}, 1,000,000"]["memory_mb"]
-        what, bar = f"memory above imports, 50,000 and 1,000,000 rows to {kind}", f"≤ {most} MB, within 10 %"
-        return [what, bar, f"{small:.0f} and {big:.0f} MB", _ok(max(small, big) <= most and big <= 1.1 * small, 1)]
+        what, bar = f"memory above imports, 50,000 and 1,000,000 rows to {kind}", f"≤ {most} MB, within 5 MB"
+        return [what, bar, f"{small:.0f} and {big:.0f} MB", _ok(max(small, big) <= most and big <= small + 5, 1)]
 
     most_connections = max(case["connections"] for case in table.values())
     xcom = max(case["xcom_bytes"] for case in (*table.values(), *large.values()))
