@@ -133,7 +133,8 @@ def _rows_key(kinds: Mapping[str, str], root_key: str) -> str:
     if kinds.get(root_key) == "null":
         return root_key
     names = ", ".join(key[:50] for key in islice(kinds, 20)) or "(none)"
-    raise NoRowsError(f"no list of rows in the answer; its keys are: {names}{' and more' if len(kinds) > 20 else ''}")
+    more = " and more" if len(kinds) > 20 else ""
+    raise NoRowsError(f"check the Catalog URL and `paths`: no list of rows in the answer; its keys are: {names}{more}")
 
 
 def _refuse_error(rows: list[Row] | None, members: Mapping[str, Any]) -> None:

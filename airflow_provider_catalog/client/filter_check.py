@@ -108,9 +108,9 @@ def _windows_that_are_wrong(sent: Mapping[str, Any]) -> Iterator[str]:
             yield f"filter {start!r} is {sent[start]}, which is later than {end!r}, {sent[end]}"
         elif earliest == latest:
             yield (
-                f"filters {start!r} and {end!r} are the same instant, {sent[start]}: the window is empty. The likely "
-                "cause is data_interval_start == data_interval_end under a cron-trigger timetable, which is what a "
-                "cron string gives in Airflow 3: schedule the DAG with CronDataIntervalTimetable"
+                f"schedule the DAG with CronDataIntervalTimetable, or widen the window: filters {start!r} and {end!r} "
+                f"are the same instant, {sent[start]}. The likely cause is data_interval_start == data_interval_end "
+                "under a cron-trigger timetable, which is what a cron string gives in Airflow 3"
             )
 
 

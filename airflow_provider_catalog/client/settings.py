@@ -73,11 +73,12 @@ def catalog_origin(host: str | None, schema: str | None = None, port: int | None
         raise CatalogParameterError(
             f"Catalog URL {text!r} has no valid host; give https://NAME.catalog.instructure.com"
         )
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise CatalogParameterError(f"Catalog URL has more than a host; give {scheme}://{name} alone")
     host_part = f"[{name}]" if ":" in name else name
     is_default = port in (None, {"https": 443, "http": 80}[scheme])
-    return f"{scheme}://{host_part}" + ("" if is_default else f":{port}")
+    origin = f"{scheme}://{host_part}" + ("" if is_default else f":{port}")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise CatalogParameterError(f"give {origin} alone: Catalog URL has more than a host")
+    return origin
 
 
 _HOST = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?|[0-9a-f]*:[0-9a-f:.]+")
@@ -197,7 +198,7 @@ class CatalogSettings(BaseModel):
         is_sandbox = self.is_loopback or self.token.get_secret_value().startswith(SANDBOX_TOKEN_PREFIX)
         if self.base_url.startswith("http:") and not is_sandbox:
             https = self.base_url.replace("http:", "https:", 1)
-            raise ValueError(f"Catalog URL {self.base_url} would send the token in the clear; give {https}")
+            raise ValueError(f"give {https}: Catalog URL {self.base_url} would send the token in the clear")
         if self.verify is False and not self.is_loopback:
             raise ValueError("verify may be false on loopback only; give the path of your CA bundle instead")
         if self.proxy and self.base_url.startswith("http:"):

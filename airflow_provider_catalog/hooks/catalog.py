@@ -125,8 +125,8 @@ class CatalogHook(BaseHook):
         is_short = len(str(secret or old).strip()) < MIN_HASH_SECRET
         if secret and is_short:
             raise CatalogParameterError(
-                f"hash_secret is shorter than {MIN_HASH_SECRET} characters, so that it can be guessed; make one with "
-                'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+                'make another hash_secret with python -c "import secrets; print(secrets.token_urlsafe(32))": it is '
+                f"shorter than {MIN_HASH_SECRET} characters, so that it can be guessed"
             )
         if secret and old and secret != old:
             raise CatalogParameterError(

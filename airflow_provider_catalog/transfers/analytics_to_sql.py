@@ -192,8 +192,8 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         for column, value in (self.partition or {}).items():
             if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
                 raise CatalogParameterError(
-                    f"partition[{column!r}] is {value!r}, which would replace other rows than are meant: a run without "
-                    "a data interval has no {{ ds }}; take {{ dag_run.run_after | ds }}, for example"
+                    "take {{ dag_run.run_after | ds }}, for example, where a run has no data interval and so no "
+                    f"{{{{ ds }}}}: partition[{column!r}] is {value!r}, which would replace other rows than are meant"
                 )
 
     def _keys(self) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ class TestConnection:
     @pytest.mark.parametrize(
         ("extra", "says"),
         [
-            ({"hash_secret": "fifteen letters"}, "hash_secret is shorter than 16 characters"),
+            ({"hash_secret": "fifteen letters"}, "make another hash_secret"),
             ({"hash_secret": "sixteen letters!", "hash_key": "another of sixteen"}, "hash_secret and hash_key differ"),
         ],
     )
