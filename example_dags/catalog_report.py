@@ -18,7 +18,8 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from airflow.sdk import DAG, BaseHook, ObjectStoragePath, Param, get_current_context, task
+from airflow.providers.common.compat.sdk import BaseHook
+from airflow.sdk import DAG, ObjectStoragePath, Param, get_current_context, task
 
 MONTHS = 24  # how many of them the pictures show
 QUERIES = {

@@ -3,7 +3,7 @@
 
 Reads the folder of orders that `catalog_daily_load` writes, a file for each day, as one table: revenue by month and
 currency, by Airflow's own `AnalyticsOperator` (DataFusion), which runs SQL over files on a disk, S3, Google Cloud
-Storage or Azure. It needs `apache-airflow-providers-common-sql[datafusion]`.
+Storage or Azure. It needs `apache-airflow-providers-common-sql[datafusion]>=1.34`.
 
 The folder is that of the environment variable `CATALOG_FOLDER`, for the operator renders no template in it: an absolute
 path, or a URL such as `s3://bucket/catalog`, with the id of its connection in `conn_id`. The fields of orders are those

@@ -43,6 +43,17 @@ with app.test_request_context(method="POST", data={PREFIX + "timeout": "", PREFI
 print(json.dumps(shown))
 """
 
+READ_BACK = """
+from airflow.models.connection import Connection
+connection = Connection(conn_id="c", conn_type="instructure_catalog", extra='{"hash_secret": "s", "timeout": 9}')
+try:
+    from airflow.api_fastapi.core_api.datamodels.connections import ConnectionResponse
+    print(ConnectionResponse.model_validate(connection).model_dump_json(by_alias=True))
+except ImportError:  # Airflow 2.11
+    from airflow.api_connexion.schemas.connection_schema import connection_schema
+    print(connection_schema.dumps(connection))
+"""
+
 pytestmark = pytest.mark.skipif(
     AIRFLOW == (3, 0) and not find_spec("wtforms"), reason="Airflow 3.0 shows no fields without wtforms"
 )
@@ -116,3 +127,7 @@ def test_numbers_have_bounds(form):
         schema = CONNECTION_FIELDS[name]["schema"]
         shown = form["extra_fields"][name]["schema"]
         assert (shown["minimum"], shown["maximum"]) == (schema["minimum"], schema["maximum"])
+
+
+def test_what_the_api_shows_of_a_connection():
+    assert json.loads(ask(READ_BACK)["extra"]) == {"hash_secret": "***", "timeout": 9}
