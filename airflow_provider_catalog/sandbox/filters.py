@@ -7,22 +7,23 @@ either shows when the provider is tested against the sandbox.
 from __future__ import annotations
 
 import json
-import math
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
+from fastapi import HTTPException
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    StrictBool,
     ValidationError,
     WithJsonSchema,
     create_model,
 )
+from pydantic_core import from_json
 
 MOST = 2**63 - 1  # the largest integer that SQLite (and the API's own database) knows
 DATE = re.compile(
@@ -34,29 +35,9 @@ COMPLETED_AT = "iif(e.status = 'COMPLETED', e.ends_at, NULL)"
 FORM = "application/x-www-form-urlencoded"
 
 
-class QueryError(Exception):
-    """A request that the Catalog would refuse, with a sentence for each mistake."""
-
-    def __init__(self, *errors: str) -> None:
-        super().__init__("; ".join(errors))
-        self.errors = list(errors)
-
-
-def _whole(value: Any) -> Any:
-    """Turn a whole number that is written as 5.0 into an integer, as JSON schema has it."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _cents(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not -math.inf < value < math.inf:
-        raise ValueError("must be a number")
-    # Rounded, for 19.99 * 100 is not 1999 in floating point; beyond 1e15 no amount is any more.
-    return round(float(max(-1e15, min(1e15, value))) * 100, 6)
-
-
-def _instant(value: Any) -> str:
+def _instant(text: str) -> str:
     """Return the instant in the form that the database holds."""
-    match = DATE.fullmatch(value) if isinstance(value, str) else None
+    match = DATE.fullmatch(text)
     if match is None:
         raise ValueError("must be a date, YYYY-MM-DD or ISO 8601")
     try:
@@ -66,15 +47,21 @@ def _instant(value: Any) -> str:
         raise ValueError("is not a date of the calendar") from None
 
 
+def _whole(value: Any) -> Any:
+    """Turn a whole number that is written as 5.0 into an integer, as JSON schema has it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Count = Annotated[int, Field(ge=-MOST, le=MOST), BeforeValidator(_whole)]
 Ids = Annotated[list[Count], Field(min_length=1)]
-Amount = Annotated[float, BeforeValidator(_cents), WithJsonSchema({"type": "number"})]
+# In cents, rounded, for 19.99 * 100 is not 1999 in floating point.
+Amount = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda amount: round(amount * 100, 6))]
 DATE_SCHEMA = {
     "type": "string",
     "anyOf": [{"format": "date"}, {"format": "date-time"}],
     "description": "YYYY-MM-DD or ISO 8601; UTC unless it says otherwise",
 }
-Date = Annotated[str, BeforeValidator(_instant), WithJsonSchema(DATE_SCHEMA)]
+Date = Annotated[str, AfterValidator(_instant), WithJsonSchema(DATE_SCHEMA)]
 
 
 def _in(column: str) -> str:
@@ -112,7 +99,7 @@ FILTERS: dict[str, dict[str, tuple[Any, str]]] = {
         **_range("listing_price", Amount, "p.list_price"),
         "promo_codes": _promo_codes("p"),
         **_range("revenue", Amount, "p.revenue"),
-        "certificate_offered": (StrictBool, "p.certificate_offered = ?"),
+        "certificate_offered": (bool, "p.certificate_offered = ?"),
     },
     "enrollments": {
         **_OF_A_PRODUCT,
@@ -130,7 +117,7 @@ FILTERS: dict[str, dict[str, tuple[Any, str]]] = {
         "purchaser_ids": (Ids, _in("b.id")),
         "purchaser_canvas_user_ids": (Ids, _in("b.canvas_user_id")),
         # "Only" when true; false leaves the others in.
-        "bulk_purchases_only": (StrictBool, "(o.seats > 1) >= ?"),
+        "bulk_purchases_only": (bool, "(o.seats > 1) >= ?"),
         **_range("purchase_date", Date, "o.purchased_at"),
         "order_fee": _some_of("iif(o.revenue = 0, 'FREE', 'PAID')", "FREE", "PAID"),
     },
@@ -154,17 +141,26 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-def body_schemas(endpoint: str) -> dict[str, dict[str, Any]]:
-    """Return what an endpoint takes as JSON schema, by media type."""
-    schema = MODELS[endpoint].model_json_schema()
-    # A list without items can't be told from none in a form.
-    fields = {
-        name: {**field, "minItems": 0} if "items" in field else field for name, field in schema["properties"].items()
-    }
-    return {"application/json": schema, FORM: {**schema, "properties": fields}}
+def check(model: type[BaseModel], values: dict[str, Any], unknown: str, *, strict: bool) -> dict[str, Any]:
+    """
+    Return values that were sent, as a model makes them.
+
+    :param unknown: what is said of a name that the model does not know.
+    :param strict: whether they have the types that JSON has; else they are text.
+    :raises HTTPException: naming everything that is unknown or has a wrong value.
+    """
+    try:
+        return model.model_validate(values, strict=strict).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        wrong: dict[str, str] = {}
+        for each in error.errors(include_input=False, include_url=False):
+            message = unknown if each["type"] == "extra_forbidden" else each["msg"]
+            wrong.setdefault(str(each["loc"][0]), message.removeprefix("Value error, ").removeprefix("Input "))
+        raise HTTPException(422, [f"{name} {message}" for name, message in sorted(wrong.items())]) from None
 
 
-def _media_type(content_type: str) -> str:
+def media_type(content_type: str) -> str:
+    """Return a Content-Type without its parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
@@ -172,32 +168,20 @@ def read_body(body: bytes, content_type: str) -> dict[str, Any]:
     """Return the body's filters by name; a form's values are lists of strings."""
     if not body:
         return {}
-    if _media_type(content_type) == FORM:
-        return _read_form(body)
-    if _media_type(content_type) not in {"", "application/json"}:
-        raise QueryError(f"the Content-Type is neither application/json nor {FORM}")
+    if media_type(content_type) not in ("", "application/json", FORM):
+        raise HTTPException(422, [f"the Content-Type is neither application/json nor {FORM}"])
+    filters: Any = {}
     try:
-        filters = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise QueryError("the body is not JSON") from None
-    if not isinstance(filters, dict):
-        raise QueryError("the body is not a JSON object")
-    return filters
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _read_form(body: bytes) -> dict[str, Any]:
-    form: dict[str, Any] = {}
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
+        if media_type(content_type) == FORM:
+            for name, value in parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict"):
+                filters.setdefault(name.removesuffix("[]"), []).append(value)
+        else:
+            filters = from_json(body, allow_inf_nan=False)
     except ValueError:
-        raise QueryError("the body is not a form") from None
-    for name, value in pairs:
-        form.setdefault(name.removesuffix("[]"), []).append(value)
-    return form
+        raise HTTPException(422, ["the body can't be read as its Content-Type says"]) from None
+    if not isinstance(filters, dict):
+        raise HTTPException(422, ["the body is not a JSON object"])
+    return filters
 
 
 def to_sql(
@@ -207,45 +191,24 @@ def to_sql(
     Return the filters of a body as SQL conditions, and the values of their question marks.
 
     :param inclusive: whether a ``..._to`` filter includes the instant that it names.
-    :raises QueryError: naming every filter that is unknown or has a wrong value.
+    :raises HTTPException: naming every filter that is unknown or has a wrong value.
     """
-    filters = FILTERS[endpoint]
-    errors = {name: f"is not a filter of {endpoint}" for name in body if name not in filters}
-    known = {name: value for name, value in sorted(body.items()) if name in filters}
-    if _media_type(content_type) == FORM:
-        known = {name: _from_form(filters[name][0], values) for name, values in known.items()}
-    try:
-        checked = dict(MODELS[endpoint].model_validate(known))
-    except ValidationError as error:
-        for each in error.errors(include_input=False, include_url=False):
-            message = each["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            errors.setdefault(str(each["loc"][0]), message)
-    if errors:
-        raise QueryError(*(f"{name} {message}" for name, message in sorted(errors.items())))
-    conditions = [_condition(filters[name][1], value, checked[name], inclusive) for name, value in known.items()]
-    return tuple(sql for sql, _ in conditions), tuple(value for _, value in conditions)
-
-
-def _condition(sql: str, sent: Any, checked: Any, inclusive: bool) -> tuple[str, object]:
-    if isinstance(checked, list):
-        return sql, json.dumps(sorted(set(checked)))
-    if isinstance(checked, str) and "<=" in sql:
-        if not inclusive:
-            return sql.replace("<=", "<"), checked
-        if len(sent) == len("YYYY-MM-DD"):  # through the end of the day
-            return sql, checked.replace("T00:00:00.000000Z", "T23:59:59.999999Z")
-    return sql, checked
-
-
-def _from_form(kind: Any, values: list[str]) -> Any:
-    """Return what JSON would have said; text that can't be it stays text, for the check to refuse."""
-    converted = values if kind is Date else [_from_text(value) for value in values]
-    is_list = get_origin(get_args(kind)[0]) is list
-    return converted if is_list or len(values) > 1 else converted[0]
-
-
-def _from_text(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return text
+    filters, is_form = FILTERS[endpoint], media_type(content_type) == FORM
+    if is_form:  # which does not tell a value from a list that has one
+        body = {
+            name: values if len(values) > 1 or "json_each" in filters.get(name, ("", ""))[1] else values[0]
+            for name, values in body.items()
+        }
+    checked = check(MODELS[endpoint], body, f"is not a filter of {endpoint}", strict=not is_form)
+    conditions, values = [], []
+    for name, value in sorted(checked.items()):
+        condition = filters[name][1]
+        if isinstance(value, list):
+            values.append(json.dumps(sorted(set(value))))
+        elif name.endswith("_to") and inclusive and len(body[name]) == len("YYYY-MM-DD"):
+            values.append(f"{value[:10]}T23:59:59.999999Z")  # through the end of the day
+        else:
+            values.append(value)
+            condition = condition if inclusive or not name.endswith("_to") else condition.replace("<=", "<")
+        conditions.append(condition)
+    return tuple(conditions), tuple(values)

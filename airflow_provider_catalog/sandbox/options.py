@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from airflow_provider_catalog.sandbox.fault_plan import parse_fault_kinds, parse_faults
-
+RANDOM_FAULTS = (
+    *("500", "503", "503-retry-now", "503-retry-date", "429", "cut-off", "dropped"),
+    *("reset-before-headers", "reset-in-headers", "reset-after-headers", "html", "broken-json", "broken-gzip"),
+)
+"""Those that a client that asks again soon never notices; what ``fault_rate`` mixes in unless told otherwise."""
+FAULTS = (
+    *RANDOM_FAULTS,
+    *("429-retry-after", "stalled", "other-json"),
+    *("page-twice", "page-missing", "page-empty", "circles", "row-inserted", "row-deleted"),
+)
 BOUNDS: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
     "products": (0, 10_000_000),
@@ -124,3 +134,50 @@ class Options:
         if not FIRST_YEAR <= as_of.year <= LAST_YEAR:
             raise ValueError(f"as_of={str(self.as_of)!r} is not between {FIRST_YEAR} and {LAST_YEAR}")
         return as_of.astimezone(UTC) if as_of.tzinfo else as_of.replace(tzinfo=UTC)
+
+
+@dataclass
+class PlannedFault:
+    """A fault that happens when a page is asked for, at the first so many requests to each endpoint."""
+
+    fault: str
+    page: str  # its number, or first, middle or last
+    times: float
+    happened: Counter[str] = field(default_factory=Counter)  # endpoint → how often
+
+
+def parse_faults(text: str) -> list[PlannedFault]:
+    """
+    Return the faults of the option ``faults``, such as ``"503@3x2, cut-off@last"``.
+
+    :raises ValueError: naming the part that is wrong, and what it may be.
+    """
+    pattern = rf"({'|'.join(FAULTS)})@(\d{{1,15}}|first|middle|last)(?:x([1-9]\d{{0,8}}|\*))?"
+    planned = []
+    for part in _split(text):
+        match = re.fullmatch(pattern, part, re.ASCII)
+        if not match:
+            raise ValueError(
+                f"faults has {part!r}, which is not FAULT@PAGE or FAULT@PAGExTIMES, where PAGE is a number, first, "
+                f"middle or last, TIMES a number, or * for always, and FAULT one of {', '.join(FAULTS)}"
+            )
+        fault, page, times = match.groups("1")
+        planned.append(PlannedFault(fault, page, math.inf if times == "*" else int(times)))
+    return planned
+
+
+def parse_fault_kinds(text: str) -> list[str]:
+    """
+    Return the faults of the option ``fault_kinds``.
+
+    :raises ValueError: naming the one that is wrong, and what it may be.
+    """
+    kinds = _split(text) or [*RANDOM_FAULTS]
+    for kind in kinds:
+        if kind not in FAULTS:
+            raise ValueError(f"fault_kinds has {kind!r}, which is not one of {', '.join(FAULTS)}")
+    return kinds
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

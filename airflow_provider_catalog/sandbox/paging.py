@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from airflow_provider_catalog.sandbox.filters import QueryError
+from pydantic import BaseModel, ConfigDict, Field
+
+from airflow_provider_catalog.sandbox.filters import check
 from airflow_provider_catalog.sandbox.options import Options
 
 DEFAULT_PER_PAGE = 20
 MOST = 10**15 - 1
 """Of both numbers: more than there are rows, and still far from overflowing anything."""
+
+
+class PageQuery(BaseModel):
+    """The parameters of a request's URL."""
+
+    model_config = ConfigDict(extra="forbid")
+    page: int = Field(default=1, ge=0, le=MOST)
+    per_page: int = Field(default=DEFAULT_PER_PAGE, ge=1, le=MOST)
 
 
 @dataclass(frozen=True)
@@ -35,32 +44,25 @@ class Page:
 
 
 def read_page(query: Mapping[str, str], options: Options) -> Page:
-    """Return the page that the query asks for."""
-    numbers = {"page": options.first_page, "per_page": DEFAULT_PER_PAGE}
-    errors = []
-    for name, text in query.items():
-        least = int(name == "per_page")
-        if name not in numbers:
-            errors.append(f"{name} is not a query parameter; filters belong into the body")
-        elif re.fullmatch(r"\d{1,15}", text, re.ASCII) and int(text) >= least:
-            numbers[name] = int(text)
-        else:
-            errors.append(f"{name} must be a whole number from {least} to {MOST}")
-    if errors:
-        raise QueryError(*errors)
+    """
+    Return the page that a URL asks for.
+
+    :raises HTTPException: naming the parameters that are unknown or have a wrong value.
+    """
+    asked = check(PageQuery, dict(query), "is not a query parameter; filters belong into the body", strict=False)
     # Like Rails' pagers: a page before the first one is the first one.
-    number, size = max(numbers["page"], options.first_page), min(numbers["per_page"], options.max_per_page)
-    return Page(number, size, options.first_page)
+    number = max(asked.get("page", options.first_page), options.first_page)
+    return Page(number, min(asked.get("per_page", DEFAULT_PER_PAGE), options.max_per_page), options.first_page)
 
 
-def link_header(page: Page, count: int, url: str, query: Mapping[str, str], *, kind: str, next_page: int | None) -> str:
+def link_header(page: Page, count: int, url: str, query: Mapping[str, str], paging: str, *, circle: bool) -> str:
     """
     Return the Link header's value; empty when there is nothing to link to.
 
     As documented, the first page has no ``first`` and ``prev``, the last no ``next`` and ``last``.
 
     :param count: how many rows match.
-    :param next_page: the number of the next page, where it is to be a wrong one.
+    :param circle: whether the next page is to be the first one.
     """
     last = page.last(count)
     links: dict[str, int] = {}
@@ -68,12 +70,11 @@ def link_header(page: Page, count: int, url: str, query: Mapping[str, str], *, k
         links |= {"next": page.number + 1, "last": last}
     if page.number > page.first:
         links |= {"prev": min(page.number - 1, last), "first": page.first}
-    if next_page is not None:
-        links["next"] = next_page
-    shown = {"link": set(links), "next-only": {"next"}}.get(kind, set())
+    if circle:
+        links["next"] = page.first
     others = {name: value for name, value in query.items() if name != "page"}
     return ", ".join(
         f'<{url}?{urlencode(others | {"page": number})}>; rel="{relation}"'
         for relation, number in links.items()
-        if relation in shown
+        if paging == "link" or relation == "next"
     )

@@ -8,10 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Thread
-from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope
 
 from airflow_provider_catalog.sandbox import SandboxCatalog
 from airflow_provider_catalog.sandbox.app import Service, create_app
@@ -28,7 +26,7 @@ def running(options: Options) -> Iterator[SandboxCatalog]:
         service = Service(options, store)
         server = uvicorn.Server(
             uvicorn.Config(
-                _with_transport(create_app(service)),
+                create_app(service),
                 ws="none",
                 lifespan="off",
                 proxy_headers=False,
@@ -66,12 +64,3 @@ def _listen(host: str, port: int) -> socket.socket:
     # asyncio does so only for sockets made with IPPROTO_TCP; without, a small answer waits 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-def _with_transport(app: ASGIApp) -> ASGIApp:
-    """Give a request its connection, so that a fault can break it: ASGI itself has no way to."""
-
-    async def serve(scope: Scope, receive: Receive, send: Any) -> None:
-        await app({**scope, "transport": send.__self__.transport}, receive, send)
-
-    return serve

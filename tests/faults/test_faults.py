@@ -19,7 +19,7 @@ from airflow_provider_catalog.client import client
 from airflow_provider_catalog.errors import CatalogError
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
 from airflow_provider_catalog.sandbox import sandbox
-from airflow_provider_catalog.sandbox.fault_plan import FAULTS
+from airflow_provider_catalog.sandbox.options import FAULTS
 
 MOVES = ("page-twice", "page-missing", "page-empty", "circles", "row-inserted", "row-deleted")
 OTHERS = [fault for fault in FAULTS if fault not in MOVES]

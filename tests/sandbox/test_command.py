@@ -114,7 +114,7 @@ WRONG = [
     ({"token_without_analytics": "sandbox-token"}, "token_without_analytics must differ"),
     ({"faults": "503"}, "faults has '503', which is not FAULT@PAGE or FAULT@PAGExTIMES"),
     ({"faults": "503@2x0"}, "faults has '503@2x0'"),
-    ({"faults": "503@1, slow@2"}, "faults has 'slow', which is not one of 500, 503,"),
+    ({"faults": "503@1, slow@2"}, "faults has 'slow@2', which is not FAULT@PAGE"),
     ({"fault_kinds": "500,slow"}, "fault_kinds has 'slow', which is not one of 500, 503,"),
 ]
 

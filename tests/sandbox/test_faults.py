@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from airflow_provider_catalog.sandbox import sandbox
-from airflow_provider_catalog.sandbox.fault_plan import FAULTS, RANDOM_FAULTS
+from airflow_provider_catalog.sandbox.options import FAULTS, RANDOM_FAULTS
 from tests.sandbox.conftest import SMALL
 
 
@@ -116,5 +116,5 @@ def test_faults_may_be_planned_anew(post) -> None:
         assert len(ids(catalog, post, 5)) == 4, "one row is held back"
         catalog.set_faults("")
         assert len(ids(catalog, post, 5)) == 5
-        with pytest.raises(ValueError, match="faults has 'slow', which"):
+        with pytest.raises(ValueError, match="faults has 'slow@1', which"):
             catalog.set_faults("slow@1")

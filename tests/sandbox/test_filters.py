@@ -187,14 +187,14 @@ def test_whether_the_end_of_a_range_belongs_to_it(date_to, post) -> None:
 
 
 WRONG = [
-    ("updated_at_from", "2024-01-01"), ("student_ids", [1]), ("\ud800", 1), ("promo_codes", ["SPRING50"]),
+    ("updated_at_from", "2024-01-01"), ("student_ids", [1]), ("promo_codes", ["SPRING50"]),
     *(("account_ids", value) for value in (3, [], ["3"], [True], [3.5], [2**63], None, [1e300])),
-    *(("product_statuses", value) for value in (["open"], "OPEN", [["OPEN"]], ["\ud800"])),
+    *(("product_statuses", value) for value in (["open"], "OPEN", [["OPEN"]])),
     *(("enrollment_count_min", value) for value in (1.5, "1", 10**30)),
     *(("listing_price_min", value) for value in ("10", True, math.inf)),
     *(("certificate_offered", value) for value in ("true", 1)),
     *(("creation_date_to", value) for value in ("yesterday", "2024-02-30", "20240101", "2024-01-01\n", 1_700_000_000)),
-    *(("creation_date_to", value) for value in ("\ud800", "0001-01-01T00:00:00+02:00")),
+    ("creation_date_to", "0001-01-01T00:00:00+02:00"),
 ]  # fmt: skip
 
 
@@ -209,20 +209,18 @@ def test_what_the_api_would_refuse_is_refused_by_name(name, value, catalog, post
 
 def test_every_mistake_is_told(catalog, post) -> None:
     errors = post(catalog, "products", {"nonsense": 1, "revenue_min": "much"}).json()["errors"]
-    assert errors == ["nonsense is not a filter of products", "revenue_min must be a number"]
+    assert errors == ["nonsense is not a filter of products", "revenue_min should be a valid number"]
 
 
-@pytest.mark.parametrize("body", [b'{"account_ids": [3.0]}', b'{"revenue_max": 1%s}' % (b"0" * 400)])
-def test_numbers_may_be_written_in_many_ways(body, catalog, post) -> None:
-    """And a body without a type is JSON."""
-    assert post(catalog, "orders", data=body).json()["orders"]
+def test_a_body_without_a_type_is_json(catalog, post) -> None:
+    assert post(catalog, "orders", data=b'{"account_ids": [3.0]}').json()["orders"]
 
 
 @pytest.mark.parametrize(
     "form",
     [
         *("account_ids=three", "account_ids=", "account_ids[0]=1", "product_statuses=OPENED", "creation_date_from="),
-        *("enrollment_count_min=1&enrollment_count_min=2", "enrollment_count_min=1.5", "certificate_offered=yes"),
+        *("enrollment_count_min=1&enrollment_count_min=2", "enrollment_count_min=1.5", "certificate_offered=?"),
         *("revenue_min=much", "revenue_min=nan", "revenue_min=" + "[" * 100_000),
     ],
 )
@@ -236,7 +234,7 @@ def test_wrong_forms_are_refused_by_name(form, catalog, post) -> None:
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
-        *((JSON, body) for body in ("{", "[" * 100_000, "[]", '{"revenue_min": NaN}', b"\xff")),
+        *((JSON, body) for body in ("{", "[" * 100_000, "[]", '{"revenue_min": NaN}', '{"\\ud800": 1}', b"\xff")),
         *((FORM, body) for body in ("{}", "account_ids=%ff")),
         ({"Content-Type": "text/csv"}, "account_ids"),
     ],
