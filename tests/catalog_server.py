@@ -279,7 +279,7 @@ Value = Any | Callable[["Pages", int], Any]
 @dataclass
 class Pages:
     """
-    Rows in pages, for ``catalog_server``. Pages are counted from 0 here, whatever number the server gives them.
+    Rows in pages, for those who have the token. Pages are counted from 0 here, whatever number the server gives them.
 
     :param rows: all rows; a test may change the list while it is read.
     :param size: rows in a page at most, whatever is asked for.
@@ -300,6 +300,7 @@ class Pages:
     :param values: other headers and members of the body, by name; a dot is a step into the body.
     :param answers: what a page answers instead: an answer, or a list of them, each given once.
     :param changes: what to do when a page has been asked for the first time, after it is answered.
+    :param token: the one that is accepted.
     """
 
     rows: list[Any]
@@ -319,22 +320,26 @@ class Pages:
     query: dict[str, str] | None = None
     total: str | None = None
     values: dict[str, Value] = field(default_factory=dict)
-    answers: dict[int, Answer | list[Answer]] = field(default_factory=dict)
+    answers: Mapping[int, Answer | Sequence[Answer]] = field(default_factory=dict)
     changes: dict[int, Callable[[list[Any]], Any]] = field(default_factory=dict)
+    token: str = TOKEN
     asked: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
     def __call__(self, request: Request) -> Answer:
+        if request.headers.get("authorization") != f'Token token="{self.token}"':
+            return Answer(b"HTTP Token: Access denied.", 401, {"Content-Type": "text/plain"})
         with self._lock:
             index = self._index(request)
+            before = self.asked.count(index)
             self.asked.append(index)
             instead = self.answers.get(index)
-            if isinstance(instead, list):
-                instead = instead.pop(0) if instead else None
+            if isinstance(instead, Sequence):
+                instead = instead[before] if before < len(instead) else None
             answer = instead or self._page(index, request)
-            if self.asked.count(index) == 1 and index in self.changes:
+            if before == 0 and index in self.changes:
                 self.changes[index](self.rows)
             return answer
 
@@ -419,39 +424,10 @@ def _put(body: dict[str, Any], place: str, value: Any) -> None:
     body[name] = value
 
 
-@dataclass
-class Paging:
-    """
-    How the stand-in pages.
-
-    :param mode: ``link`` (next, prev, first and last), ``next-only``, ``page-only`` or ``none``.
-    :param most: the most rows in a page, whatever is asked for.
-    :param relative: whether links are relative.
-    """
-
-    mode: str = "link"
-    most: int = 100
-    relative: bool = False
-
-
-def paged(rows: list[Any], paging: Paging, root_key: str) -> Callable[[Request], Answer]:
-    """Return an answer that serves rows the way that the contract describes, to those who have the token."""
-    pages = Pages(
-        rows,
-        root_key,
-        size=paging.most,
-        by="nothing" if paging.mode == "none" else "number",
-        before=None,
-        links="header" if paging.mode in ("link", "next-only") else "none",
-        relations=("next",) if paging.mode == "next-only" else ("next", "prev", "first", "last"),
-        link=(lambda url: url[url.index("/", 8) :]) if paging.relative else str,
-    )
-
-    def answer(request: Request) -> Answer:
-        if request.headers.get("authorization") != f'Token token="{TOKEN}"':
-            return Answer(b"HTTP Token: Access denied.", 401, {"Content-Type": "text/plain"})
-        if paging.mode == "none":
-            return Answer({root_key: rows})
-        return pages(request)
-
-    return answer
+PAGINGS: dict[str, dict[str, Any]] = {
+    "link": {},
+    "next-only": {"relations": ("next",)},
+    "page-only": {"links": "none"},
+    "none": {"by": "nothing", "links": "none", "sizes": (10**6,)},
+}
+"""What :class:`Pages` is told for each of the ways that the sandbox, too, knows by these names."""

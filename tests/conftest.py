@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import json
+import logging
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
+
+from tests.catalog_server import TOKEN, Pages, StandIn, catalog_server
 
 try:
     from hypothesis import HealthCheck, settings
@@ -54,8 +60,49 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
+def connection(monkeypatch) -> Callable[..., None]:
+    """Return a function that sets an Airflow connection, ``catalog_default`` unless it is told another id."""
+
+    def set_connection(url: str, *, conn_id: str = "catalog_default", **extra) -> None:
+        value = {"conn_type": "instructure_catalog", "host": url, "password": TOKEN, "extra": extra}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+
+    return set_connection
+
+
+@pytest.fixture
+def serve(connection) -> Callable[..., Iterator[StandIn]]:
+    """Return a context manager that serves rows, or what a function answers, with a connection to it."""
+
+    @contextmanager
+    def serve_rows(rows, endpoint="orders", **extra) -> Iterator[StandIn]:
+        with catalog_server(rows if callable(rows) else Pages(rows, endpoint)) as catalog:
+            connection(catalog.url, **extra)
+            yield catalog
+
+    return serve_rows
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """Return the CA bundle of a self-signed certificate, and a server's context with it."""
+    from tests.certificates import make_certificate
+
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def new_triggers():
+    """Let no trigger see the connection of another test."""
+    from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
+
+    shared_catalog.cache_clear()
+
+
+@pytest.fixture
 def task_log(caplog, capfd):
     """Return a function that gives what was logged so far: tasks log to where Airflow says, the rest by ``logging``."""
+    caplog.set_level(logging.INFO)
     said = []
 
     def log() -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
-from tests.catalog_server import TOKEN, Paging
-from tests.operators.conftest import connection, serve  # noqa: F401 - fixtures
+from tests.catalog_server import TOKEN
 
 vcr = pytest.importorskip("vcr", reason="vcrpy is not installed")
 pytest.importorskip("time_machine", reason="time-machine is not installed")
@@ -18,11 +17,11 @@ pytest.importorskip("time_machine", reason="time-machine is not installed")
 ROWS = [{"id": n} for n in range(35)]
 
 
-def test_a_cassette_of_vcrpy_is_replayed(serve, tmp_path):  # noqa: F811 - it is that fixture
+def test_a_cassette_of_vcrpy_is_replayed(serve, tmp_path):
     """Frozen in a file with the first run, the Catalog is not asked in the second."""
     recorder = vcr.VCR(filter_headers=["authorization"], cassette_library_dir=str(tmp_path))
     pull = CatalogOrdersAnalyticsOperator(task_id="pull", max_concurrency=1)
-    with serve(ROWS, "orders", Paging(most=10)) as catalog:
+    with serve(ROWS) as catalog:
         with recorder.use_cassette("orders.yaml", record_mode="once"):
             assert pull.execute({}) == ROWS
         asked = len(catalog.requests)
@@ -38,9 +37,9 @@ import datetime, json, os, sys
 import time_machine
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
-from tests.catalog_server import TOKEN, Answer, Paging, paged, catalog_server
+from tests.catalog_server import TOKEN, Answer, Pages, catalog_server
 
-good, answers = paged([{"id": n} for n in range(35)], Paging(most=10), "orders"), []
+good, answers = Pages([{"id": n} for n in range(35)]), []
 
 def answer(request):
     answers.append(request)

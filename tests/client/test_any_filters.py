@@ -12,13 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_catalog.client.client import CatalogClient
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.client.filter_check import check_filters
-from airflow_provider_catalog.client.settings import CatalogSettings
 from airflow_provider_catalog.errors import CatalogFilterError
-from tests.catalog_server import TOKEN, Answer, catalog_server
-from tests.client.test_filters import CHOICES, COUNTS, DATES, DOCUMENTED, FLAGS, IDS, NUMBERS
+from tests.catalog_server import Answer, catalog_server
+from tests.client.test_filters import CHOICES, DOCUMENTED, kind_of
 
 # Of each kind of filter, values that are right, each with what the API has to be told.
 integers = st.integers(-(2**63), 2**63) | st.integers()
@@ -58,11 +56,6 @@ RIGHT = {
 }
 
 
-def kind_of(name):
-    kinds = {"ids": IDS, "count": COUNTS, "number": NUMBERS, "flag": FLAGS, "date": DATES}
-    return next((kind for kind, names in kinds.items() if name in names), "choice")
-
-
 def right(name):
     if name in CHOICES:
         words = st.lists(st.sampled_from(CHOICES[name]), min_size=1, max_size=4)
@@ -93,25 +86,19 @@ nothing_like_it = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def ask():
+def ask(read):
     """Return a function that asks for rows and returns the content of the body that the server got."""
     with catalog_server(lambda request: Answer({"data": []})) as catalog:
-        clients = {
-            encoding: CatalogClient(CatalogSettings.parse(base_url=catalog.url, token=TOKEN, request_encoding=encoding))
-            for encoding in ("json", "form")
-        }
 
         def ask_server(encoding, endpoint, filters):
             catalog.requests.clear()
-            assert list(clients[encoding].iter_rows(ENDPOINTS[endpoint], filters)) == []
+            assert read(catalog.url, endpoint, filters, request_encoding=encoding) == []
             [request] = catalog.requests
             if encoding == "json":
                 return json.loads(request.body)
             return parse_qsl(request.body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(request.body))
 
         yield ask_server
-        for client in clients.values():
-            client.close()
 
 
 @given(right_filters())
@@ -122,13 +109,9 @@ def test_what_is_right_is_sent_as_it_was_meant(ask, drawn):
     as_json = ask("json", endpoint, sent)
     assert as_json == {name: float(m) if isinstance(m, Decimal) else m for name, m in meant.items()}
     assert {type(value) for value in as_json.values()} <= {int, float, bool, str, list}
-    form = [(name, value) for name, meaning in meant.items() for value in form_fields(name, meaning)]
+    form = [(name, each) for name, m in meant.items() for each in (m if isinstance(m, list) else [m])]
     received = read_form(ask("form", endpoint, sent), meant)
     assert sorted(form, key=itemgetter(0)) == sorted(received, key=itemgetter(0))
-
-
-def form_fields(name, meaning):
-    return meaning if isinstance(meaning, list) else [meaning]
 
 
 def read_form(pairs, meant):

@@ -41,8 +41,7 @@ OLDER_TESTS = (
     "tests/triggers",
 )
 NOT_ON_AIRFLOW_2 = (
-    "tests/example_dags/test_examples.py",  # written for Airflow 3, as are those of the sensors
-    "tests/sensors/test_examples.py",
+    "tests/example_dags/test_examples.py",  # written for Airflow 3
     "tests/test_provider_info.py",  # asks the API server
 )
 WARNINGS = ("default", "error:::airflow_provider_catalog", "error:::catalog_")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.airflow_names import AIRFLOW
-from tests.operators.conftest import OPERATORS, connection, serve  # noqa: F401 - fixtures
+from tests.tasks import operator
 
 
 @pytest.mark.skipif(AIRFLOW >= (3, 0), reason="for Airflow 2; tests/lineage has Airflow 3's")
-def test_a_dataset_and_an_alias_get_the_figures(serve, tmp_path):  # noqa: F811
+def test_a_dataset_and_an_alias_get_the_figures(serve, tmp_path):
     from airflow.datasets import Dataset, DatasetAlias
     from airflow.utils.context import OutletEventAccessors
 
     dataset, alias, events = Dataset("x-rows://all"), DatasetAlias("files"), OutletEventAccessors()
-    with serve([{"id": n} for n in range(25)], "orders"):
-        task = OPERATORS["orders"](task_id="pull", outlets=[dataset, alias], output_path=tmp_path / "a b.csv")
+    with serve([{"id": n} for n in range(25)]):
+        task = operator(outlets=[dataset, alias], output_path=tmp_path / "a b.csv")
         manifest = task.execute({"outlet_events": events})
     assert events[dataset].extra["row_count"] == 25
     [event] = events[alias].dataset_alias_events

@@ -329,3 +329,34 @@ def test_the_check_fails_when_rows_are_missing(all_rows, endpoint):
 
     with pytest.raises(ValueError, match=f"{endpoint}: the files have {there - 1:,} rows, the Catalog has {there:,}"):
         check(manifests(all_rows, **{endpoint: -1}), "2020-01-01", "2026-07-01")
+
+
+# --- catalog_sensors and catalog_on_new_orders -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def waited(run_example):
+    return run_example("catalog_sensors", logical_date=datetime(2026, 3, 12, tzinfo=UTC))
+
+
+def test_the_day_is_loaded_once_it_is_there(waited, all_rows):
+    of_the_day = [row for row in all_rows("enrollments") if row["enrollment_date"].startswith("2026-03-11")]
+    assert of_the_day, "or another day has to be taken"
+    assert waited.state == "success"
+    assert waited.xcoms["wait"]["row_count"] == len(of_the_day)
+    assert waited.xcoms["wait"]["rows"] == [{"enrollment_id": row["enrollment_id"]} for row in of_the_day[:100]]
+    assert waited.xcoms["check"] == 0
+    [path] = waited.folder.rglob("*.parquet")
+    assert pq.read_table(path).num_rows == len(of_the_day)
+
+
+def test_the_sensor_waits_in_the_triggerer():
+    assert load_dag("catalog_sensors").get_task("wait").deferrable is True
+
+
+def test_new_orders_by_hand(run_example):
+    run = run_example("catalog_on_new_orders")
+    assert run.state == "success"
+    assert run.xcoms["what_is_new"] == {"new_rows": 0, "filters": {}}
+    assert len(list(run.folder.rglob("orders.parquet"))) == 1
+    assert set(run.xcoms["orders"]["filters"]) == {"order_fee", "purchase_date_from"}

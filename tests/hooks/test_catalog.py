@@ -10,10 +10,9 @@ import pytest
 from airflow import __version__ as airflow_version
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
-from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogFilterError, CatalogParameterError
+from airflow_provider_catalog.errors import CatalogFilterError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
-from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
-from tests.client.reading import made_up_rows
+from tests.catalog_server import TOKEN, Answer
 
 ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"
 EXTRA = {
@@ -63,14 +62,6 @@ class TestConnection:
         monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection_json(host="other.example"))
         assert CatalogHook("other").settings.base_url == "https://other.example"
         assert CatalogHook.default_conn_name == "catalog_default"
-
-    def test_it_is_looked_up_once(self, monkeypatch):
-        monkeypatch.setenv(ENV, connection_json(host="name.example"))
-        hook = CatalogHook()
-        assert hook.settings.base_url == "https://name.example"
-        monkeypatch.delenv(ENV)
-        hook.get_conn()
-        assert hook.settings.base_url == "https://name.example"
 
     @pytest.mark.parametrize(
         ("fields", "says"),
@@ -161,35 +152,27 @@ class TestConnection:
         assert TOKEN not in redact(f"the token is {TOKEN}")
 
 
-@pytest.fixture
-def connect(monkeypatch):
-    """Return a function that gives a hook for a URL."""
-
-    def connect_to(url: str, token: str = TOKEN, **extra) -> CatalogHook:
-        monkeypatch.setenv(ENV, connection_json(host=url, password=token, extra=extra))
-        return CatalogHook()
-
-    return connect_to
+ROWS = [{"größe": n, "deep": {"er": [n, None]}} for n in range(25)]
 
 
 class TestReading:
-    def test_iter_rows(self, connect):
-        with catalog_server(paged(made_up_rows(25), Paging(most=10), "users")) as catalog:
-            rows = connect(catalog.url).iter_rows("users", {"account_ids": "1"}, page_size=5, max_concurrency=2)
-            assert next(rows) == made_up_rows(1)[0]
-            assert list(rows) == made_up_rows(25)[1:]
+    def test_iter_rows(self, serve):
+        with serve(ROWS, "users") as catalog:
+            rows = CatalogHook().iter_rows("users", {"account_ids": "1"}, page_size=5, max_concurrency=2)
+            assert next(rows) == ROWS[0]
+            assert list(rows) == ROWS[1:]
         assert catalog.requests[0].filters == {"account_ids": [1]}
         assert catalog.requests[0].query["per_page"] == "5"
         assert catalog.most_in_flight <= 2
 
-    def test_count_rows(self, connect):
-        with catalog_server(paged(made_up_rows(25), Paging(most=10), "users")) as catalog:
-            assert connect(catalog.url).count_rows("users", {"account_ids": 2}) == 25
+    def test_count_rows(self, serve):
+        with serve(ROWS, "users") as catalog:
+            assert CatalogHook().count_rows("users", {"account_ids": 2}) == 25
         assert {str(request.filters) for request in catalog.requests} == {"{'account_ids': [2]}"}
 
-    def test_wrong_parameters_fail_before_the_first_request(self, connect):
-        with catalog_server(lambda request: Answer({"users": []})) as catalog:
-            hook = connect(catalog.url)
+    def test_wrong_parameters_fail_before_the_first_request(self, serve):
+        with serve([], "users") as catalog:
+            hook = CatalogHook()
             with pytest.raises(CatalogFilterError):
                 hook.iter_rows("users", {"acount_ids": 1})
             with pytest.raises(CatalogFilterError):
@@ -200,24 +183,14 @@ class TestReading:
                 hook.iter_rows("order")
         assert not catalog.requests
 
-    def test_rows_that_enter_at_the_front_are_noticed(self, connect):
-        def answer(request):
-            entered = [{"größe": -n} for n in range(45)] if len(catalog.requests) > 1 else []
-            return paged([*entered, *made_up_rows(40)], Paging(most=10), "users")(request)
-
-        with catalog_server(answer) as catalog:
-            with pytest.raises(CatalogDataMovedError, match="closed window"):
-                list(connect(catalog.url).iter_rows("users"))
-            catalog.requests.clear()
-            assert list(connect(catalog.url).iter_rows("users", on_data_moved="accept"))
-
 
 class TestTestConnection:
     """Each sentence says what failed, and what to do."""
 
-    def test_all_is_well(self, connect):
-        with catalog_server(lambda request: Answer({request.path.rpartition("/")[2]: []})) as catalog:
-            is_well, message = connect(catalog.url).test_connection()
+    @pytest.mark.parametrize(("rows", "status"), [([], 200), (None, 201), ([], 203)])
+    def test_all_is_well(self, serve, rows, status):
+        with serve(lambda request: Answer({request.path.rpartition("/")[2]: rows}, status)) as catalog:
+            is_well, message = CatalogHook().test_connection()
         assert is_well
         assert message == f"{catalog.url} accepts the token; analytics of {', '.join(ENDPOINTS)} can be read"
         assert {request.path for request in catalog.requests} == {spec.path for spec in ENDPOINTS.values()}
@@ -231,31 +204,45 @@ class TestTestConnection:
             ("orders", Answer(b"Forbidden", 403), 200, ["but not for analytics of orders"]),
             ("users", Answer(b"nope", 404), 200, ["404", "/api/v1/analytics/users", "paths"]),
             ("all", Answer(b"<html>log in</html>"), 200, ["an HTML page"]),
+            ("all", Answer(b"<html>Request blocked", 403, {"Content-Type": "text/html"}), 200, ["firewall"]),
             ("all", Answer(status=301, headers={"Location": "https://real.example/"}), 200, ["https://real.example/"]),
             ("all", Answer({"error": "maintenance"}, 503), 200, ["503, maintenance", "later"]),
+            ("all", Answer(stall=-1), 200, ["is reached", "slow", "timeout"]),
         ],
     )
-    def test_what_failed(self, connect, paths, answer, courses, says):
+    def test_what_failed(self, serve, paths, answer, courses, says):
         def answers(request):
             endpoint = request.path.rpartition("/")[2]
             if endpoint == "courses":
                 return Answer({"courses": []}, courses)
             return answer if paths in ("all", endpoint) else Answer({endpoint: []})
 
-        with catalog_server(answers) as catalog:
-            is_well, message = connect(catalog.url).test_connection()
+        with serve(answers, timeout=1):
+            is_well, message = CatalogHook().test_connection()
         assert not is_well
         assert all(text in message for text in says), message
         assert TOKEN not in message
 
+    @pytest.mark.takes(seconds=14)
+    def test_an_answer_that_takes_twelve_seconds(self, serve):
+        def answer(request):
+            endpoint = request.path.rpartition("/")[2]
+            return Answer({endpoint: []}, delay=12 if endpoint == "orders" else 0)
+
+        with serve(answer):
+            is_well, message = CatalogHook().test_connection()
+        assert is_well or ("is reached" in message and "slow" in message), message
+
     @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://no-such-name.invalid"])
-    def test_nobody_there(self, connect, url):
-        is_well, message = connect(url).test_connection()
+    def test_nobody_there(self, connection, url):
+        connection(url)
+        is_well, message = CatalogHook().test_connection()
         assert not is_well
         assert f"{url} is not reached" in message
 
-    def test_tls(self, connect):
-        with catalog_server(lambda request: Answer()) as catalog:
-            is_well, message = connect(catalog.url.replace("http:", "https:")).test_connection()
+    def test_tls(self, serve, connection):
+        with serve([]) as catalog:
+            connection(catalog.url.replace("http:", "https:"))
+            is_well, message = CatalogHook().test_connection()
         assert not is_well
         assert message.startswith("give the port that speaks https")

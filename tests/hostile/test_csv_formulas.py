@@ -6,19 +6,20 @@ import pandas as pd
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError
+from tests.tasks import operator
 
 ROWS = [{"key": n, "name": f"n{n}"} for n in range(25)]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
-def test_formulas_are_escaped_where_that_is_wanted(operator, endpoint, serve, tmp_path, suffix):
+def test_formulas_are_escaped_where_that_is_wanted(serve, tmp_path, suffix):
     formulas = ["=1+1", "+1-555-0100", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\0=1", "\uff1d1+1", "=", "-"]
     harmless = ["plain", "a=b", "-5.00", "+7", "-1e3", "'=1", " =1", "", None, -5, -2.5, True, ["=1"]]
     rows = [{"=name": value, "n": n} for n, value in enumerate([*formulas, *harmless])]
     found = {}
     for choice in (False, True):
         path = tmp_path / f"{choice}.{suffix}"
-        with serve(rows, endpoint):
+        with serve(rows):
             manifest = operator(output_path=path, csv_escape_formulas=choice).execute({})
         found[choice] = pd.read_csv(path, dtype=str, keep_default_na=False)
         assert manifest["columns"] == list(found[choice].columns)
@@ -30,26 +31,26 @@ def test_formulas_are_escaped_where_that_is_wanted(operator, endpoint, serve, tm
     assert list(found[True]["n"]) == list(found[False]["n"])
 
 
-def test_typed_columns_are_no_formulas(operator, endpoint, serve, tmp_path):
+def test_typed_columns_are_no_formulas(serve, tmp_path):
     path = tmp_path / "rows.csv"
     types = {"=a": "decimal(12,2)", "b": "string", "t": "timestamp"}
-    with serve([{"=a": "-5", "b": -5, "t": "2026-01-31"}, {"b": "-x"}], endpoint):
+    with serve([{"=a": "-5", "b": -5, "t": "2026-01-31"}, {"b": "-x"}]):
         fields = ["=a", "b", "t"]
         operator(output_path=path, field_types=types, fields=fields, csv_escape_formulas=True).execute({})
     assert path.read_text().splitlines() == ["'=a,b,t", "-5.00,-5,2026-01-31T00:00:00Z", ",'-x,"]
 
 
-def test_names_that_the_escape_makes_equal(operator, endpoint, serve, tmp_path):
+def test_names_that_the_escape_makes_equal(serve, tmp_path):
     rows = [{"=a": 1, "'=a": 2}]
-    with serve(rows, endpoint), pytest.raises(CatalogParameterError, match="makes two columns"):
+    with serve(rows), pytest.raises(CatalogParameterError, match="makes two columns"):
         operator(output_path=tmp_path / "rows.csv", csv_escape_formulas=True).execute({})
-    with serve(rows, endpoint):
+    with serve(rows):
         operator(output_path=tmp_path / "rows.csv", csv_escape_formulas=True, drop_fields=["=a"]).execute({})
 
 
-def test_an_escape_that_turns_out_to_be_for_another_format(operator, endpoint, serve, tmp_path):
+def test_an_escape_that_turns_out_to_be_for_another_format(serve, tmp_path):
     """Told by a template only."""
-    with serve(ROWS, endpoint) as catalog:
+    with serve(ROWS) as catalog:
         pull = operator(output_path=f"{tmp_path}/rows.{{{{ suffix }}}}", csv_escape_formulas=True)
         pull.render_template_fields({"suffix": "jsonl"})
         with pytest.raises(CatalogParameterError, match="csv_escape_formulas is for CSV alone"):

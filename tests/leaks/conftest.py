@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
 from tests.catalog_server import catalog_server
 from tests.leaks import runs
 from tests.leaks.canaries import HASH_KEY, TOKEN
 from tests.leaks.scenarios import Scenario
-from tests.operators.conftest import OPERATORS
+from tests.tasks import OPERATORS
 
 ENDPOINTS = tuple(OPERATORS)
 
@@ -44,7 +43,7 @@ class Played:
 
 
 @pytest.fixture
-def play(monkeypatch, caplog, capfd, tmp_path, no_backoff) -> Callable[..., Played]:
+def play(monkeypatch, caplog, capfd, tmp_path, no_backoff, new_triggers) -> Callable[..., Played]:
     """Return a function that runs a scenario with every log at DEBUG, and returns what that has left behind."""
     caplog.set_level(logging.DEBUG)
     for name in ("airflow", "airflow_provider_catalog", "urllib3", "requests", "asyncio", "fsspec"):
@@ -55,7 +54,6 @@ def play(monkeypatch, caplog, capfd, tmp_path, no_backoff) -> Callable[..., Play
 
     def run(scenario: Scenario, number: int = 0, **parameters: Any) -> Played:
         played = Played()
-        shared_catalog.cache_clear()
         with catalog_server(scenario.answers) as catalog:
             monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", connection(scenario, catalog.url))
             for kind in scenario.kinds or runs.one_of_each(number):

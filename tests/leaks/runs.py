@@ -16,8 +16,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsEventTrigger, CatalogAnalyticsTrigger
-from tests.operators.conftest import OPERATORS
-from tests.sensors.conftest import SENSORS, run_sensor
+from tests.tasks import OPERATORS, SENSORS, run_sensor
 
 Told = dict[str, Any]
 """What a run tells, and whom: ``xcom``, ``error``, ``events``, ..."""

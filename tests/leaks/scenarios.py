@@ -18,8 +18,7 @@ from airflow_provider_catalog.errors import (
     CatalogStorageError,
     CatalogUnavailableError,
 )
-from tests import catalog_server as servers
-from tests.catalog_server import Answer, Paging, Request, paged
+from tests.catalog_server import PAGINGS, Answer, Pages, Request
 from tests.leaks import runs
 from tests.leaks.canaries import HASH_KEY, STUDENT, TOKEN, rows
 
@@ -53,12 +52,10 @@ def served(count: int = 25, mode: str = "link", change: Callable[[dict[str, Any]
     """Serve rows to who has the token; ``change`` makes of each what it likes."""
 
     def answers(request: Request) -> Answer:
-        if request.headers["authorization"] == f'Token token="{TOKEN}"':
-            request.headers["authorization"] = f'Token token="{servers.TOKEN}"'
         made = rows(endpoint_of(request), count)
         for row in made:
             change(row)
-        return paged(made, Paging(mode, most=10), endpoint_of(request))(request)
+        return Pages(made, endpoint_of(request), token=TOKEN, **PAGINGS[mode])(request)
 
     return answers
 

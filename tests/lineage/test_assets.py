@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.utils.openlineage import dataset_name
-from tests.operators.conftest import OPERATORS, connection, no_litter, serve  # noqa: F401 - fixtures
+from tests.airflow_names import AirflowSkipException
+from tests.tasks import operator
 
 ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu"}} for n in range(25)]
 FIGURES = {
@@ -18,20 +22,14 @@ FIGURES = {
 
 
 @pytest.fixture
-def pull(serve, tmp_path):  # noqa: F811
-    """Return a function that runs a task with outlets, and returns its manifest and its context."""
-    from airflow.sdk.execution_time.context import OutletEventAccessors
+def pull(serve, tmp_path):
+    """Return a function that runs a task with outlets, and returns its manifest and their events."""
 
-    def run(*outlets, context=None, **parameters):
-        context = context or {"outlet_events": OutletEventAccessors()}
-        with serve(ROWS, "orders"):
-            task = OPERATORS["orders"](
-                task_id="pull",
-                outlets=list(outlets),
-                filters={"account_ids": [77]},
-                **{"output_path": tmp_path / "a b.csv", **parameters},
-            )
-            return task.execute(context), context["outlet_events"]
+    def run(*outlets, rows=ROWS, events=None, **parameters):
+        context = {"outlet_events": OutletEventAccessors() if events is None else events}
+        with serve(rows):
+            parameters = {"output_path": tmp_path / "a b.csv", "filters": {"account_ids": [77]}, **parameters}
+            return operator(outlets=list(outlets), **parameters).execute(context), context["outlet_events"]
 
     return run
 
@@ -44,25 +42,18 @@ def test_an_asset(pull):
 
 
 def test_what_is_on_an_event_already_stays(pull):
-    from airflow.sdk.execution_time.context import OutletEventAccessors
-
     asset, events = Asset("rows"), OutletEventAccessors()
     events[asset].extra["mine"] = 1
-    pull(asset, context={"outlet_events": events})
+    pull(asset, events=events)
     assert events[asset].extra["mine"] == 1
     assert events[asset].extra["row_count"] == 25
 
 
-def test_an_asset_by_its_name(pull, monkeypatch):
-    """Airflow asks its server for the asset that is meant; here the answer is given."""
-    from airflow.sdk.definitions.asset import AssetUniqueKey
-    from airflow.sdk.execution_time.context import OutletEventAccessors
-
-    reference = Asset.ref(name="rows")
-    resolved = AssetUniqueKey("rows", "rows")
-    monkeypatch.setattr(OutletEventAccessors, "_resolve_asset_ref", lambda self, ref: (resolved, {}), raising=True)
-    _, events = pull(reference)
-    assert events[Asset("rows")].extra["row_count"] == 25
+def test_an_asset_by_its_name(pull):
+    """Which one it is, Airflow asks its server; here its place is taken by a plain mapping."""
+    reference, events = Asset.ref(name="rows"), defaultdict(lambda: SimpleNamespace(extra={}))
+    pull(reference, events=events)
+    assert events[reference].extra["row_count"] == 25
 
 
 def test_an_alias_gets_the_file_as_an_asset(pull, tmp_path):
@@ -73,28 +64,16 @@ def test_an_alias_gets_the_file_as_an_asset(pull, tmp_path):
     assert event.extra["path"] == manifest["path"]
 
 
-def test_what_is_no_asset_is_left_alone(pull):
-    _, events = pull("something else")
-    assert len(events) == 0
+def test_what_is_no_asset_and_rows_in_xcom_have_no_figures(pull):
+    for outlet, parameters in (("something else", {}), (Asset("rows"), {"output_path": None})):
+        _, events = pull(outlet, **parameters)
+        assert len(events) == 0
 
 
-def test_rows_in_xcom_have_no_figures(pull):
-    asset = Asset("rows")
-    rows, events = pull(asset, output_path=None)
-    assert len(rows) == 25
-    assert len(events) == 0
-
-
-def test_skipping_leaves_no_figures(serve, tmp_path):  # noqa: F811
-    from airflow.sdk.execution_time.context import OutletEventAccessors
-
-    from tests.airflow_names import AirflowSkipException
-
+def test_skipping_leaves_no_figures(pull):
     events = OutletEventAccessors()
-    with serve([], "orders"), pytest.raises(AirflowSkipException):
-        OPERATORS["orders"](
-            task_id="pull", output_path=tmp_path / "rows.csv", on_empty="skip", outlets=[Asset("rows")]
-        ).execute({"outlet_events": events})
+    with pytest.raises(AirflowSkipException):
+        pull(Asset("rows"), rows=[], events=events, on_empty="skip")
     assert len(events) == 0
 
 

@@ -10,8 +10,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError
-from tests.catalog_server import Paging, catalog_server, paged
-from tests.operators.conftest import OPERATORS
+from tests.catalog_server import Pages
+from tests.tasks import operator
 
 DAYS = {
     "2026-01-01": [],
@@ -22,22 +22,21 @@ ALL = [row for rows in DAYS.values() for row in rows]
 
 
 @pytest.fixture
-def catalog(connection):
+def catalog(serve):
     """Serve orders by day, as the filters ask for them."""
 
     def answer(request):
         day = request.filters.get("purchase_date_from")
-        return paged(DAYS[day] if day else ALL, Paging(most=10), "orders")(request)
+        return Pages(DAYS[day] if day else ALL)(request)
 
-    with catalog_server(answer) as catalog:
-        connection(catalog.url)
+    with serve(answer) as catalog:
         yield catalog
 
 
 def pull(folder, day, **parameters):
     parameters.setdefault("output_path", folder / "orders" / f"day={day}" / "orders.parquet")
     filters = {"purchase_date_from": day, "purchase_date_to": day, "account_ids": [3]}
-    return OPERATORS["orders"](task_id="pull", filters=filters, **parameters).execute({})
+    return operator(filters=filters, **parameters).execute({})
 
 
 def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, task_log):

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
+from tests.catalog_server import TOKEN, Answer, Pages, catalog_server
 
 pytestmark = pytest.mark.takes(seconds=8)
 
 PROJECT = Path(__file__).parents[2]
-ENDPOINTS = ("products", "enrollments", "orders", "users")
 SUFFIXES = ("jsonl", "jsonl.gz", "csv", "csv.gz", "parquet")
 DISK = 10 << 20
 KIB = 1024
@@ -26,13 +25,13 @@ SOURCE = random.Random(0)  # noqa: S311 - no secrets
 ROWS = [{"id": n, "text": SOURCE.randbytes(500).hex()} for n in range(1000)]
 """A megabyte that compresses to a half."""
 LARGE_BODY = json.dumps({"orders": [{"id": n, "text": "x" * 1000} for n in range(9000)]}).encode()
-"""More than is kept in memory; the rest of it is 9 MB on the disk."""
+"""An answer that is more than is kept in memory."""
 
 # Runs operators in a process of its own, one after the other, each with so many bytes free on the disk.
 PULL = """
 import json, os, sys, tempfile
 from pathlib import Path
-from tests.operators.conftest import OPERATORS
+from tests.tasks import operator
 
 disk, token, cases = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
 tempfile.tempdir = str(disk)
@@ -41,7 +40,7 @@ def used():
     left = os.statvfs(disk)
     return (left.f_blocks - left.f_bfree) * left.f_bsize
 
-def pull(endpoint, url, path, free):
+def pull(url, path, free):
     os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(
         {"conn_type": "instructure_catalog", "host": url, "password": token}
     )
@@ -53,7 +52,7 @@ def pull(endpoint, url, path, free):
         os.posix_fallocate(ballast.fileno(), 0, left.f_bavail * left.f_bsize - free)
     before = used()
     try:
-        OPERATORS[endpoint](task_id="pull", output_path=path).execute({})
+        operator(output_path=path).execute({})
         error = None
     except Exception as raised:
         error = raised
@@ -64,7 +63,7 @@ def pull(endpoint, url, path, free):
         (disk / name).unlink()
     return type(error).__name__, str(error), getattr(error, "retryable", None), files, grown
 
-print(json.dumps([pull(endpoint, url, Path(path), free) for endpoint, url, path, free in cases]))
+print(json.dumps([pull(url, Path(path), free) for url, path, free in cases]))
 """
 
 
@@ -94,7 +93,7 @@ def disk(tmp_path):
 
 
 def play(disk, cases):
-    """Run the cases (endpoint, URL of the Catalog, path, bytes that are free); return what came of each."""
+    """Run the cases (URL of the Catalog, path, bytes that are free); return what came of each."""
     mounted = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift && exec "$0" -c "$2" "$1" "$3" "$4"'
     arguments = (sys.executable, str(DISK), str(disk), PULL, TOKEN, json.dumps(cases))
     command = where_mounting_is_allowed("sh", "-c", mounted, *arguments)
@@ -106,35 +105,23 @@ def play(disk, cases):
 
 def test_a_full_disk(disk):
     """While rows are written, at the end, or for a large response alone: the earlier file stays, and nothing else."""
-    answers = {endpoint: paged(ROWS, Paging(), endpoint) for endpoint in ENDPOINTS}
-    with catalog_server(lambda request: answers[request.path.rpartition("/")[2]](request)) as catalog:
-        with catalog_server(lambda request: Answer(LARGE_BODY)) as without_paging:
-            # Parquet takes less room than its spool: with so much, there is none left for it.
-            files = [
-                (endpoint, catalog.url, str(disk / f"rows.{suffix}"), free * KIB)
-                for endpoint in ENDPOINTS
-                for suffix in SUFFIXES
-                for free in ((0, 300) if suffix != "parquet" else (0, 300, 1300))
-            ]
-            large = [
-                ("orders", without_paging.url, str(disk.parent / "rows.jsonl"), free)
-                # With the last one, it is but the end of the body that does not fit.
-                for free in (0, 1024 * KIB, (len(LARGE_BODY) - 1) // 4096 * 4096)
-            ]
-            results = play(disk, files + large)
-    for (_, _, path, free), (error, message, retryable, left, grown) in zip(files, results, strict=False):
+    with catalog_server(Pages(ROWS, size=100)) as paged, catalog_server(lambda request: Answer(LARGE_BODY)) as large:
+        # Parquet takes less room than its spool: with so much, there is none left for it.
+        free = {suffix: (0, 300, 1300) if suffix == "parquet" else (0, 300) for suffix in SUFFIXES}
+        files = [(paged.url, str(disk / f"rows.{suffix}"), each * KIB) for suffix in SUFFIXES for each in free[suffix]]
+        # With the last one, it is but the end of the body that does not fit.
+        elsewhere = str(disk.parent / "rows.jsonl")
+        bodies = [(large.url, elsewhere, each) for each in (0, 1024 * KIB, (len(LARGE_BODY) - 1) // 4096 * 4096)]
+        results = play(disk, files + bodies)
+    for (_, path, free), (error, message, retryable, left, grown) in zip(files + bodies, results, strict=True):
         assert error == "CatalogStorageError", (path, free, message)
-        assert message.startswith(f"no room for '{path}': the disk of '{disk}' is full"), message
-        assert "free some space" in message
         assert retryable
-        assert left == {Path(path).name: "earlier"}
         assert grown == 0, "nothing without a name is left either"
-    for (_, _, path, free), (error, message, retryable, left, grown) in zip(large, results[len(files) :], strict=True):
-        assert error == "CatalogStorageError", (path, free, message)
-        assert message.startswith(
-            f"free some space in '{disk}', or set TMPDIR to another folder: a response does not fit there"
-        )
-        assert retryable
-        assert left == {"earlier": "earlier"}
-        assert grown == 0
-        assert not Path(path).exists()
+        if path == elsewhere:
+            assert message.startswith(f"free some space in '{disk}', or set TMPDIR to another folder: a response does")
+            assert left == {"earlier": "earlier"}
+        else:
+            assert message.startswith(f"no room for '{path}': the disk of '{disk}' is full"), message
+            assert "free some space" in message
+            assert left == {Path(path).name: "earlier"}
+    assert not Path(elsewhere).exists()

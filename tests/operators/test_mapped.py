@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.catalog_server import TOKEN, Paging, catalog_server, paged
+from tests.catalog_server import TOKEN, Pages, catalog_server
 from tests.example_dags.conftest import airflow_database  # noqa: F401 - a fixture
 from tests.example_dags.test_examples import pytestmark  # noqa: F401 - what dag.test() warns of
 
@@ -55,7 +55,7 @@ def run(airflow_database, tmp_path_factory):  # noqa: F811 - it is that fixture
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(folder)},
     }
-    with catalog_server(paged([{"id": 1}], Paging(), "orders")) as catalog, pytest.MonkeyPatch.context() as environment:
+    with catalog_server(Pages([{"id": 1}])) as catalog, pytest.MonkeyPatch.context() as environment:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
         environment.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
         environment.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))

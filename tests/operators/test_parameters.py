@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task
 
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator as Operator
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor as Sensor
-from tests.catalog_server import Paging
+from tests.catalog_server import Pages
 
 ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu", "name": "x"}, "price": 1.5} for n in range(25)]
 
 
 @pytest.fixture
 def orders(serve):
-    with serve(ROWS, "orders", Paging()) as catalog:
+    with serve(Pages(ROWS, size=100)) as catalog:
         yield catalog
 
 
@@ -106,6 +107,25 @@ class TestRendered:
         assert not orders.requests
 
 
+@pytest.mark.parametrize("wrap", [str, "file://{}".format, Path, lambda path: ObjectStoragePath(f"file://{path}")])
+def test_paths_of_each_kind(orders, connection, tmp_path, wrap):
+    connection(orders.url, conn_id="c_7")
+    pull = rendered(
+        {"n": 7, "suffix": "csv"},
+        catalog_conn_id="c_{{ params.n }}",
+        filters={"account_ids": ["{{ params.n }}", "{{ params.n + 1 }}"]},
+        output_path=wrap(f"{tmp_path}/{{{{ params.n }}}}/rows.{{{{ params.suffix }}}}"),
+        output_format="csv",
+    )
+    assert pull.execute({})["filters"] == {"account_ids": [7, 8]}
+    assert len((tmp_path / "7" / "rows.csv").read_text().splitlines()) == 26
+
+
+def test_filters_from_one_template(orders):
+    rendered({"filters": {"account_ids": [5]}}, filters="{{ params.filters | tojson }}").execute({})
+    assert orders.requests[0].filters == {"account_ids": [5]}
+
+
 @pytest.mark.parametrize(
     "parameter", ["output_path", "output_format", "fields", "drop_fields", "field_types", "on_empty", "page_size"]
 )
@@ -131,7 +151,7 @@ def test_xcoms_of_other_tasks_may_give_all_of_them():
 @pytest.mark.parametrize("key", [{"__classname__": 1}, {"deep": [{"__id__": 1}]}, {"__type": "dict", "__var": {}}])
 @pytest.mark.parametrize("kind", [Operator, Sensor])
 def test_keys_that_airflow_keeps_for_itself_fail_before_the_push(serve, tmp_path, key, kind):
-    with serve([*ROWS[:3], {"id": 4} | key], "orders"):
+    with serve([*ROWS[:3], {"id": 4} | key]):
         with pytest.raises(CatalogParameterError, match="orders: write the rows to a file"):
             kind(task_id="pull").execute({})
         assert Operator(task_id="pull", output_path=tmp_path / "rows.jsonl").execute({})["row_count"] == 4
@@ -139,7 +159,7 @@ def test_keys_that_airflow_keeps_for_itself_fail_before_the_push(serve, tmp_path
 
 def test_texts_like_those_keys_and_half_of_a_pair_are_no_trouble(serve):
     rows = [{"id": 1, "text": "__classname__", "__type": 'a "__id__"'}]
-    with serve(rows, "orders"):
+    with serve(rows):
         assert Operator(task_id="pull").execute({}) == rows
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.catalog_server import TOKEN, Answer, Paging, Request, paged
+from tests.catalog_server import PAGINGS, TOKEN, Answer, Pages, Request
 
 DATE_FIELDS = {
     "products": "created_at",
@@ -62,7 +62,7 @@ def fake_catalog(
     *,
     rows: dict[str, list[Any]] | None = None,
     read: Reader = read_json,
-    paging: Paging | None = None,
+    paging: str = "link",
     paths: dict[str, str] | None = None,
 ) -> Callable[[Request], Answer]:
     """Return what a Catalog answers; whatever is not said is as the contract expects it."""
@@ -79,7 +79,7 @@ def fake_catalog(
         if isinstance(filters, Answer):
             return filters
         some = [row for row in all_rows[name] if matches(row, filters)] if filters else all_rows[name]
-        return paged(some, paging or Paging(), name)(request)
+        return Pages(some, name, size=100, **PAGINGS[paging])(request)
 
     return answer
 

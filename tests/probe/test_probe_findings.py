@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
-from tests.catalog_server import Answer, Paging, Request
+from tests.catalog_server import Answer, Request
 from tests.probe.fake_catalog import ENDPOINTS, except_for, fake_catalog, read_form, read_json, rows_of
 
 SMALL = {"products": 120, "users": 130, "enrollments": 400}
@@ -201,7 +201,7 @@ def test_answers_that_are_no_rows(found_in, answer, words):
 
 def paged_by(turn, rows=None):
     """Return what a Catalog answers that pages in a way of its own."""
-    usual = fake_catalog(rows=rows, paging=Paging("none"))
+    usual = fake_catalog(rows=rows, paging="none")
 
     def answer(request: Request) -> Answer:
         reply = usual(request)
@@ -269,13 +269,13 @@ def test_one_page_is_not_taken_for_all_rows(found_in, turn):
 
 
 def test_pages_beyond_the_first_that_are_refused(found_in):
-    refused = except_for(lambda request: "page" in request.query, Answer(status=400), paging=Paging("page-only"))
+    refused = except_for(lambda request: "page" in request.query, Answer(status=400), paging="page-only")
     assert found_in(refused)["orders"]["pagination"] is None
 
 
 def test_a_large_answer_is_not_received_whole(found_in):
     long = {"purchase_date": "2026-03-01T11:00:00Z", "account_id": 3, "notes": "x" * 100_000}
-    found = found_in(fake_catalog(paging=Paging("none"), rows={"orders": [{**long, "id": n} for n in range(150)]}))
+    found = found_in(fake_catalog(paging="none", rows={"orders": [{**long, "id": n} for n in range(150)]}))
     assert found["orders"]["pagination"] == "none"
     assert 50 < found["orders"]["rows_looked_at"] < 100
 
@@ -285,7 +285,7 @@ def test_a_large_answer_is_not_received_whole(found_in):
     [("none", "link", "auto"), ("link", "page-only", "auto"), ("link", "next-only", None), ("page", "page-only", None)],
 )
 def test_whether_pagination_as_it_is_set_fits(chosen, way, advice, found_in):
-    found = found_in(fake_catalog(paging=Paging(way)), extra={"pagination": chosen})
+    found = found_in(fake_catalog(paging=way), extra={"pagination": chosen})
     assert found.extra["pagination"] == (advice or chosen)
     assert found.to_do == (f'set `pagination` in the connection\'s extra to "{advice}"' if advice else "")
     assert found.status == (1 if advice else 0)

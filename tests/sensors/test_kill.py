@@ -8,20 +8,19 @@ import time
 import pytest
 
 from tests.airflow_names import AirflowTaskTimeout, timeout
-from tests.catalog_server import Answer, catalog_server
-from tests.operators.conftest import signalled
+from tests.catalog_server import Answer
+from tests.tasks import sensor, signalled
 
 
 @pytest.fixture
-def stalled(connection):
+def stalled(serve):
     """Return a server that never answers; were it waited for, the tests would take ten minutes and then fail."""
-    with catalog_server(lambda request: Answer(stall=-1)) as catalog:
-        connection(catalog.url, timeout=600)
+    with serve(lambda request: Answer(stall=-1), timeout=600) as catalog:
         yield catalog
 
 
 @pytest.mark.parametrize("parameters", [{}, {"silent_fail": True}, {"never_fail": True}, {"soft_fail": True}], ids=str)
-def test_while_it_pokes(sensor, stalled, parameters):
+def test_while_it_pokes(stalled, parameters):
     wait = sensor(**parameters)
     with signalled(wait.on_kill, lambda: stalled.stalled):
         with pytest.raises(SystemExit, match="Catalog orders: Airflow has ended the task"):
@@ -29,22 +28,22 @@ def test_while_it_pokes(sensor, stalled, parameters):
     assert len(stalled.stalled) == 1
 
 
-def test_after_the_trigger_has_fired(sensor, stalled):
+def test_after_the_trigger_has_fired(stalled):
     wait = sensor(deferrable=True)
     with signalled(wait.on_kill, lambda: stalled.stalled):
         with pytest.raises(SystemExit):
             wait.execute_complete({}, {"status": "done"}, started_at=time.time())
 
 
-def test_while_it_sleeps(sensor, serve):
+def test_while_it_sleeps(serve):
     wait = sensor(poke_interval=600, timeout=6000)
-    with serve([], "orders") as catalog, signalled(wait.on_kill, lambda: catalog.requests):
+    with serve([]) as catalog, signalled(wait.on_kill, lambda: catalog.requests):
         with pytest.raises(SystemExit):
             wait.execute({})
     assert len(catalog.requests) == 1
 
 
-def test_execution_timeout(sensor, stalled):
+def test_execution_timeout(stalled):
     wait, limit = sensor(), timeout(600)
     with signalled(lambda: limit.handle_timeout(signal.SIGALRM, None), lambda: stalled.stalled):
         with pytest.raises(AirflowTaskTimeout), limit:

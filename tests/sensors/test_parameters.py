@@ -12,36 +12,35 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogParameterError
 from tests.airflow_names import AirflowFailException, TaskDeferred
-from tests.sensors.conftest import SENSORS, students
+from tests.tasks import SENSORS, sensor
+
+STUDENTS = [{"key": n, "student": {"id": n, "email": f"s{n}@example.edu"}} for n in range(2)]
 
 
-@pytest.mark.parametrize("min_rows", [0, -1, "0", "three", 1.5, True, None])
-def test_min_rows(sensor, min_rows):
-    with pytest.raises(CatalogParameterError, match="min_rows"):
-        sensor(min_rows=min_rows)
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"min_rows": value} for value in (0, -1, "0", "three", 1.5, True, None)),
+        {"fields": ["a..b"]}, {"drop_fields": ["a..b"]}, {"hash_fields": ["a..b"]}, {"filters": {"acount_ids": [1]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_wrong_fails_when_the_dag_is_parsed(parameters):
+    [says] = parameters if "filters" not in parameters else ["did you mean 'account_ids'"]
+    with pytest.raises(CatalogParameterError, match=says):
+        sensor(**parameters)
 
 
-def test_an_unknown_filter_fails_when_the_dag_is_parsed(sensor):
-    with pytest.raises(CatalogFilterError, match="did you mean 'account_ids'"):
-        sensor(filters={"acount_ids": [1]})
-
-
-def test_a_wrong_value_fails_before_any_request(sensor, serve):
-    with serve([], "orders") as catalog:
+def test_a_wrong_value_fails_before_any_request(serve):
+    with serve([]) as catalog:
         with pytest.raises(CatalogFilterError, match="account_ids") as caught:
             sensor(filters={"account_ids": ["x"]}).poke({})
     assert isinstance(caught.value, AirflowFailException)
     assert not catalog.requests
 
 
-@pytest.mark.parametrize("parameter", ["fields", "drop_fields", "hash_fields"])
-def test_paths_of_fields(sensor, parameter):
-    with pytest.raises(CatalogParameterError, match=parameter):
-        sensor(**{parameter: ["a..b"]})
-
-
-def test_templates(sensor, serve):
-    with serve(students(2), "orders") as catalog:
+def test_templates(serve):
+    with serve(STUDENTS) as catalog:
         waiting = sensor(
             catalog_conn_id="catalog_{{ d }}", filters={"account_ids": ["{{ n }}", "{{ n + 1 }}"]},
             min_rows="{{ n - 5 }}", fields=["{{ field }}"], drop_fields=["{{ field }}.email"],
@@ -51,19 +50,9 @@ def test_templates(sensor, serve):
     assert catalog.requests[0].filters == {"account_ids": [7, 8]}
 
 
-def test_what_a_template_gives_reaches_the_trigger(sensor, serve):
-    with serve(students(2), "orders"):
-        waiting = sensor(deferrable=True, min_rows="{{ n }}", filters={"account_ids": ["{{ n }}"]})
-        waiting.render_template_fields({"n": 7})
-        with pytest.raises(TaskDeferred) as caught:
-            waiting.execute({})
-    assert caught.value.trigger.min_rows == 7
-    assert caught.value.trigger.filters == {"account_ids": [7]}
-
-
 @pytest.mark.parametrize("rendered", ["", "None", "0", "many"])
-def test_a_template_that_gives_no_number_fails_before_any_request(sensor, serve, rendered):
-    with serve([], "orders") as catalog:
+def test_a_template_that_gives_no_number_fails_before_any_request(serve, rendered):
+    with serve([]) as catalog:
         waiting = sensor(min_rows="{{ n }}")
         waiting.render_template_fields({"n": rendered})
         with pytest.raises(CatalogParameterError, match="min_rows") as caught:
@@ -86,11 +75,16 @@ def test_xcom_args_and_mapping():
     assert mapped.task_id == "many"
 
 
-def test_backoff_goes_to_the_trigger(sensor, serve):
-    waiting = sensor(deferrable=True, exponential_backoff=True, max_wait=timedelta(minutes=2), poke_interval=30)
-    with serve([], "orders"), pytest.raises(TaskDeferred) as caught:
+def test_what_the_trigger_is_told(serve):
+    waiting = sensor(
+        deferrable=True, min_rows="{{ n }}", filters={"account_ids": ["{{ n }}"]}, poke_interval=30,
+        exponential_backoff=True, max_wait=timedelta(minutes=2),
+    )  # fmt: skip
+    waiting.render_template_fields({"n": 7})
+    with serve(STUDENTS), pytest.raises(TaskDeferred) as caught:
         waiting.execute({})
     trigger = caught.value.trigger
+    assert (trigger.min_rows, trigger.filters) == (7, {"account_ids": [7]})
     assert (trigger.exponential_backoff, trigger.max_wait, trigger.poke_interval) == (True, 120, 30)
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 from tests.catalog_server import AT_ONCE, Answer, Pages
@@ -21,19 +21,31 @@ EITHER = "all rows once, or an error"
 @dataclass
 class Kind:
     """
-    :param make: makes the server anew.
-    :param outcome: what a read of it has to come to.
-    :param in_flight: requests at once that the connection allows.
+    :param rows: all of them, or how many.
+    :param outcome: what a read has to come to.
     :param except_loop: why this need not be read although a plain loop reads it.
+    :param pages: the class of the server.
+    :param how: its ways.
     """
 
     name: str
-    make: Callable[[], Pages]
-    outcome: str = ALL
-    except_loop: str = ""
+    rows: int | list[Any]
+    outcome: str
+    except_loop: str
+    pages: type[Pages]
+    how: dict[str, Any]
+
+    def make(self) -> Pages:
+        return self.pages(rows_of(self.rows) if isinstance(self.rows, int) else list(self.rows), **self.how)
 
     def __str__(self) -> str:
         return self.name
+
+
+def kind(
+    name: str, rows: int | list[Any], outcome: str = ALL, except_loop: str = "", pages: type[Pages] = Pages, **how: Any
+) -> Kind:
+    return Kind(name, rows, outcome, except_loop, pages, how)
 
 
 COUNTS = (0, 1, 10, 11, 25, 30, 85)
@@ -41,6 +53,8 @@ COUNTS = (0, 1, 10, 11, 25, 30, 85)
 
 STALLS = Answer(stall=-1)
 GONE = Answer({"error": "no such page"}, 404)
+NULL = Answer({"orders": None})
+EVERY_RELATION = ("next", "prev", "first", "last")
 WAYS: dict[str, dict[str, Any]] = {
     "from-1": {},
     "from-0": {"first": 0},
@@ -54,68 +68,59 @@ WITHOUT_LINKS: dict[str, dict[str, Any]] = {
     "no-links-from-1": {"links": "none"},
     "no-links-from-0": {"links": "none", "first": 0},
 }
+ALL_WAYS = WAYS | WITHOUT_LINKS
 
 
-def kind(name: str, count: int, outcome: str = ALL, except_loop: str = "", **how: Any) -> Kind:
-    def make() -> Pages:
-        fresh = {key: dict(value) if isinstance(value, dict) else value for key, value in how.items()}
-        if "answers" in fresh:
-            fresh["answers"] = {page: list(a) if isinstance(a, list) else a for page, a in fresh["answers"].items()}
-        return Pages(rows_of(count), **fresh)
-
-    return Kind(name, make, outcome, except_loop)
+def in_turn(habits: Any, *ways: str) -> Iterator[tuple[Any, str, dict[str, Any]]]:
+    """Yield each habit with one of the ways, which take turns."""
+    for habit, way in zip(habits, cycle(ways or WAYS)):
+        yield habit, way, ALL_WAYS[way]
 
 
 def all_kinds() -> list[Kind]:
     groups = (
-        ends, beyond_the_end, uneven_pages, wrong_last, links, failures, promises, null_and_errors, bodies,
+        ends, beyond_the_end, uneven_pages, wrong_last, links, failures, promises, null_and_errors, contents,
         unusual_pages, servers_that_mind_look_ahead,
     )  # fmt: skip
     return [each for group in groups for each in group()]
 
 
 def ends() -> Iterator[Kind]:
-    for (way, how), count in product((WAYS | WITHOUT_LINKS).items(), COUNTS):
+    for (way, how), count in product(ALL_WAYS.items(), COUNTS):
         yield kind(f"{way}-{count}", count, **how)
-    for (way, how), count, more in product(WAYS.items(), COUNTS, ("full", "last")):
+    # A loop that stops at the first empty page reads those whose next never ends; one that follows next does not.
+    for (more, count), way, how in in_turn(product(("full", "last", "all"), COUNTS)):
         yield kind(f"{way}-{count}-next-after-{more}", count, more=more, **how)
-    for (way, how), count in product(WAYS.items(), (0, 1, 30)):
-        # A loop that stops at the first empty page reads it; one that follows next never ends.
-        yield kind(f"{way}-{count}-next-for-ever", count, more="all", **how)
-    for count, size in product((25, 66, 100), (20, 25, 33)):
-        # More is asked for than the server gives.
-        yield kind(f"odd-size-{size}-{count}", count, size=size)
+    for count, size in ((25, 20), (66, 25), (100, 33)):
+        yield kind(f"odd-size-{size}-{count}", count, size=size)  # more is asked for than the server gives
 
 
 def beyond_the_end() -> Iterator[Kind]:
-    answers: dict[str, Any] = {str(code): Answer(b"no", code) for code in (400, 404, 410, 416, 422, 500, 503)}
-    answers |= {"time-out": STALLS, "drop": Answer(drop=True), "last-page-again": "last", "html": Answer(b"<p>no", 200)}
-    refused = ("400", "404", "410", "416", "422")
-    for (says, beyond), count in product(answers.items(), (0, 1, 10, 11, 25, 30, 85)):
-        is_told = says in refused or says == "last-page-again"
-        for way in ("from-1", "from-0", "next-only", *WITHOUT_LINKS):
+    refusals = {str(code): Answer(b"no", code) for code in (400, 404, 410, 416, 422)}
+    failures = {"500": Answer(b"no", 500), "503": Answer(b"no", 503), "drop": Answer(drop=True)}
+    failures |= {"html": Answer(b"<p>no", 200), "time-out": STALLS}
+    told = {**refusals, "last-page-again": "last"}
+    for (says, beyond), count in product((told | failures).items(), (10, 25)):
+        is_needed = says in failures and count == 10
+        if says != "time-out" or not is_needed:
+            ways = ("from-1", "from-0", "next-only", *WITHOUT_LINKS)
+            [(_, way, how)] = in_turn([says], ways[(len(says) + count) % 5])
             # A single page has no link: it is like one of a server without links.
-            needed = way in WITHOUT_LINKS or count <= 10
-            after_full = needed and count > 0 and count % 10 == 0
-            yield kind(f"{way}-{count}-beyond-{says}", count, ALL if is_told or not after_full else EITHER,
-                       except_loop="rule 4: a failure after a full page may be one in the middle", beyond=beyond,
-                       **(WAYS | WITHOUT_LINKS)[way])  # fmt: skip
+            yield kind(f"{way}-{count}-beyond-{says}", count, EITHER if is_needed else ALL,
+                       "rule 4: it may be a failure in the middle", beyond=beyond, **how)  # fmt: skip
         # A full last page that leads to a failure is like a failure in the middle.
-        no_error = count % 10 or (count == 0 and is_told)
-        for name, relations in {"": ("next", "prev", "first", "last"), "-no-last": ("next",)}.items():
-            yield kind(f"{count}-next-after-full{name}-beyond-{says}", count, ALL if no_error else EITHER,
-                       except_loop="rule 1: an empty page has a next", beyond=beyond, more="full",
-                       relations=relations)  # fmt: skip
-        if says in refused:
-            yield kind(f"{count}-next-for-ever-beyond-{says}", count, beyond=beyond, more="last", relations=("next",))
-        if count > 10:
-            yield kind(f"{count}-forget-per-page-beyond-{says}", count, beyond=beyond, query={})
-    for before, way in product(
-        (Answer(b"no", 404), Answer(b"no", 400), Answer(b"no", 500), None, "first"), (10, 25, 30)
-    ):
+        relations = EVERY_RELATION if count == 10 else ("next",)
+        if says != "time-out":
+            yield kind(f"{count}-next-after-full-beyond-{says}", count, ALL if count == 25 else EITHER,
+                       "rule 1: an empty page has a next", beyond=beyond, more="full", relations=relations)  # fmt: skip
+    for (says, beyond), count in zip(refusals.items(), COUNTS, strict=False):
+        yield kind(f"{count}-next-for-ever-beyond-{says}", count, beyond=beyond, more="last", relations=("next",))
+    for says, beyond in (refusals | failures).items():
+        yield kind(f"forget-per-page-beyond-{says}", 25, beyond=beyond, query={})
+    for before, count in zip((GONE, Answer(b"no", 400), Answer(b"no", 500), None, "first"), COUNTS[2:], strict=True):
         says = before.status if isinstance(before, Answer) else before
         # A failure of page 0 must not be taken for the end; nobody has to ask for page 0.
-        yield kind(f"no-links-page-0-{says}-{way}", way, before=before, links="none", beyond=GONE)
+        yield kind(f"no-links-page-0-{says}-{count}", count, before=before, links="none", beyond=GONE)
 
 
 def uneven_pages() -> Iterator[Kind]:
@@ -123,50 +128,44 @@ def uneven_pages() -> Iterator[Kind]:
         "shorter-second": (10, 7, 10, 10, 10), "all-shorter": (10, 9), "one-row-pages": (10, 1, 1, 1, 10),
         "shorter-first": (4, 10), "longer-later": (3, 5, 10, 12, 40), "falling": (10, 8, 6, 4, 2, 1, 1),
     }  # fmt: skip
-    for (shape, sizes), (way, how) in product(shapes.items(), (WAYS | WITHOUT_LINKS).items()):
-        yield kind(f"{way}-{shape}", 47, sizes=sizes, **how)
+    for (shape, sizes), way in product(shapes.items(), ("from-1", "cursor", "body", *WITHOUT_LINKS)):
+        yield kind(f"{way}-{shape}", 47, sizes=sizes, **ALL_WAYS[way])
     for way, how in WAYS.items():
-        empty_once = Answer({"orders": []})
-        yield kind(f"{way}-empty-page-without-next-in-the-middle", 47, EITHER, answers={2: [empty_once]}, **how)
+        yield kind(f"{way}-empty-page-without-next", 47, EITHER, answers={2: [Answer({"orders": []})]}, **how)
     for way in ("from-1", "from-0", "next-only"):
-        first = WAYS[way].get("first", 1)
-        leads_on = Answer({"orders": []}, headers={"Link": f'<?page={first + 2}&per_page=10>; rel="next"'})
-        yield Kind(f"{way}-page-of-no-rows-leads-on", lambda how=WAYS[way], page=leads_on: _gap(1, page, **how))
-        again = Answer({"orders": []}, headers={"Link": f'<?page={first + 3}&per_page=10>; rel="next"'})
-        yield Kind(f"{way}-two-pages-of-no-rows-lead-on", lambda how=WAYS[way], a=leads_on, b=again:
-                   _gap(2, a, b, **how))  # fmt: skip
+        lead_on = [
+            Answer({"orders": []}, headers={"Link": f'<?page={WAYS[way].get("first", 1) + n}&per_page=10>; rel="next"'})
+            for n in (2, 3)
+        ]
+        for many in (1, 2):
+            yield kind(f"{way}-{many}-pages-of-no-rows-lead-on", 30, sizes=(10, *[0] * many, 10),
+                       answers=dict(enumerate(lead_on[:many], 1)), **WAYS[way])  # fmt: skip
     yield kind("no-links-total-empty-page-in-the-middle", 47, EITHER, links="none", total="X-Total",
                answers={2: Answer({"orders": []})})  # fmt: skip
 
 
-def _gap(count: int, *empty: Answer, **how: Any) -> Pages:
-    """Return 30 rows in pages of ten, the second page and perhaps the third without rows and with a ``next``."""
-    pages = Pages(rows_of(30), sizes=(10, *[0] * count, 10), **how)
-    pages.answers = dict(enumerate(empty, 1))
-    return pages
-
-
 def wrong_last() -> Iterator[Kind]:
-    for way in ("from-1", "from-0", "offset", "cursor"):
-        how = {**WAYS[way], "relations": ("next", "prev", "first", "last")}
-        for count in (11, 30, 85):
-            pages = -(-count // 10)
-            for name, last in {
-                "too-small": 0, "one-too-small": pages - 2, "own-page": lambda index: index,
-                "only-first": lambda index, n=pages: n - 1 if index == 0 else None,
-                "gone-later": lambda index, n=pages: n - 1 if index < 2 else None,
-                "only-later": lambda index, n=pages: n - 1 if index else None,
-                "wanders": lambda index, n=pages: index % n,
-            }.items():  # fmt: skip
-                yield kind(f"{way}-{count}-last-{name}", count, last=last, **how)
-            # A hint that speaks against the end: asked once more, then it goes on or fails.
-            yield kind(f"{way}-{count}-last-one-too-big", count, EITHER, last=pages,
-                       except_loop="rule 1: last names a later page", **how)  # fmt: skip
-            yield kind(f"{way}-{count}-last-far-too-big", count, EITHER, last=pages + 50,
-                       except_loop="rule 1: last names a later page", **how)  # fmt: skip
-    for beyond in (GONE, Answer(b"", 500), "last", STALLS):
-        yield kind(f"last-one-too-big-beyond-{getattr(beyond, 'status', beyond)}", 25, EITHER, last=3, beyond=beyond,
-                   except_loop="rule 1: last names a later page")  # fmt: skip
+    hints: dict[str, Callable[[int, int], int | None]] = {
+        "too-small": lambda index, pages: 0,
+        "one-too-small": lambda index, pages: pages - 2,
+        "own-page": lambda index, pages: index,
+        "only-first": lambda index, pages: pages - 1 if index == 0 else None,
+        "gone-later": lambda index, pages: pages - 1 if index < 2 else None,
+        "only-later": lambda index, pages: pages - 1 if index else None,
+        "wanders": lambda index, pages: index % pages,
+        # A hint that speaks against the end: asked once more, then it goes on or fails.
+        "one-too-big": lambda index, pages: pages,
+        "far-too-big": lambda index, pages: pages + 50,
+    }
+    for ((name, hint), count), way, how in in_turn(product(hints.items(), (11, 30, 85)), "from-1", "from-0", "offset",
+                                                   "cursor"):  # fmt: skip
+        pages = -(-count // 10)
+        right, why = (EITHER, "rule 1: last names a later page") if name.endswith("big") else (ALL, "")
+        yield kind(f"{way}-{count}-last-{name}", count, right, why, **how | {"relations": EVERY_RELATION},
+                   last=lambda index, hint=hint, pages=pages: hint(index, pages))  # fmt: skip
+    for beyond in (GONE, Answer(b"", 500), "last"):
+        yield kind(f"last-one-too-big-beyond-{getattr(beyond, 'status', beyond)}", 25, EITHER,
+                   "rule 1: last names a later page", last=3, beyond=beyond)  # fmt: skip
 
 
 LINKS: dict[str, Callable[[str], str]] = {
@@ -195,20 +194,21 @@ LINKS: dict[str, Callable[[str], str]] = {
 
 
 def links() -> Iterator[Kind]:
-    for (name, link), (way, how) in product(LINKS.items(), WAYS.items()):
-        yield kind(f"{way}-link-{name}", 30, link=link, **how)
-    for (way, how), count in product(WAYS.items(), (11, 30, 47)):
-        yield kind(f"{way}-{count}-links-forget-per-page", count, query={}, **how)
-        yield kind(f"{way}-{count}-links-forget-per-page-next-after-full", count, query={}, more="full", **how)
+    for (name, link), way in product(LINKS.items(), ("next-only", "cursor", "body")):
+        yield kind(f"{way}-link-{name}", 30, link=link, **WAYS[way])
+    for (count, more), way, how in in_turn([*product((11, 30, 47), (None, "full"))] * 2):
+        yield kind(f"{way}-{count}-links-forget-per-page-next-after-{more}", count, query={}, more=more, **how)
     yield kind("links-repeat-the-asked-size", 47, size=7, query={"per_page": "10"})
-    for place in ("next", "links.next", "meta.next", "pagination.next", "meta.pagination.next", "_links.next",
-                  "_links.next.href", "links.next.href", "meta.links.next", "paging.next"):  # fmt: skip
-        for by in ("number", "cursor"):
-            yield kind(f"body-{place}-{by}", 30, links=place, by=by)
-    for place in ("next_page_url", "meta.next_url", "pagination.next_url", "next_link", "nextLink", "@odata.nextLink"):
+    places = ("next", "links.next", "meta.next", "pagination.next", "meta.pagination.next", "_links.next",
+              "_links.next.href", "links.next.href", "meta.links.next", "paging.next")  # fmt: skip
+    for place, by in zip(places, cycle(("number", "cursor"))):
+        yield kind(f"body-{place}-{by}", 30, links=place, by=by)
+    for place in ("next_page_url", "pagination.next_url", "nextLink", "@odata.nextLink"):
         # Other names than ``next``: followed, or noticed.
         yield kind(f"body-{place}-number", 30, links=place)
         yield kind(f"body-{place}-cursor", 30, EITHER, "not called next", links=place, by="cursor")
+    for name, form in HEADERS.items():
+        yield kind(f"header-{name}", 30, relations=("next",), link=lambda url: url + "&q=1", pages=_Formed, form=form)
 
 
 HEADERS = {
@@ -231,45 +231,39 @@ HEADERS = {
 }
 
 
-def header_kind(name: str) -> Kind:
-    form = HEADERS[name]
+@dataclass
+class _Formed(Pages):
+    """The header is written in a form of its own."""
 
-    def make() -> Pages:
-        class Formed(Pages):
-            def _page(self, index: int, request: Any) -> Answer:
-                answer = super()._page(index, request)
-                _, _, url = (answer.headers.get("Link", "") if isinstance(answer.headers, dict) else "").partition("<")
-                answer.headers = {"Link": form.format(url.partition(">")[0])} if url else {}
-                return answer
+    form: str = ""
 
-        return Formed(rows_of(30), relations=("next",), link=lambda url: url + "&q=1")
-
-    return Kind(f"header-{name}", make)
+    def _page(self, index: int, request: Any) -> Answer:
+        answer = super()._page(index, request)
+        _, _, url = dict(answer.headers).get("Link", "").partition("<")
+        answer.headers = {"Link": self.form.format(url.partition(">")[0])} if url else {}
+        return answer
 
 
 def failures() -> Iterator[Kind]:
-    once = {
-        "408": Answer(b"", 408, AT_ONCE), "425": Answer(b"", 425, AT_ONCE), "429": Answer(b"", 429, AT_ONCE),
-        "500": Answer(b"", 500, AT_ONCE), "502": Answer(b"<html>", 502, AT_ONCE), "503": Answer(b"", 503, AT_ONCE),
-        "504": Answer(b"", 504, AT_ONCE), "520": Answer(b"", 520, AT_ONCE), "522": Answer(b"", 522, AT_ONCE),
-        "524": Answer(b"", 524, AT_ONCE), "529": Answer(b"", 529, AT_ONCE), "530": Answer(b"", 530, AT_ONCE),
-        "598": Answer(b"", 598, AT_ONCE), "rate-limit-403": Answer(b"403 (Rate Limit Exceeded)", 403, AT_ONCE),
-        "drop": Answer(drop=True), "cut": Answer({"orders": rows_of(9)}, cut=40), "stall": Answer(stall=-1),
-        "stall-in-the-body": Answer({"orders": rows_of(9)}, stall=40),
+    once = {str(code): Answer(b"", code, AT_ONCE) for code in (408, 425, 429, 500, 502, 503, 524, 598)}
+    once |= {
+        "rate-limit-403": Answer(b"403 (Rate Limit Exceeded)", 403, AT_ONCE), "drop": Answer(drop=True),
+        "cut": Answer({"orders": rows_of(9)}, cut=40),
     }  # fmt: skip
+    ways = ("from-1", "next-only", "cursor", *WITHOUT_LINKS)
     # First, second, one in the middle, the last one and the one after it.
-    for (says, answer), page in product(once.items(), (0, 1, 4, 8, 9)):
-        for way in ("from-1", "next-only", "cursor", "no-links-from-1", "no-links-from-0"):
-            how = (WAYS | WITHOUT_LINKS)[way]
-            yield kind(f"{way}-{says}-once-at-{page}", 85, answers={page: [answer]}, **how)
+    for (says, page), way, how in in_turn(product(once, (0, 1, 4, 8, 9, 9)), *ways):
+        yield kind(f"{way}-{says}-once-at-{page}", 85, answers={page: [once[says]]}, **how)
+    stalls = {"stall": STALLS, "stall-in-the-body": Answer({"orders": rows_of(9)}, stall=40)}
+    for (says, page), way, how in in_turn(product(stalls, (1, 8)), "no-links-from-1", "from-1", "cursor"):
+        yield kind(f"{way}-{says}-once-at-{page}", 85, answers={page: [stalls[says]]}, **how)
     for code, page in product((429, 503), (0, 4, 8)):
         yield kind(f"{code}-three-times-at-{page}", 85, answers={page: [Answer(b"", code, AT_ONCE)] * 3})
-    for page, way in product((1, 4, 8), ("from-1", "next-only", "cursor", "body")):
-        for says, answer in {"404": GONE, "422": Answer(b"", 422), "400": Answer(b"", 400), "410": Answer(b"", 410),
-                             "416": Answer(b"", 416), "401": Answer(b"", 401)}.items():  # fmt: skip
-            # In the middle it must never be taken for the end.
-            yield kind(f"{way}-{says}-for-good-at-{page}", 85, ERROR, answers={page: answer}, **WAYS[way])
-            yield kind(f"{way}-{says}-once-at-{page}", 85, EITHER, answers={page: [answer]}, **WAYS[way])
+    refusals = [Answer(b"", code) for code in (404, 422, 400, 410, 416, 401)]
+    for (answer, page), way, how in in_turn(product(refusals, (1, 4, 8)), "from-1", "next-only", "cursor", "body"):
+        # In the middle it must never be taken for the end.
+        yield kind(f"{way}-{answer.status}-for-good-at-{page}", 85, ERROR, answers={page: answer}, **how)
+        yield kind(f"{way}-{answer.status}-once-at-{page}", 85, EITHER, answers={page: [answer]}, **how)
     for page in (1, 4, 8):
         yield kind(f"no-links-500-for-good-at-{page}", 85, ERROR, links="none",
                    answers={page: Answer(b"", 500, AT_ONCE)})  # fmt: skip
@@ -283,25 +277,25 @@ TOTALS = ("Total", "X-Total", "X-Total-Count", "total_count", "total_entries", "
 
 
 def promises() -> Iterator[Kind]:
-    for total in TOTALS:
-        for count in (11, 20, 47):
-            # Only the first page comes, whatever is asked for.
-            yield kind(f"only-first-{count}-total-{total}", count, ERROR, by="nothing", links="none", total=total)
-        for count in (0, 1, 10):
-            yield kind(f"all-{count}-total-{total}", count, by="nothing", links="none", total=total)
-        yield kind(f"links-total-{total}", 47, total=total)
+    one_page: dict[str, Any] = {"by": "nothing", "links": "none"}
+    for total, count in zip(TOTALS, cycle((11, 20, 47))):
+        # Only the first page comes, whatever is asked for.
+        yield kind(f"only-first-{count}-total-{total}", count, ERROR, total=total, **one_page)
+    for total, count in zip(TOTALS, cycle((0, 1, 10))):
+        yield kind(f"all-{count}-total-{total}", count, total=total, **one_page)
         yield kind(f"no-links-total-{total}", 47, total=total, links="none")
-        yield kind(f"links-end-early-total-{total}", 47, EITHER, total=total, answers={2: _short_page(20)},
-                   except_loop="rule 5: a total is not reached")  # fmt: skip
-        yield kind(f"links-first-total-was-too-big-{total}", 47,
-                   values={total: lambda pages, index: 50 if index == 0 else 47})  # fmt: skip
-        yield kind(f"links-total-of-the-page-{total}", 47,
-                   values={total: lambda pages, index: 7 if index == 4 else 10})  # fmt: skip
-        yield kind(f"links-total-as-text-{total}", 47, values={total: "47"})
+    early = Answer({"orders": rows_of(10, 20)}, headers={"X-Total": "47", "Total": "47", "X-Total-Count": "47"})
+    for total in ("X-Total", "total_count", "meta.total"):
+        yield kind(f"links-total-{total}", 47, total=total)
+        yield kind(f"links-end-early-total-{total}", 47, EITHER, "rule 5: a total is not reached", total=total,
+                   answers={2: early})  # fmt: skip
+        for says, value in {"first-too-big": lambda pages, index: 50 if index == 0 else 47, "as-text": "47",
+                            "of-the-page": lambda pages, index: 7 if index == 4 else 10}.items():  # fmt: skip
+            yield kind(f"links-total-{says}-{total}", 47, values={total: value})
     for place in ("next_cursor", "meta.next_cursor", "pagination.next_cursor", "cursor.next", "meta.cursor.next",
                   "next_page_token", "meta.next_page_token", "cursors.after", "paging.cursors.after"):  # fmt: skip
-        yield kind(f"only-first-cursor-{place}", 47, ERROR, by="nothing", links="none", values={place: "b3BhcXVl"})
-        yield kind(f"all-cursor-null-{place}", 10, by="nothing", links="none", values={place: None})
+        yield kind(f"only-first-cursor-{place}", 47, ERROR, values={place: "b3BhcXVl"}, **one_page)
+        yield kind(f"all-cursor-null-{place}", 10, values={place: None}, **one_page)
         yield kind(f"no-links-cursor-{place}", 47, links="none",
                    values={place: lambda pages, index: f"c{index}" if index < 4 else None})  # fmt: skip
     look_alikes: dict[str, Any] = {
@@ -310,51 +304,44 @@ def promises() -> Iterator[Kind]:
         "meta.total": None, "pagination.total": "", "X-Total": "", "meta.per_page": 1000, "X-Per-Page": 1000,
         "meta.total_time_ms": 1200, "Total-Amount": 10**6, "meta.version": 9000,
     }  # fmt: skip
-    for (name, value), (way, how) in product(look_alikes.items(), {**WITHOUT_LINKS, "from-1": {}}.items()):
+    for (name, value), way, how in in_turn(look_alikes.items(), "from-1", *WITHOUT_LINKS):
         yield kind(f"{way}-look-alike-{name}", 47, values={name: value}, **how)
-    for (name, value), count in product(look_alikes.items(), (0, 7)):
-        yield kind(f"all-at-once-{count}-look-alike-{name}", count, by="nothing", links="none", values={name: value})
-
-
-def _short_page(start: int) -> Answer:
-    return Answer({"orders": rows_of(10, start)}, headers={"X-Total": "47", "Total": "47", "X-Total-Count": "47"})
+        yield kind(f"all-at-once-look-alike-{name}", 7, values={name: value}, **one_page)
 
 
 def null_and_errors() -> Iterator[Kind]:
-    null = Answer({"orders": None})
-    for way, how in (WAYS | WITHOUT_LINKS).items():
-        yield kind(f"{way}-null", 0, answers={0: null}, beyond=null, **how)
+    for way, how in ALL_WAYS.items():
+        yield kind(f"{way}-null", 0, answers={0: NULL}, beyond=NULL, **how)
     for way, how in WITHOUT_LINKS.items():
-        yield kind(f"{way}-null-beyond", 30, beyond=null, **how)
-    yield kind("null-after-a-full-last-page", 30, beyond=null, more="full")
+        yield kind(f"{way}-null-beyond", 30, beyond=NULL, **how)
+    yield kind("null-after-a-full-last-page", 30, beyond=NULL, more="full")
     yield kind("null-and-no-error", 0, answers={0: Answer({"orders": None, "error": None, "errors": []})})
-    for name, error in {"error": "the report timed out", "errors": ["no"], "message": "try again later"}.items():
+    errors = {"error": "the report timed out", "errors": ["no"], "message": "try again later"}
+    for (name, page), way, how in in_turn([*product(errors, (0, 1, 4))] * 3, "from-1", "cursor", "body",
+                                          "no-links-from-1"):  # fmt: skip
+        says, alone = Answer({"orders": None, name: errors[name]}), Answer({name: errors[name]})
         outcome = EITHER if name == "message" else ERROR
-        says = Answer({"orders": None, name: error})
-        alone = Answer({name: error})
-        for page, way in product((0, 1, 4), ("from-1", "cursor", "body", "no-links-from-1")):
-            how = (WAYS | WITHOUT_LINKS)[way]
-            yield kind(f"{way}-null-and-{name}-at-{page}", 47, outcome, answers={page: says}, **how)
-            yield kind(f"{way}-{name}-as-200-at-{page}", 47, ERROR, answers={page: alone}, **how)
-            yield kind(f"{way}-{name}-as-200-once-at-{page}", 47, EITHER, answers={page: [alone]}, **how)
+        yield kind(f"{way}-null-and-{name}-at-{page}", 47, outcome, answers={page: says}, **how)
+        yield kind(f"{way}-{name}-as-200-at-{page}", 47, ERROR, answers={page: alone}, **how)
+        yield kind(f"{way}-{name}-as-200-once-at-{page}", 47, EITHER, answers={page: [alone]}, **how)
 
 
-def bodies() -> Iterator[Kind]:
+def contents() -> Iterator[Kind]:
     """What is in the rows must not matter."""
     same = [{"amount": 1}] * 47
     rows: dict[str, list[Any]] = {
         "equal": same, "equal-30": same[:30], "equal-but-last": [*same, {"amount": 2}],
         "no-ids": [{"name": f"n{n}"} for n in range(47)], "few-values": [{"n": n % 2} for n in range(47)],
         "nested": [{"data": [{"next": "x"}], "meta": {"total": 9999, "next": "/?page=9"}, "n": n} for n in range(47)],
-        "empty-objects": [{} for _ in range(47)],
+        "empty-objects": [{} for _ in range(47)], "equal-pages": rows_of(10) * 3,
     }  # fmt: skip
-    for (name, content), (way, how) in product(rows.items(), WAYS.items()):
-        right = EITHER if name == "few-values" else ALL  # pages that are equal may be a circle, and nothing tells
-        yield Kind(f"{way}-rows-{name}", lambda content=content, how=how: Pages(list(content), **how), right,
-                   except_loop="rule 6: a page has the rows of the page before it")  # fmt: skip
-    for way, how in WAYS.items():
-        yield Kind(f"{way}-pages-that-are-equal", lambda how=how: Pages(rows_of(10) * 3, **how), EITHER,
-                   "rule 6: a page has the very rows of the one before it")  # fmt: skip
+    for (name, content), way in product(rows.items(), ("from-1", "cursor", "body")):
+        # Pages that are equal may be a circle, and nothing tells.
+        right = EITHER if name in ("few-values", "equal-pages") else ALL
+        yield kind(f"{way}-rows-{name}", content, right, "rule 6: a page has the rows of the page before it",
+                   **WAYS[way])  # fmt: skip
+    for key, way, how in in_turn(["data", "results", "order_analytics", "analytics"] * 3, *ALL_WAYS):
+        yield kind(f"{way}-rows-under-{key}", 30, endpoint=key, **how)
 
 
 def unusual_pages() -> Iterator[Kind]:
@@ -368,10 +355,11 @@ def unusual_pages() -> Iterator[Kind]:
         "page-and-cursor": {"by": "cursor", "link": lambda url: url + "&page=1"},
         "page-twice": {"link": lambda url: url.replace("&", "&_=1&")},
     }.items():  # fmt: skip
-        for count, more, relations in product((0, 10, 11, 30, 47), (None, "full"),
-                                              (("next",), ("next", "prev", "first", "last"))):  # fmt: skip
-            said = f"{name}-{count}-{more}-{len(relations)}"
-            yield kind(said, count, relations=relations, more=more, **how)
+        for count, more, relations in (
+            (0, None, ("next",)), (10, "full", EVERY_RELATION), (11, None, EVERY_RELATION), (30, "full", ("next",)),
+            (47, None, ("next",)),
+        ):  # fmt: skip
+            yield kind(f"{name}-{count}-{more}-{len(relations)}", count, relations=relations, more=more, **how)
     yield kind("links-say-the-default-size", 85, EITHER, size=100, query={"per_page": "20"})
     for name, value in {"next": None, "links": [], "links.next": None, "meta.next": False, "next-page": 2,
                         "links.self": "/?page=1", "meta": [], "pagination": "none",
@@ -384,17 +372,16 @@ def unusual_pages() -> Iterator[Kind]:
     for flag in ("has_more", "meta.has_more", "has_next_page", "pagination.has_next"):
         yield kind(f"no-links-{flag}", 47, links="none", values={flag: lambda pages, index: index < 4})
         yield kind(f"links-{flag}-always", 47, EITHER, "says that there is more", values={flag: True})
-    for relations in (("next",), ("next", "prev", "first", "last")):
+    for relations in (("next",), EVERY_RELATION):
         for name, target in {"first": 0, "itself": 4, "one-before": 3}.items():
-            yield Kind(f"last-page-leads-to-{name}-{len(relations)}", lambda target=target, relations=relations:
-                       _Wrapped(rows_of(47), relations=relations, target=target), EITHER)  # fmt: skip
-    for key in ("data", "results", "order_analytics", "analytics"):
-        for way, how in (WAYS | WITHOUT_LINKS).items():
-            yield kind(f"{way}-rows-under-{key}", 30, endpoint=key, **how)
+            yield kind(f"last-page-leads-to-{name}-{len(relations)}", 47, EITHER, relations=relations, target=target,
+                       pages=_Circle)  # fmt: skip
 
 
 @dataclass
-class _Wrapped(Pages):
+class _Circle(Pages):
+    """The last page leads to another one."""
+
     target: int = 0
 
     def _following(self, index: int, last: int, *, full: bool) -> int | None:
@@ -442,12 +429,10 @@ class _Shy(Pages):
 
 def servers_that_mind_look_ahead() -> Iterator[Kind]:
     ahead = {"400": Answer(b"", 400), "404": GONE, "422": Answer(b"", 422), "500": Answer(b"", 500), "empty": "beyond",
-             "first-page": "first", "409": Answer(b"", 409), "null": Answer({"orders": None}), "time-out": STALLS,
+             "first-page": "first", "409": Answer(b"", 409), "null": NULL, "time-out": STALLS,
              "error-as-200": Answer({"error": "no such scroll"}), "drop": Answer(drop=True)}  # fmt: skip
-    for (name, early), way, count in product(ahead.items(), ("from-1", "from-0", "next-only", "body"), (25, 30, 85)):
-        yield Kind(f"{way}-{count}-page-not-linked-yet-{name}", lambda early=early, way=way, count=count:
-                   _Scroll(rows_of(count), early=early, **WAYS[way]))  # fmt: skip
+    for (name, early), way, how in in_turn([*ahead.items()] * 2, "from-1", "from-0", "next-only", "body"):
+        yield kind(f"{way}-page-not-linked-yet-{name}", 85, pages=_Scroll, early=early, **how)
     refusals = {"429": Answer(b"", 429, AT_ONCE), "503": Answer(b"", 503, AT_ONCE), "drop": Answer(drop=True)}
-    for (name, refusal), most, (way, how) in product(refusals.items(), (1, 2, 3), (WAYS | WITHOUT_LINKS).items()):
-        yield Kind(f"{way}-{most}-at-once-else-{name}", lambda most=most, refusal=refusal, how=how:
-                   _Shy(rows_of(85), most=most, refusal=refusal, **how))  # fmt: skip
+    for (name, most), way, how in in_turn([*product(refusals, (1, 2, 3))] * 2, *ALL_WAYS):
+        yield kind(f"{way}-{most}-at-once-else-{name}", 85, pages=_Shy, most=most, refusal=refusals[name], **how)

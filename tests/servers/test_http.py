@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 import time
 from email.utils import formatdate
 
@@ -12,7 +13,6 @@ import pytest
 
 from airflow_provider_catalog.errors import (
     CatalogAuthError,
-    CatalogError,
     CatalogRequestError,
     CatalogResponseError,
     CatalogUnavailableError,
@@ -20,12 +20,11 @@ from airflow_provider_catalog.errors import (
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
-from tests.catalog_server import AT_ONCE, Answer, Pages
+from tests.catalog_server import AT_ONCE, TOKEN, Answer, Pages
 from tests.servers.reading import is_clear, read_with_hook, read_with_operator, rows_of, within_patience
 
 ROWS = rows_of(25)
 HTML = {"Content-Type": "text/html"}
-PAGE = Answer({"orders": ROWS[:10]})
 
 
 def first(answer: Answer, **how) -> Pages:
@@ -42,29 +41,52 @@ def at_pages(values) -> list[tuple]:
     return list(zip(values, itertools.cycle([0, 1, 2])))
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 207, 226, 299])
-def test_every_2xx_with_rows_is_an_answer(serve, status):
-    class Status(Pages):
+def changed(change, rows=ROWS, **how) -> Pages:
+    """Return pages of which each answer is changed."""
+
+    class Changed(Pages):
         def _page(self, index, request):
             answer = super()._page(index, request)
-            answer.status = status
+            change(answer)
             return answer
 
-    with serve(Status(list(ROWS))):
+    return Changed(list(rows), **how)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 207, 226, 299])
+def test_every_2xx_with_rows_is_an_answer(serve, status):
+    with serve(changed(lambda answer: setattr(answer, "status", status))):
         outcome = read_with_hook()
-    assert not outcome.error
-    assert outcome.rows == ROWS
+    assert outcome.rows == ROWS, outcome
 
 
-@pytest.mark.parametrize(("status", "page"), at_pages([408, 425, 429, *range(500, 509), *range(520, 531), 561, 598]))
-def test_what_passes_by_itself_is_asked_for_again(serve, status, page):
-    with serve(once(Answer(b"<html>oops", status, AT_ONCE | HTML), page=page)):
+PASSES = {
+    **{
+        str(status): Answer(b"<html>oops", status, AT_ONCE | HTML)
+        for status in (408, 425, 429, 500, 502, 508, 530, 598)
+    },
+    "no answer": Answer(drop=True),
+    "cut": Answer({"orders": ROWS}, cut=20),
+    "cut gzip": Answer({"orders": ROWS}, headers={"Content-Encoding": "gzip"}, cut=20),
+    "damaged gzip": Answer(b"\x1f\x8b broken", headers={"Content-Encoding": "gzip"}),
+    "half of it": Answer(b'{"orders": [{"a": 1}'),
+    "no UTF-8": Answer(b'{"orders": [{"a": "\xff"}]}'),
+    "a page to log in": Answer(b"<!DOCTYPE html><html>Log in</html>", headers=HTML),
+    "nothing": Answer(b""),
+}
+
+
+@pytest.mark.parametrize(("answer", "page"), at_pages(PASSES.values()), ids=PASSES)
+def test_what_passes_by_itself_is_asked_for_again(serve, answer, page, caplog):
+    with serve(once(answer, answer, page=page)):
         outcome = read_with_hook()
-    assert not outcome.error, outcome
-    assert outcome.rows == ROWS
+    assert outcome.rows == ROWS, outcome
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) <= 1, "one line a minute about the same cause"
+    assert all("orders, " in line for line in warnings)
 
 
-@pytest.mark.parametrize("status", [500, 502, 520, 529, 530, 598])
+@pytest.mark.parametrize("status", [500, 529, 598])
 def test_what_does_not_pass_is_unavailable(serve, tmp_path, status):
     with serve(first(Answer(b"<html>oops", status, AT_ONCE | HTML))):
         error = read_with_operator(tmp_path).error
@@ -102,16 +124,13 @@ def test_a_rate_limit_and_failures_together(serve):
 
 AFTER = {
     "seconds": lambda: "1",
-    "zero": lambda: "0",
     "fraction": lambda: "0.5",
     "spaces": lambda: " 1 ",
     "date": lambda: formatdate(time.time() + 1, usegmt=True),
     "past-date": lambda: formatdate(time.time() - 3600, usegmt=True),
     "epoch": lambda: str(int(time.time()) + 1),
-    "epoch-fraction": lambda: f"{time.time() + 0.5:.3f}",
     "milliseconds": lambda: str(int(time.time() * 1000) + 500),
     "past-epoch": lambda: str(int(time.time()) - 100),
-    "past-milliseconds": lambda: str(int(time.time() * 1000) - 100_000),
     "negative": lambda: "-5",
     "nothing": lambda: "",
     "word": lambda: "soon",
@@ -181,25 +200,47 @@ class TestForbidden:
         assert is_clear(error)
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
-def test_a_redirect_is_not_followed(serve, tmp_path, status):
-    answer = Answer(b"", status, {"Location": "http://catalog.example/login"})
-    with serve(first(answer)) as catalog:
-        error = read_with_operator(tmp_path).error
-    assert error
-    assert is_clear(error)
-    assert len(catalog.requests) == 1
+REFUSALS = {
+    **{str(code): (code, b'{"error": "no"}', "no") for code in (400, 405, 406, 409, 410, 413, 414, 415, 451)},
+    "a text": (422, b"account_ids is odd", "account_ids is odd"),
+    "an error's message": (422, b'{"error": {"message": "nope"}}', "nope"),
+    "several errors": (422, b'{"errors": [{"message": "bad date"}, "worse"]}', "bad date; worse"),
+    "errors by name": (422, b'{"errors": {"account_ids": ["is odd"]}}', "account_ids: is odd"),
+    "HTML": (404, b"<html><body>lost</body></html>", "an HTML page"),
+    "a row": (422, b'{"rows": ["jo@example.edu"]}', "JSON without an error message"),
+    "nothing": (422, b"", "no message"),
+    "much": (400, json.dumps({"message": f"{TOKEN} " + "x" * 500}).encode(), "x" * 190),
+}
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 406, 409, 410, 413, 414, 415, 422, 451])
-def test_what_will_not_pass_fails_at_once(serve, tmp_path, status):
-    with serve(first(Answer({"error": "no"}, status))) as catalog:
+@pytest.mark.parametrize(("status", "body", "says"), REFUSALS.values(), ids=REFUSALS)
+def test_what_will_not_pass_fails_at_once_with_what_the_server_says(serve, tmp_path, status, body, says):
+    with serve(first(Answer(body, status))) as catalog:
         error = read_with_operator(tmp_path).error
     assert isinstance(error, CatalogRequestError)
     assert not error.retryable
     assert str(status) in str(error)
+    assert says in str(error)
+    assert "x" * 200 not in str(error)
     assert len(catalog.requests) == 1
     assert is_clear(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=302, headers={"Location": f"/login/{TOKEN}"}),
+        Answer(status=302, headers={"Location": "http://[::1"}),
+        Answer({TOKEN: 1}),
+        Answer(TOKEN.encode(), 422),
+    ],
+)
+def test_a_token_that_the_server_echoes_is_shown_nowhere(serve, tmp_path, answer, caplog):
+    caplog.set_level(logging.DEBUG)
+    with serve(lambda request: answer):
+        error = read_with_operator(tmp_path).error
+    assert is_clear(error)
+    assert TOKEN not in "".join(record.getMessage() for record in caplog.records if "urllib3" not in record.name)
 
 
 EARLY = {
@@ -215,13 +256,7 @@ EARLY = {
 @pytest.mark.parametrize("before", EARLY.values(), ids=EARLY)
 @pytest.mark.parametrize("in_flight", [1, 8])
 def test_informational_answers_before_the_answer(serve, before, in_flight):
-    class Early(Pages):
-        def _page(self, index, request):
-            answer = super()._page(index, request)
-            answer.before = before
-            return answer
-
-    with serve(Early(list(ROWS)), max_concurrency=in_flight):
+    with serve(changed(lambda answer: setattr(answer, "before", before)), max_concurrency=in_flight):
         outcome = read_with_hook()
     assert outcome.rows == ROWS, outcome
 
@@ -241,25 +276,28 @@ FORMS = {
 }
 
 
-NO_ROWS = [
-    b"", b"null", b"[]x", b"{", b'"orders"', b"<html>Log in</html>", b'{"orders": {}}', b'{"orders": "a@example.edu"}',
-    b'{"orders": 5}', b'{"orders": [1]}', b"\xff\xfe", b'{"orders": [{"id": 1]}',
-]  # fmt: skip
+NO_ROWS = {
+    # With a part of the message, where one is promised: names of keys, and never a value.
+    b"": "", b"null": "", b"[]x": "", b"{": "", b'"orders"': "", b"1": "", b"\xff\xfe": "", b'{"orders": {}}': "",
+    b'{"orders": "a@example.edu"}': "", b'{"orders": 5}': "", b'{"orders": [1]}': "", b'{"orders": [{}, null]}': "",
+    b'{"orders": [[]]}': "", b'{"orders": [{"id": 1]}': "", b"<html>Log in</html>": "an HTML page",
+    b'{"orders": [' + b'{"a":' * 50_000 + b"1": "too deeply",
+    b'{"total": 3, "rows": {"a": 1}}': "total, rows", b'{"a": [{"x": 1}], "b": [{"x": 2}]}': "a, b",
+    b'{"errors": [{"message": "no"}]}': "errors", b"{}": "none",
+    json.dumps({f"k{n}": n for n in range(30)}).encode(): "and more",
+}  # fmt: skip
 
 
 class TestBodies:
     @pytest.mark.parametrize("how", FORMS.values(), ids=FORMS)
     def test_forms_of_an_answer(self, serve, how):
-        class Formed(Pages):
-            def _page(self, index, request):
-                answer = super()._page(index, request)
-                if "body" in how:
-                    answer.body = how["body"] % json.dumps(answer.body).encode()
-                answer.headers = {**answer.headers, **how.get("headers", {})}
-                answer.chunked = how.get("chunked", False)
-                return answer
+        def change(answer):
+            if "body" in how:
+                answer.body = how["body"] % json.dumps(answer.body).encode()
+            answer.headers = {**answer.headers, **how.get("headers", {})}
+            answer.chunked = how.get("chunked", False)
 
-        with serve(Formed(list(ROWS))):
+        with serve(changed(change)):
             outcome = read_with_hook()
         assert outcome.rows == ROWS, outcome
 
@@ -273,20 +311,13 @@ class TestBodies:
         assert is_clear(error)
         assert len(catalog.requests) == 1, "the next answer will be the same"
 
-    @pytest.mark.parametrize(("body", "page"), at_pages(NO_ROWS))
+    @pytest.mark.parametrize(("body", "page"), at_pages(NO_ROWS), ids=range(len(NO_ROWS)))
     def test_what_has_no_rows_is_an_error(self, serve, tmp_path, body, page):
         with serve(Pages(list(ROWS), answers={page: Answer(body, headers=AT_ONCE)})):
             error = read_with_operator(tmp_path).error
         assert isinstance(error, CatalogResponseError | CatalogUnavailableError), error
+        assert NO_ROWS[body] in str(error)
         assert is_clear(error)
-
-    @pytest.mark.parametrize(
-        ("body", "page"), [(b"", 0), (b"<html>Please wait</html>", 1), (b'{"orders": [{"id": 1', 2)]
-    )
-    def test_a_broken_answer_once(self, serve, tmp_path, body, page):
-        with serve(once(Answer(body), page=page)):
-            outcome = read_with_operator(tmp_path)
-        assert outcome.error or outcome.rows == ROWS, outcome
 
     @pytest.mark.parametrize("in_flight", [1, 8])
     def test_a_large_answer_that_comes_again_for_each_page(self, serve, tmp_path, in_flight):
@@ -340,13 +371,12 @@ class TestExplicitPagination:
             outcome = read_with_hook()
         assert outcome.rows == rows_of(count), outcome
 
-    def test_none_asks_once(self, serve):
-        with serve(Pages(rows_of(47), by="nothing", links="none", sizes=[99]), pagination="none") as catalog:
-            read_with_hook()
-        assert len(catalog.requests) == 1
-
-    def test_links_ask_for_nothing_else(self, serve):
-        with serve(Pages(rows_of(7), links="none"), pagination="link") as catalog:
+    @pytest.mark.parametrize(
+        ("pagination", "how"),
+        [("none", {"by": "nothing", "links": "none", "sizes": [99]}), ("link", {"links": "none"})],
+    )
+    def test_what_is_told_is_not_asked_for(self, serve, pagination, how):
+        with serve(Pages(rows_of(7), **how), pagination=pagination) as catalog:
             assert read_with_hook().rows == rows_of(7)
         assert len(catalog.requests) == 1
 
@@ -410,13 +440,8 @@ class TestKeptConnections:
         ("way", "in_flight"), [({}, 8), ({"links": "none"}, 8), ({"by": "cursor", "relations": ("next",)}, 1)]
     )
     def test_while_reading(self, serve, how, in_flight, way):
-        class Stale(Pages):
-            def _page(self, index, request):
-                answer = super()._page(index, request)
-                answer.stale = how
-                return answer
-
-        with serve(Stale(rows_of(85), **way), max_concurrency=in_flight):
+        pages = changed(lambda answer: setattr(answer, "stale", how), rows_of(85), **way)
+        with serve(pages, max_concurrency=in_flight):
             outcome = read_with_hook()
         assert outcome.rows == rows_of(85), outcome
 
@@ -447,47 +472,3 @@ class TestKeptConnections:
         assert error.retryable
         assert is_clear(error)
         assert len(catalog.requests) < 20
-
-
-class TestTestConnection:
-    def test_a_slow_catalog_is_reached(self, serve):
-        with serve(lambda request: Answer(stall=-1), timeout=1):
-            is_well, message = within_patience(lambda: CatalogHook().test_connection())
-        assert not is_well
-        assert "is reached" in message
-        assert "slow" in message
-        assert "timeout" in message
-
-    @pytest.mark.takes(seconds=14)
-    def test_an_answer_that_takes_twelve_seconds(self, serve):
-        def answer(request):
-            endpoint = request.path.rsplit("/", 1)[-1]
-            return Answer({endpoint: []}, delay=12 if endpoint == "orders" else 0)
-
-        with serve(answer):
-            is_well, message = within_patience(lambda: CatalogHook().test_connection())
-        assert is_well or ("is reached" in message and "slow" in message), message
-
-    @pytest.mark.parametrize("status", [201, 203])
-    def test_other_2xx(self, serve, status):
-        with serve(lambda request: Answer({request.path.rsplit("/", 1)[-1]: []}, status)):
-            is_well, message = CatalogHook().test_connection()
-        assert is_well, message
-
-    def test_null(self, serve):
-        with serve(lambda request: Answer({request.path.rsplit("/", 1)[-1]: None})):
-            is_well, message = CatalogHook().test_connection()
-        assert is_well, message
-
-    def test_a_firewall(self, serve):
-        with serve(lambda request: Answer(b"<html>Request blocked", 403, HTML)):
-            is_well, message = CatalogHook().test_connection()
-        assert not is_well
-        assert "firewall" in message.lower()
-
-
-def test_a_failing_poke_says_what_failed(serve):
-    with serve(lambda request: Answer(b"<html>blocked", 403, HTML)):
-        with pytest.raises(CatalogError) as caught:
-            CatalogOrdersAnalyticsSensor(task_id="wait").poke({})
-    assert "firewall" in str(caught.value).lower()

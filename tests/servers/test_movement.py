@@ -10,12 +10,11 @@ import pytest
 from airflow_provider_catalog.errors import CatalogDataMovedError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from tests.catalog_server import Pages
-from tests.servers.kinds import WAYS, WITHOUT_LINKS
-from tests.servers.reading import is_clear, read_with_hook, read_with_operator, rows_of
+from tests.servers.kinds import ALL_WAYS
+from tests.servers.reading import is_clear, read_into_xcom, read_with_hook, read_with_operator, rows_of
 
-ALL_WAYS = {way: how for way, how in (WAYS | WITHOUT_LINKS).items() if way not in ("from-0", "body", "body-cursor")}
 IN_FLIGHT = pytest.mark.parametrize("in_flight", [1, 8])
-WITH_LAST = ["from-1", "from-0"]
+EACH_WAY = pytest.mark.parametrize("way", [way for way in ALL_WAYS if way not in ("from-0", "body", "body-cursor")])
 
 
 def ids(rows):
@@ -23,7 +22,7 @@ def ids(rows):
 
 
 @IN_FLIGHT
-@pytest.mark.parametrize("way", ALL_WAYS)
+@EACH_WAY
 @pytest.mark.parametrize(("count", "index"), [(9, 0), (10, 0), (25, 0), (25, 2)])
 @pytest.mark.parametrize("added", [1, 25])
 def test_rows_that_are_added_at_the_end_are_read(serve, tmp_path, way, count, index, added, in_flight):
@@ -39,7 +38,7 @@ def test_rows_that_are_added_at_the_end_are_read(serve, tmp_path, way, count, in
 
 
 @IN_FLIGHT
-@pytest.mark.parametrize("way", ALL_WAYS)
+@EACH_WAY
 @pytest.mark.parametrize(("row", "page"), [(0, 0), (9, 4), (46, 0)])
 def test_a_row_that_is_edited_is_no_movement(serve, tmp_path, way, row, page, in_flight):
     def edit(rows):
@@ -60,7 +59,6 @@ SHAPES = {
     "no-id": lambda n: {"name": f"n{n}", "city": "Oslo"},
 }
 NOISE = {
-    "field": lambda row, now: row | {"generated_at": now},
     "first-field": lambda row, now: {"generated_at": now} | row,
     "nested": lambda row, now: row | {"meta": {"age": {"seconds": now}}},
     "list": lambda row, now: row | {"tags": ["a", now]},
@@ -107,25 +105,26 @@ def insert(place):
 
 
 @IN_FLIGHT
-@pytest.mark.parametrize("way", ALL_WAYS)
+@EACH_WAY
 @pytest.mark.parametrize(
     ("page", "change"),
     [(0, insert(0)), (2, insert(3)), (1, delete(0)), (0, delete(4)), (2, delete(0))],
     ids=["insert-0-at-0", "insert-3-at-2", "delete-0-at-1", "delete-4-at-0", "delete-0-at-2"],
 )
 def test_rows_that_move_once_are_read_again(serve, tmp_path, way, page, change, in_flight):
-    pages = Pages(rows_of(47), changes={page: change}, **ALL_WAYS[way])
-    with serve(pages, max_concurrency=in_flight):
-        outcome = read_with_operator(tmp_path)
-    assert not outcome.error, outcome
-    assert ids(outcome.rows) == ids(pages.rows)
-    assert outcome.manifest["moved"] is False
+    for read in (lambda: read_with_operator(tmp_path), read_into_xcom):
+        pages = Pages(rows_of(47), changes={page: change}, **ALL_WAYS[way])
+        with serve(pages, max_concurrency=in_flight):
+            outcome = read()
+        assert not outcome.error, outcome
+        assert ids(outcome.rows) == ids(pages.rows)
+        assert not outcome.manifest.get("moved")
 
 
-@pytest.mark.parametrize("way", WITH_LAST)
+@pytest.mark.parametrize("way", ["from-1", "from-0"])
 def test_a_last_page_that_vanishes_is_movement(serve, tmp_path, way):
     """The only row of the last page has moved to the page before it, which was read by then."""
-    pages = Pages(rows_of(41), changes={3: delete(15)}, **WAYS[way])
+    pages = Pages(rows_of(41), changes={3: delete(15)}, **ALL_WAYS[way])
     with serve(pages, max_concurrency=1):
         outcome = read_with_operator(tmp_path)
     assert outcome.error or ids(outcome.rows) == ids(pages.rows), outcome
@@ -144,7 +143,7 @@ def moving(way, **how):
 
 
 @IN_FLIGHT
-@pytest.mark.parametrize("way", ALL_WAYS)
+@EACH_WAY
 def test_rows_that_keep_moving_are_an_error_that_tells_of_closed_windows(serve, tmp_path, way, in_flight):
     with serve(moving(way), max_concurrency=in_flight):
         for outcome in (read_with_operator(tmp_path), read_with_hook()):
@@ -155,7 +154,7 @@ def test_rows_that_keep_moving_are_an_error_that_tells_of_closed_windows(serve, 
 
 
 @IN_FLIGHT
-@pytest.mark.parametrize("way", ALL_WAYS)
+@EACH_WAY
 def test_rows_that_keep_moving_are_accepted(serve, tmp_path, way, in_flight, caplog):
     with serve(moving(way), max_concurrency=in_flight):
         outcome = read_with_operator(tmp_path, on_data_moved="accept")
@@ -171,7 +170,7 @@ def test_rows_that_keep_moving_are_accepted(serve, tmp_path, way, in_flight, cap
         assert any("moved" in r.getMessage() for r in caplog.records if r.levelno == logging.WARNING)
 
 
-@pytest.mark.parametrize("way", ALL_WAYS)
+@EACH_WAY
 def test_accepting_changes_nothing_when_nothing_moves(serve, tmp_path, way, caplog):
     with serve(Pages(rows_of(47), **ALL_WAYS[way])):
         outcome = read_with_operator(tmp_path, on_data_moved="accept")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -76,9 +77,6 @@ class TestCompanyCertificate:
         assert "moved.pem" in str(error)
         assert "catalog_default" in str(error)
         assert not company.requests
-        is_well, message = CatalogHook().test_connection()
-        assert not is_well
-        assert variable in message
 
     def test_a_variable_that_names_no_certificate(self, company, monkeypatch, tmp_path):
         (tmp_path / "empty.pem").write_text("not a certificate")
@@ -191,6 +189,22 @@ def test_tcp_keep_alive(serve):
     assert seen
 
 
+def test_a_server_that_does_not_answer(serve):
+    with serve(lambda request: Answer(delay=0.5), timeout=0.1):
+        error = read_with_hook().error
+    assert isinstance(error, CatalogUnavailableError)
+    assert "no answer within the timeout (0.1 s)" in str(error)
+
+
+def test_nobody_listens(connection):
+    with socket.socket() as taken:  # so that nobody else listens there, either
+        taken.bind(("127.0.0.1", 0))
+        connection(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        error = read_with_hook().error
+    assert isinstance(error, CatalogUnavailableError)
+    assert "Connection refused" in str(error)
+
+
 NOT_NEEDED = """
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 assert [row["id"] for row in CatalogHook().iter_rows("orders")] == list(range(25))
@@ -198,9 +212,9 @@ print("all rows")
 """
 
 
-@pytest.mark.parametrize("way", [{}, {"relations": ("next",)}])
-def test_a_process_ends_while_pages_beyond_the_end_do_not_answer(serve, way):
-    with serve(Pages(rows_of(25), beyond=Answer(stall=-1), **way), max_concurrency=8, timeout=3600):
+def test_a_process_ends_while_pages_beyond_the_end_do_not_answer(serve):
+    pages = Pages(rows_of(25), beyond=Answer(stall=-1), relations=("next",))
+    with serve(pages, max_concurrency=8, timeout=3600):
         ended = subprocess.run(
             [sys.executable, "-c", NOT_NEEDED], env=os.environ, capture_output=True, text=True, timeout=60, check=True
         )

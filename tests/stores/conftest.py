@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.operators.conftest import connection, serve  # noqa: F401 - fixtures
 from tests.stores.servers import Store, azure, gcs, s3
 
 # gcsfs asks another service, which is not there, what kind of bucket it has to do with, and waits long for an answer.

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_catalog.errors import CatalogAuthError, CatalogParameterError
 from tests.catalog_server import Answer, catalog_server
-from tests.operators.conftest import OPERATORS
+from tests.tasks import OPERATORS
 
 pytest.importorskip("airflow.providers.openlineage", reason="OpenLineage is not installed: make test-stores")
 

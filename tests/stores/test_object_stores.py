@@ -19,8 +19,8 @@ import pytest
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.output import output
 from tests.catalog_server import Answer, catalog_server
-from tests.operators.conftest import OPERATORS
 from tests.stores.cutting_proxy import cutting_proxy
+from tests.tasks import OPERATORS
 
 # The clients hand parts of an upload to aiohttp as bytes, which it would rather have as files.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_catalog.errors import CatalogStorageError
 from tests.leaks.canaries import rows, search
-from tests.operators.conftest import OPERATORS
+from tests.tasks import OPERATORS
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 CLIENTS = {"s3": "botocore", "gs": "gcsfs", "abfs": "adlfs"}

@@ -18,11 +18,10 @@ import pytest
 from airflow_provider_catalog.errors import CatalogAuthError
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
-from tests.catalog_server import Answer, Paging, catalog_server, paged
+from tests.catalog_server import Answer, Pages, catalog_server
 from tests.lineage.test_assets import FIGURES
-from tests.operators.conftest import OPERATORS
-from tests.sensors.conftest import SENSORS
 from tests.stores.real_run import real_run
+from tests.tasks import OPERATORS, SENSORS
 
 pytest.importorskip("statsd", reason="statsd is not installed: make test-stores")
 pytest.importorskip("airflow.providers.openlineage", reason="OpenLineage is not installed: make test-stores")
@@ -152,7 +151,7 @@ def pull():
 
 
 def test_retries_and_waiting_are_told(metrics_of):
-    pages = paged(ROWS, Paging(most=10), "orders")
+    pages = Pages(ROWS)
     failures = iter([Answer(status=429, headers={"Retry-After": "0.3"})])
     metrics = metrics_of(lambda request: next(failures, None) or pages(request), pull)
     assert metrics["catalog.orders.rows"] == "25|c"
@@ -180,7 +179,7 @@ def poll():
 
 @pytest.mark.parametrize("task", [poke, poll])
 def test_a_poll_tells_what_it_has_cost(metrics_of, task):
-    metrics = metrics_of(paged(ROWS, Paging(most=10), "orders"), task)
+    metrics = metrics_of(Pages(ROWS), task)
     assert metrics == {"catalog.orders.polls": "1|c", "catalog.orders.requests": "2|c"}
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.catalog_server import TOKEN, Paging, catalog_server, paged
+from tests.catalog_server import TOKEN, Pages, catalog_server
 
 PROJECT = Path(__file__).parents[2]
 ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu"}, "text": "x" * 5000} for n in range(400)]
@@ -41,7 +41,7 @@ def test_rows_larger_than_xcom_allows_go_through_files(tmp_path):
     for name in ("home", "xcom"):
         (tmp_path / name).mkdir()
     (tmp_path / "rows.py").write_text(DAG_FILE)
-    with catalog_server(paged(ROWS, Paging(), "orders")) as catalog:
+    with catalog_server(Pages(ROWS)) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
         bundle = {
             "name": "here",

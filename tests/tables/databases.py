@@ -16,7 +16,7 @@ from airflow_provider_catalog.transfers.analytics_to_sql import (
     CatalogProductsAnalyticsToSqlOperator,
     CatalogUsersAnalyticsToSqlOperator,
 )
-from tests.catalog_server import TOKEN, Paging, StandIn, catalog_server, paged
+from tests.catalog_server import TOKEN, Pages, StandIn, catalog_server
 
 OPERATORS = {
     "products": CatalogProductsAnalyticsToSqlOperator,
@@ -77,7 +77,7 @@ class Database:
         **parameters: Any,
     ) -> dict[str, Any]:
         """Load rows with the operator of an endpoint, as one try of a task; return the manifest."""
-        with catalog_server(paged(rows, Paging(most=10), endpoint)) as catalog:
+        with catalog_server(Pages(rows, endpoint)) as catalog:
             self.set_connection("catalog_default", catalog_connection(catalog))
             self.asked = catalog.requests
             parameters = {"sql_conn_id": self.conn_id, "table": "orders", "write_disposition": "replace", **parameters}

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from airflow_provider_catalog.errors import CatalogError
-from tests.catalog_server import Paging, catalog_server, paged
+from tests.catalog_server import Pages, catalog_server
 from tests.leaks.canaries import TOKEN, rows, search
 from tests.leaks.runs import outcome
 from tests.tables.databases import OPERATORS, catalog_connection, context
@@ -38,7 +38,7 @@ def everything_is_logged(caplog):
 
 
 def leaks(database, caplog, capfd, **parameters):
-    with catalog_server(paged(ROWS, Paging(most=10), "orders")) as catalog:
+    with catalog_server(Pages(ROWS)) as catalog:
         database.set_connection("catalog_default", catalog_connection(catalog))
         parameters = {"sql_conn_id": "warehouse", "table": "orders", "write_disposition": "replace", **parameters}
         task = OPERATORS["orders"](task_id="load", **parameters)

@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError, CatalogStorageError
 from tests.airflow_names import AirflowFailException, AirflowSkipException
-from tests.catalog_server import Paging, catalog_server, paged
+from tests.catalog_server import Pages, catalog_server
 from tests.tables.databases import OPERATORS, catalog_connection, context
 
 ROWS = [
@@ -200,7 +200,7 @@ class TestAppend:
             if not tried.is_set():
                 tried.set()
                 database.load(next(rows), write_disposition="append", attempt=2)
-            return paged([{"order_id": 1000}], Paging(most=10), "orders")(request)
+            return Pages([{"order_id": 1000}])(request)
 
         with catalog_server(answer) as catalog:
             task = OPERATORS["orders"](
@@ -404,7 +404,7 @@ class TestParameters:
             with DAG("warehouse") as dag:
                 OPERATORS["orders"].partial(task_id="load", **common).expand(filters=[{"account_ids": [1]}, {}])
             task = dag.get_task("load").unmap({"filters": {}})  # as Airflow makes the tasks of a mapped one
-            with catalog_server(paged(ROWS, Paging(most=10), "orders")) as catalog:
+            with catalog_server(Pages(ROWS)) as catalog:
                 database.set_connection("catalog_default", catalog_connection(catalog))
                 return task.execute({**context(map_index=map_index), "dag": dag})
 
@@ -421,7 +421,7 @@ class TestTwoAtOnce:
         def load(number):
             try:
                 rows = [{"order_id": number * 100 + n, "price": n} for n in range(50)]
-                with catalog_server(paged(rows, Paging(most=10), "orders")) as catalog:
+                with catalog_server(Pages(rows)) as catalog:
                     database.set_connection(f"c{number}", catalog_connection(catalog))
                     task = OPERATORS["orders"](
                         task_id="load", sql_conn_id="warehouse", table="orders", write_disposition="merge",
@@ -443,7 +443,7 @@ class TestTwoAtOnce:
 
 class TestShown:
     def test_events_and_lineage(self, database):
-        with catalog_server(paged(ROWS, Paging(most=10), "orders")) as catalog:
+        with catalog_server(Pages(ROWS)) as catalog:
             database.set_connection("catalog_default", catalog_connection(catalog))
             outlets = [Asset("orders_rows"), AssetAlias("orders_tables")]
             task = OPERATORS["orders"](

@@ -13,8 +13,11 @@ import pytest
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.triggers import analytics, shared_catalog
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
-from tests.catalog_server import Answer, catalog_server
-from tests.triggers.conftest import first_payload, loaded, rows, until
+from tests.catalog_server import Answer
+from tests.tasks import first_payload, loaded, until
+
+pytestmark = pytest.mark.usefixtures("new_triggers")
+ROW = [{"n": 1, "email": "s1@example.edu"}]
 
 
 def trigger_of(**parameters):
@@ -26,7 +29,7 @@ def payload_of(**parameters):
 
 
 def test_rows_at_the_last_moment(serve):
-    with serve(rows(1), "orders"):
+    with serve(ROW):
         assert payload_of(poke_interval=60, started_at=time.time(), deadline=time.time() + 0.2) == {"status": "done"}
 
 
@@ -36,15 +39,14 @@ def test_rows_at_the_last_moment(serve):
     ids=["passed while no triggerer ran", "with backoff"],
 )
 def test_the_deadline(serve, passed, parameters):
-    with serve([], "orders"):
+    with serve([]):
         payload = payload_of(started_at=time.time() - 7200, deadline=time.time() - passed, **parameters)
     assert payload == {"status": "timeout", "last_poll": "0 of 1 rows"}
 
 
-def test_a_server_that_does_not_answer_does_not_hold_it_beyond_that(connection, monkeypatch):
+def test_a_server_that_does_not_answer_does_not_hold_it_beyond_that(serve, monkeypatch):
     monkeypatch.setattr(analytics, "LAST_POLL", 0.1)
-    with catalog_server(lambda request: Answer(stall=-1)) as catalog:
-        connection(catalog.url, timeout=600)
+    with serve(lambda request: Answer(stall=-1), timeout=600):
         payload = payload_of(deadline=time.time() + 0.2)
     assert payload["status"] == "timeout"
     assert "no answer" in payload["last_poll"]
@@ -88,29 +90,29 @@ class TestConnection:
         return asyncio.run(run())
 
     def test_one_that_is_changed(self, serve, connection):
-        with serve([], "orders") as before, serve(rows(1), "orders") as after:
+        with serve([]) as before, serve(ROW) as after:
             connection(before.url)
             assert self.play(before, lambda: connection(after.url)) == {"status": "done"}
 
     def test_one_that_becomes_wrong(self, serve, connection):
-        with serve([], "orders") as catalog:
+        with serve([]) as catalog:
             payload = self.play(catalog, lambda: connection("http://catalog.example.com"))
         assert (payload["status"], payload["kind"]) == ("error", "CatalogParameterError")
 
-    def test_one_that_can_t_be_looked_up_for_a_while(self, serve, monkeypatch, said):
+    def test_one_that_can_t_be_looked_up_for_a_while(self, serve, monkeypatch, task_log):
         there, failures, look_up = [], [], CatalogHook.get_connection
 
         def fails(hook, conn_id):
             failures.append(conn_id)
             if len(failures) > 2:
-                there.extend(rows(1))
+                there.extend(ROW)
                 return look_up(conn_id)
             raise RuntimeError("the secrets backend is away, and here is a secret")
 
-        with serve(there, "orders") as catalog:
+        with serve(there) as catalog:
             then = lambda: monkeypatch.setattr(CatalogHook, "get_connection", fails)  # noqa: E731
             assert self.play(catalog, then) == {"status": "done"}
-        text = said()
+        text = task_log()
         assert "'catalog_default' can't be looked up now (RuntimeError)" in text
         assert "here is a secret" not in text
 
@@ -118,10 +120,9 @@ class TestConnection:
 class TestMany:
     COUNT = 300
 
-    def test_all_are_polled_and_none_is_forgotten(self, connection):
+    def test_all_are_polled_and_none_is_forgotten(self, serve):
         """More than there are threads, of one connection, all due at the same moment."""
-        with catalog_server(lambda request: Answer({"orders": []}, delay=0.05)) as catalog:
-            connection(catalog.url)
+        with serve(lambda request: Answer({"orders": []}, delay=0.05)) as catalog:
             now = time.time()
             triggers = [
                 trigger_of(filters={"account_ids": [n]}, poke_interval=60, started_at=now, deadline=now + 1)
@@ -135,9 +136,8 @@ class TestMany:
         assert payloads == [{"status": "timeout", "last_poll": "0 of 1 rows"}] * self.COUNT
         assert sorted(request.filters["account_ids"][0] for request in catalog.requests) == [*range(self.COUNT)]
 
-    def test_all_wait_when_the_server_asks_one_to(self, connection):
-        with catalog_server(lambda request: Answer(b"slow down", 429, {"Retry-After": "600"})) as catalog:
-            connection(catalog.url)
+    def test_all_wait_when_the_server_asks_one_to(self, serve):
+        with serve(lambda request: Answer(b"slow down", 429, {"Retry-After": "600"})) as catalog:
 
             async def run():
                 tasks = [asyncio.create_task(first_payload(trigger_of()))]
@@ -167,9 +167,8 @@ async def run():
 asyncio.run(run())
 """
 
-    def test_cancelled_polls_keep_neither_the_event_loop_nor_the_process_waiting(self, connection):
-        with catalog_server(lambda request: Answer(stall=-1)) as catalog:
-            connection(catalog.url, timeout=3600)
+    def test_cancelled_polls_keep_neither_the_event_loop_nor_the_process_waiting(self, serve):
+        with serve(lambda request: Answer(stall=-1), timeout=3600) as catalog:
             process = subprocess.Popen(
                 [sys.executable, "-c", self.SCRIPT],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),

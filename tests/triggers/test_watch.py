@@ -13,9 +13,10 @@ from airflow_provider_catalog.triggers import analytics, watch
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsEventTrigger
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
 from tests.airflow_names import AIRFLOW
-from tests.catalog_server import TOKEN, Answer, Paging, catalog_server, paged
-from tests.triggers.conftest import loaded, rows, until
+from tests.catalog_server import TOKEN, Answer, Pages, catalog_server
+from tests.tasks import loaded, until
 
+pytestmark = pytest.mark.usefixtures("new_triggers")
 needs_watchers = pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has no asset watchers")
 
 
@@ -23,6 +24,10 @@ needs_watchers = pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has no a
 def test_airflow_2_has_no_watchers():
     with pytest.raises(CatalogParameterError, match=r"needs Airflow 3\.0 or later.*deferrable=True"):
         CatalogAnalyticsEventTrigger("catalog_default", "orders")
+
+
+def rows(count):
+    return [{"n": n, "email": f"s{n}@example.edu"} for n in range(count)]
 
 
 class Store:
@@ -83,9 +88,9 @@ async def reported(trigger, steps):
 def watch_for(serve):
     """Return a function that takes steps while a watcher runs, with some polls after each; returns what it reported."""
 
-    def play(there, *steps, paging=None, **parameters):
+    def play(there, *steps, **parameters):
         shared_catalog.cache_clear()  # as in a new process
-        with serve(there, "orders", paging or Paging(most=10)) as catalog:
+        with serve(there) as catalog:
 
             def and_polls(step):
                 async def take(payloads):
@@ -121,30 +126,28 @@ class TestReporting:
         there = rows(5)
         assert counts(watch_for(there, there.clear, lambda: there.extend(rows(2)))) == [(2, 2)]
 
-    def test_a_server_in_trouble(self, connection, said):
-        ready = paged(rows(2), Paging(), "orders")
-        answers = iter([Answer({"orders": []}), Answer(b"busy", 503), Answer(b"no", 401)])
+    def test_a_server_in_trouble(self, serve, task_log):
+        answers = [Answer({"orders": []}), Answer(b"busy", 503), Answer(b"no", 401)]
 
         async def news(payloads):
             await until(lambda: payloads)
 
-        with catalog_server(lambda request: next(answers, None) or ready(request)) as catalog:
-            connection(catalog.url)
+        with serve(Pages(rows(2), answers={0: answers})):
             assert counts(asyncio.run(reported(watcher(), [news]))) == [(2, 2)]
-        text = said()
+        text = task_log()
         assert "Catalog orders: not yet" in text
         assert "Catalog watcher: " in text
         assert TOKEN not in text
 
-    def test_a_connection_that_comes_late(self, connection, said):
+    def test_a_connection_that_comes_late(self, connection, task_log):
         async def no_connection(payloads):
-            await until(lambda: "connection 'catalog_default', failed" in said())
+            await until(lambda: "connection 'catalog_default', failed" in task_log())
 
         async def a_connection(payloads):
             connection(catalog.url)
             await until(lambda: payloads)
 
-        with catalog_server(paged(rows(2), Paging(), "orders")) as catalog:
+        with catalog_server(Pages(rows(2))) as catalog:
             trigger = watcher(report_existing=True)
             assert counts(asyncio.run(reported(trigger, [no_connection, a_connection]))) == [(2, 2)]
 
@@ -174,7 +177,7 @@ class TestMemory:
 
         for _ in range(2):  # killed before Airflow has it: it is reported twice rather than never
             shared_catalog.cache_clear()
-            with serve(there, "orders"):
+            with serve(there):
                 assert counts(asyncio.run(reported(watcher(store=store), [news]))) == [(1, 6)]
 
     def test_watchers_of_one_asset_don_t_mix(self, watch_for):
@@ -183,7 +186,7 @@ class TestMemory:
         watch_for(rows(9), store=store, filters={"account_ids": [2]})
         assert sorted(value["row_count"] for value in store.values.values()) == [5, 9]
 
-    def test_an_asset_state_store_that_fails(self, watch_for, said):
+    def test_an_asset_state_store_that_fails(self, watch_for, task_log):
         store, there = Store(), rows(5)
 
         def breaks():
@@ -195,12 +198,12 @@ class TestMemory:
 
         assert counts(watch_for(there, breaks, is_mended, store=store)) == [(1, 6)]
         assert [*store.values.values()] == [{"row_count": 6}]
-        assert "the database is away" in said()
+        assert "the database is away" in task_log()
 
-    def test_several_assets_with_the_same_watcher(self, watch_for, said):
+    def test_several_assets_with_the_same_watcher(self, watch_for, task_log):
         there = rows(5)
         assert counts(watch_for(there, lambda: there.extend(rows(2)), store=Store(assets=2))) == [(2, 7)]
-        assert "several assets have this same watcher" in said()
+        assert "several assets have this same watcher" in task_log()
 
 
 @needs_watchers
