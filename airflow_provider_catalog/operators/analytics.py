@@ -23,7 +23,6 @@ from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.output.write_parquet import COMPRESSIONS, Compression
 from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
-from airflow_provider_catalog.utils.manifest import build_manifest
 from airflow_provider_catalog.utils.openlineage import WrittenFile
 from airflow_provider_catalog.utils.parameters import TEMPLATE, is_known, rendered_text, rendered_value
 from airflow_provider_catalog.utils.reading_task import ReadingTask
@@ -277,7 +276,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             "sha256": info.sha256,
             "columns": info.columns,
         }
-        return build_manifest(self.endpoint, written, filters, reading, started_at)
+        return self._manifest(written, filters, reading, started_at)
 
     def _sample_of_all_days(
         self, filters: dict[str, Any], transform: RowTransform

@@ -23,7 +23,7 @@ from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask, Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.parameters import is_known, rendered_value
-from airflow_provider_catalog.utils.polls import describe, poll_once
+from airflow_provider_catalog.utils.polls import poll_once
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -154,7 +154,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
             filters = self._checked_filters()
             transform = self._transform()
             result = poll_once(self._client, self.endpoint, filters, min_rows=min_rows, log=self.log)
-            self._seen = describe(result, min_rows)
+            self._seen = str(result)
             if result.is_done:
                 rows = self._first_rows(transform, result.rows)
                 return PokeReturnValue(True, {"row_count": result.row_count, "rows": rows})

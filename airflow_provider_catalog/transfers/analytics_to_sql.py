@@ -20,7 +20,6 @@ from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
-from airflow_provider_catalog.utils.manifest import build_manifest
 from airflow_provider_catalog.utils.openlineage import WrittenFile
 from airflow_provider_catalog.utils.parameters import is_known, rendered_list, rendered_text, rendered_value
 from airflow_provider_catalog.utils.reading_task import ReadingTask
@@ -258,7 +257,7 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
             "deleted": loaded.deleted,
             "columns_added": loaded.columns_added,
         }
-        return build_manifest(self.endpoint, written, filters, reading, started_at), loaded.uri
+        return self._manifest(written, filters, reading, started_at), loaded.uri
 
 
 class CatalogProductsAnalyticsToSqlOperator(CatalogAnalyticsToSqlBaseOperator[ProductsFilters]):

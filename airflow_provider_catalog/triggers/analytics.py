@@ -14,6 +14,7 @@ from airflow_provider_catalog.errors import CatalogError
 from airflow_provider_catalog.triggers.pace import Pace
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
 from airflow_provider_catalog.triggers.watch import CatalogAnalyticsEventTrigger
+from airflow_provider_catalog.utils.polls import poll_once
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient
@@ -112,9 +113,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
             due = pace.next_poll(now)
 
     def _poll(self, client: CatalogClient) -> bool:
-        # In a worker thread, for logging may have to wait, too. Imported here since the event loop imports this module.
-        from airflow_provider_catalog.utils.polls import describe, poll_once
-
+        # In a worker thread, for logging may have to wait, too.
         result = poll_once(client, self.endpoint, self.filters, min_rows=self.min_rows, exact=False, log=self.log)
-        self._seen = describe(result, self.min_rows)
+        self._seen = str(result)
         return result.is_done

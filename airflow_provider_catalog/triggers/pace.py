@@ -18,14 +18,8 @@ class Pace:
     The times of a trigger's polls: without backoff, ``started_at`` plus a whole number of intervals.
 
     So they stay where they are when the triggerer is started again, and sensors that began at different moments don't
-    all poll at once then.
-
-    :param poke_interval: seconds between two polls.
-    :param started_at: when the first poll was made.
-    :param exponential_backoff: whether the waits grow as those of Airflow's own sensors do: from half the interval
-        on they double, each with up to as much again on top at random.
-    :param max_wait: seconds that a wait with backoff lasts at most.
-    :param deadline: when the last poll is made, at the latest.
+    all poll at once then. With backoff, the waits grow as those of Airflow's own sensors do: from half the interval on
+    they double, each with up to as much again on top at random, up to ``max_wait``.
     """
 
     poke_interval: float

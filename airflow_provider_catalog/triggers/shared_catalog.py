@@ -33,11 +33,7 @@ LONGEST_SPREAD = 60.0
 
 
 class SharedCatalog:
-    """
-    Polls the Catalog of one connection for all its triggers.
-
-    :param catalog_conn_id: id of the connection.
-    """
+    """Polls the Catalog of one connection for all its triggers."""
 
     def __init__(self, catalog_conn_id: str) -> None:
         self._catalog_conn_id = catalog_conn_id
@@ -54,7 +50,6 @@ class SharedCatalog:
 
         When this is cancelled, a function that already runs goes on, and its result is dropped.
 
-        :param work: polls with the client that it is given.
         :param spread: seconds over which those that have waited for the server go on, at most a minute.
         :raises CatalogError: for a connection that is wrong, and what ``work`` raises.
         """
@@ -72,33 +67,30 @@ class SharedCatalog:
 
     def _current_client(self) -> CatalogClient:
         """Return the client; the same one as long as the connection stays as it is."""
-        with self._looking_up:
-            if self._client is None or time.monotonic() >= self._expires_at:
-                self._client = self._look_up()
-                self._expires_at = time.monotonic() + LIFETIME
-            return self._client
-
-    def _look_up(self) -> CatalogClient:
         # Imported here and not at the top: the first import takes a while, and the event loop imports the triggers.
         from airflow_provider_catalog.client.client import CatalogClient
         from airflow_provider_catalog.hooks.catalog import CatalogHook
 
-        client = self._client
-        try:
-            settings = CatalogHook(self._catalog_conn_id).settings
-        except CatalogError:
-            raise  # it was changed into what is none
-        except Exception as error:
-            # A secrets backend that is away for a moment looks like a connection that is not there.
-            if client is None:
-                raise
-            problem = type(error).__name__
-            log.warning("Connection %r can't be looked up now (%s); going on as before", self._catalog_conn_id, problem)
+        with self._looking_up:
+            client = self._client
+            if client and time.monotonic() < self._expires_at:
+                return client
+            try:
+                settings = CatalogHook(self._catalog_conn_id).settings
+            except Exception as error:
+                # A secrets backend that is away for a moment looks like a connection that is not there.
+                if client is None or isinstance(error, CatalogError):
+                    raise
+                problem = type(error).__name__
+                log.warning(
+                    "Connection %r can't be looked up now (%s); going on as before", self._catalog_conn_id, problem
+                )
+            else:
+                if client is None or client.settings != settings:
+                    # One that is replaced still serves the polls that are under way; then it closes by itself.
+                    client = CatalogClient(settings, self._gate, max_tries=1, pool_size=MAX_THREADS)
+            self._client, self._expires_at = client, time.monotonic() + LIFETIME
             return client
-        if client is None or client.settings != settings:
-            # One that is replaced still serves the polls that are under way; then it closes by itself.
-            client = CatalogClient(settings, self._gate, max_tries=1, pool_size=MAX_THREADS)
-        return client
 
 
 @cache

@@ -16,12 +16,12 @@ from airflow_provider_catalog.client.filter_check import check_filters
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.triggers.pace import Pace
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
+from airflow_provider_catalog.utils.polls import Poll, poll_once
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger
 
     from airflow_provider_catalog.client.client import CatalogClient
-    from airflow_provider_catalog.client.poll import Poll
 else:
     try:
         from airflow.triggers.base import BaseEventTrigger
@@ -132,9 +132,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         return TriggerEvent(payload)  # type: ignore[no-untyped-call] # Airflow's
 
     def _poll(self, client: CatalogClient) -> Poll:
-        # In a worker thread, and imported there, as for CatalogAnalyticsTrigger.
-        from airflow_provider_catalog.utils.polls import poll_once
-
+        # In a worker thread, for logging may have to wait, too.
         return poll_once(client, self.endpoint, self.filters, min_rows=(self._reported or 0) + 1, log=self.log)
 
     async def _guarded(self, step: Awaitable[T]) -> T | None:

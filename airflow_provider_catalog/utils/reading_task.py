@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
 
 from airflow_provider_catalog.client.retry import check_on_data_moved, retry_on_drift
 from airflow_provider_catalog.client.settings import check_reading_parameters
@@ -15,7 +19,6 @@ from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.get_provider_info import API_DOCS
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask
-from airflow_provider_catalog.utils.metrics import reported
 from airflow_provider_catalog.utils.openlineage import WrittenFile, operator_lineage
 from airflow_provider_catalog.utils.parameters import is_known, rendered_text, rendered_value
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.client.reading import Reading
 
 T = TypeVar("T")
+
+MAX_MANIFEST_BYTES = 4096
+"""Bytes of JSON that a manifest stays under, whatever the size of the data."""
 
 
 class ReadingTask(AnalyticsTask):
@@ -78,8 +84,31 @@ class ReadingTask(AnalyticsTask):
         self._origin = self.hook.settings.base_url
         # Names only: values may come from rows, such as the ids of students.
         self.log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
-        with reported(self.endpoint, self.hook.get_conn()):
+        with self._metrics():
             return retry_on_drift(read, self.endpoint, self.on_data_moved)
+
+    @contextmanager
+    def _metrics(self) -> Iterator[None]:
+        """
+        Send what the block has cost through Airflow's own metrics, when it ends, whether or not it went well.
+
+        These are the counters ``catalog.<endpoint>.rows``, ``.requests`` and ``.retries``, and the timings
+        ``.throttled`` (how long the server made all requests wait) and ``.duration`` (writing included). Airflow puts
+        its own prefix before them, ``airflow.`` unless configured.
+        """
+        client = self.hook.get_conn()
+        before, started = replace(client.usage), time.monotonic()
+        client.take_throttled_seconds()  # of what was read before
+        try:
+            yield
+        finally:
+            for name in ("rows", "requests", "retries"):
+                Stats.incr(f"catalog.{self.endpoint}.{name}", getattr(client.usage, name) - getattr(before, name))
+            for name, seconds in (
+                ("throttled", client.take_throttled_seconds()),
+                ("duration", time.monotonic() - started),
+            ):
+                Stats.timing(f"catalog.{self.endpoint}.{name}", timedelta(seconds=seconds))
 
     def _reading(self, filters: dict[str, Any], accept_moved: bool) -> AbstractContextManager[Reading]:
         return self.hook.get_conn().reading(
@@ -97,3 +126,35 @@ class ReadingTask(AnalyticsTask):
         if on_empty == "skip":
             raise AirflowSkipException(message)
         raise CatalogError(message, endpoint=self.endpoint)
+
+    def _manifest(
+        self, written: Mapping[str, Any], filters: Mapping[str, Any], reading: Reading, started_at: datetime
+    ) -> dict[str, Any]:
+        """
+        Return the XCom of a task that has written a file or a table: what was asked for and what was written.
+
+        There is no row in it. Long lists of columns and filter values are cut, and end in how many there are more.
+
+        :param filters: as they were sent.
+        :param reading: that has ended.
+        """
+        manifest = whole = {
+            "endpoint": self.endpoint,
+            **written,
+            "filters": dict(filters),
+            "pages": reading.page_count,
+            "moved": reading.moved,
+            "started_at": started_at.isoformat(),
+            "finished_at": datetime.now(UTC).isoformat(),
+        }
+        for kept in (1000, 100, 30, 10, 3, 1, 0):
+            if len(json.dumps(manifest)) < MAX_MANIFEST_BYTES:
+                break
+            manifest = {name: _cut(value, kept) for name, value in whole.items()}
+            manifest["filters"] = {name: _cut(value, kept) for name, value in filters.items()}
+        return manifest
+
+
+def _cut(value: Any, kept: int) -> Any:
+    more = len(value) - kept if isinstance(value, list) else 0
+    return [*value[:kept], f"... and {more} more"] if more > 0 else value
