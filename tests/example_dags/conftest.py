@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import importlib.util
 import json
 from collections.abc import Callable, Iterator
@@ -56,6 +57,14 @@ def load_dag(dag_id: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.dag
+
+
+def json_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def keyed_hash(value: object) -> str:
+    return hmac.digest(HASH_KEY.encode(), str(value).encode(), "sha256").hex()
 
 
 @pytest.fixture(scope="session")

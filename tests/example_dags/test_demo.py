@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_catalog.sandbox import sandbox
 from tests.example_dags.conftest import PROJECT
 
 
@@ -93,15 +92,6 @@ def test_a_part_of_airflow_that_fails_ends_the_demo_with_the_end_of_its_log(loca
     assert "nosuchdatabase" in str(raised.value)
 
 
-def test_the_demo_gives_up_when_the_time_is_up(local_airflow, tmp_path):
-    late = local_airflow.LocalAirflow(
-        home=tmp_path, dags_folder=tmp_path, dag_ids=[], variables={}, say=lambda line: None, limit=-1
-    )
-
-    with pytest.raises(local_airflow.LocalAirflowError, match="not done in time; Airflow's logs are in"):
-        late.wait()
-
-
 def test_the_demo_does_not_run_twice_at_once(demo, local_airflow):
     with (
         demo.only_one(),
@@ -121,8 +111,7 @@ def test_the_folder_is_new_and_private(demo, tmp_path):
 
 
 @pytest.mark.parametrize(("map_index", "folder"), [(-1, ""), (3, "map_index=3")])
-@pytest.mark.parametrize("state", ["failed", "up_for_retry"])
-def test_a_failed_task_ends_the_demo_with_the_end_of_its_log(demo, local_airflow, tmp_path, state, map_index, folder):
+def test_a_failed_task_ends_the_demo_with_the_end_of_its_log(demo, local_airflow, tmp_path, map_index, folder):
     log = tmp_path / "airflow/logs/dag_id=load/run_id=night-1/task_id=orders" / folder / "attempt=1.log"
     log.parent.mkdir(parents=True)
     lines = [
@@ -130,7 +119,7 @@ def test_a_failed_task_ends_the_demo_with_the_end_of_its_log(demo, local_airflow
         {"level": "error", "event": "Task failed", "error_detail": [{"exc_type": "CatalogError", "exc_value": "no"}]},
     ]
     log.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + "not JSON\n")
-    task = {"task_id": "orders", "state": state, "map_index": map_index}
+    task = {"task_id": "orders", "state": "failed", "map_index": map_index}
 
     with pytest.raises(local_airflow.LocalAirflowError) as raised:
         demo.check_tasks("load", "night-1", [{"task_id": "users", "state": "success", "map_index": -1}, task])
@@ -138,36 +127,17 @@ def test_a_failed_task_ends_the_demo_with_the_end_of_its_log(demo, local_airflow
     shown = str(raised.value).splitlines()
     assert shown[0] == "task orders of load failed:"
     assert shown[-4:] == ["    INFO    line 39", "    ERROR   Task failed", "    CatalogError: no", "    not JSON"]
-    assert len(shown) == 1 + local_airflow.LOG_LINES + 1
 
-
-def test_a_failed_task_without_a_log_is_told_too(demo, local_airflow):
-    task = {"task_id": "orders", "state": "failed", "map_index": -1}
-
-    with pytest.raises(
-        local_airflow.LocalAirflowError, match=r"task orders of load failed:\n\(no log in .*task_id=orders\)"
-    ):
+    log.unlink()
+    with pytest.raises(local_airflow.LocalAirflowError, match=r"task orders of load failed:\n\(no log in .*"):
         demo.check_tasks("load", "night-1", [task])
 
 
 @pytest.mark.parametrize(
     "table",
-    [
-        {1: ("USD", 1000), 2: ("EUR", 500)},
-        {1: ("USD", 1000)},
-        {1: ("USD", 1000), 2: ("EUR", 499), 3: ("EUR", 1)},
-    ],
-    ids=["a cent more", "an order is missing", "only the sums agree"],
+    [{1: ("USD", 1000), 2: ("EUR", 500)}, {1: ("USD", 1000)}],
+    ids=["a cent more", "an order is missing"],
 )
 def test_a_table_that_differs_from_the_catalog_fails_the_demo(demo, local_airflow, table):
     with pytest.raises(local_airflow.LocalAirflowError, match=r"differ in \d orders"):
-        demo.compare(table, {1: ("USD", 1000), 2: ("EUR", 499 + (len(table) == 3))})
-
-
-def test_the_catalog_is_read_to_its_end(demo):
-    with sandbox(products=5, users=20, enrollments=400) as catalog:
-        assert len(demo.orders_of_catalog(catalog)) == catalog.row_count("orders") > 100
-
-
-def test_sums_are_told_in_each_currency(demo):
-    assert demo.total({1: ("USD", 123_450), 2: ("EUR", 5), 3: ("USD", 1)}) == "3 orders, 0.05 EUR and 1,234.51 USD"
+        demo.compare(table, {1: ("USD", 1000), 2: ("EUR", 499)})

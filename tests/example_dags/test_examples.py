@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hmac
 import json
 import os
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.example_dags.conftest import DAG_IDS, EXAMPLES, HASH_KEY, PROJECT, load_dag
+from tests.example_dags.conftest import DAG_IDS, EXAMPLES, PROJECT, json_rows, keyed_hash, load_dag
 
 # What dag.test() itself warns of, in 3.3, 3.1, 3.0 and 3.0.
 pytestmark = [
@@ -67,29 +66,8 @@ def test_examples_are_parsed_without_a_warning_a_connection_or_anything_heavy(pa
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
 def test_an_example_explains_itself(dag_id, parsed):
-    text = (EXAMPLES / f"{dag_id}.py").read_text()
-
-    assert text.startswith(f'"""{parsed["parsed"][dag_id]}"""')
+    assert (EXAMPLES / f"{dag_id}.py").read_text().startswith(f'"""{parsed["parsed"][dag_id]}"""')
     assert len(parsed["parsed"][dag_id]) > 300
-
-
-@pytest.mark.parametrize("dag_id", DAG_IDS)
-def test_regions_to_quote_are_complete(dag_id):
-    markers = re.findall(r"# \[(START|END) (howto_\w+)\]", (EXAMPLES / f"{dag_id}.py").read_text())
-
-    starts, ends = markers[::2], markers[1::2]
-    assert starts
-    assert [("START", name) for _, name in ends] == starts
-    assert {kind for kind, _ in ends} == {"END"}
-
-
-def test_together_they_show_every_endpoint_and_every_kind_of_output():
-    text = "".join(path.read_text() for path in EXAMPLES.glob("*.py"))
-
-    for shown in ("Products", "Enrollments", "Orders", "Users"):
-        assert f"Catalog{shown}AnalyticsOperator" in text
-    for suffix in (".parquet", ".csv", ".jsonl"):
-        assert suffix in text
 
 
 # --- catalog_daily_load -------------------------------------------------------------------------------------------
@@ -224,14 +202,6 @@ def test_no_student_can_be_told_from_the_files(xcom_run, all_rows):
         }
 
 
-def json_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def keyed_hash(value: object) -> str:
-    return hmac.digest(HASH_KEY.encode(), str(value).encode(), "sha256").hex()
-
-
 def test_without_products_nothing_is_loaded(run_example):
     run = run_example("catalog_to_xcom", enrollment_count_min=1_000_000)
 
@@ -302,33 +272,20 @@ def test_the_windows_of_a_backfill_touch_and_end_where_they_should(first_day, en
     assert [*starts, f"{end_day}T00:00:00Z"] == [f"{first_day}T00:00:00Z", *ends]
 
 
-def manifests(all_rows, **more: int) -> dict[str, list[dict[str, int]]]:
-    """Return what the loads of all rows would return; of some endpoints more rows, or fewer."""
-    return {
-        endpoint: [{"row_count": len(all_rows(endpoint))}, {"row_count": more.get(endpoint, 0)}]
-        for endpoint in WINDOW_FIELDS
-    }
-
-
-@pytest.mark.parametrize("endpoint", WINDOW_FIELDS)
-def test_the_check_tells_how_many_rows_are_in_two_files(all_rows, endpoint):
-    check = load_dag("catalog_backfill").get_task("check").python_callable
-
-    counted = check(manifests(all_rows, **{endpoint: 1}), "2020-01-01", "2026-07-01")
-
-    assert {name: count["in_two_files"] for name, count in counted.items()} == {
-        name: int(name == endpoint) for name in WINDOW_FIELDS
-    }
-    assert counted[endpoint]["rows"] == len(all_rows(endpoint)) + 1
-
-
-@pytest.mark.parametrize("endpoint", WINDOW_FIELDS)
-def test_the_check_fails_when_rows_are_missing(all_rows, endpoint):
-    there = len(all_rows(endpoint))
-    check = load_dag("catalog_backfill").get_task("check").python_callable
-
-    with pytest.raises(ValueError, match=f"{endpoint}: the files have {there - 1:,} rows, the Catalog has {there:,}"):
-        check(manifests(all_rows, **{endpoint: -1}), "2020-01-01", "2026-07-01")
+@pytest.mark.parametrize("too_many", [1, -1])
+def test_the_check_of_a_backfill_counts_rows(all_rows, too_many):
+    """Rows that are in two files are told; rows that are missing fail it."""
+    counts = {endpoint: len(all_rows(endpoint)) for endpoint in WINDOW_FIELDS}
+    written = {endpoint: [{"row_count": count}] for endpoint, count in counts.items()}
+    written["orders"].append({"row_count": too_many})
+    check = partial(load_dag("catalog_backfill").get_task("check").python_callable, written, "2020-01-01", "2026-07-01")
+    there = counts["orders"]
+    if too_many < 0:
+        with pytest.raises(ValueError, match=f"orders: the files have {there - 1:,} rows, the Catalog has {there:,}"):
+            check()
+    else:
+        right = {endpoint: {"rows": count, "in_two_files": 0} for endpoint, count in counts.items()}
+        assert check() == right | {"orders": {"rows": there + 1, "in_two_files": 1}}
 
 
 # --- catalog_sensors and catalog_on_new_orders -----------------------------------------------------------------------

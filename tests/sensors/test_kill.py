@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import pytest
 
-from tests.airflow_names import AirflowTaskTimeout, timeout
 from tests.catalog_server import Answer
 from tests.tasks import sensor, signalled
 
@@ -41,11 +39,3 @@ def test_while_it_sleeps(serve):
         with pytest.raises(SystemExit):
             wait.execute({})
     assert len(catalog.requests) == 1
-
-
-def test_execution_timeout(stalled):
-    wait, limit = sensor(), timeout(600)
-    with signalled(lambda: limit.handle_timeout(signal.SIGALRM, None), lambda: stalled.stalled):
-        with pytest.raises(AirflowTaskTimeout), limit:
-            wait.execute({})
-    wait.on_kill()  # as Airflow does then; there is nothing left to end

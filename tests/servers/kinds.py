@@ -208,7 +208,15 @@ def links() -> Iterator[Kind]:
         yield kind(f"body-{place}-number", 30, links=place)
         yield kind(f"body-{place}-cursor", 30, EITHER, "not called next", links=place, by="cursor")
     for name, form in HEADERS.items():
-        yield kind(f"header-{name}", 30, relations=("next",), link=lambda url: url + "&q=1", pages=_Formed, form=form)
+        yield kind(
+            f"header-{name}",
+            30,
+            by="cursor",
+            relations=("next",),
+            link=lambda url: url + "&q=1",
+            pages=_Formed,
+            form=form,
+        )
 
 
 HEADERS = {
