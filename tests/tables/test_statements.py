@@ -6,8 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, oracle
 
-from airflow_provider_catalog.output.tables.dialect import Dialect
-from airflow_provider_catalog.output.tables.dialects import DIALECTS
+from airflow_provider_catalog.output.tables.dialects import DIALECTS, Dialect
 from airflow_provider_catalog.output.tables.statements import (
     ROW,
     column_ddl,

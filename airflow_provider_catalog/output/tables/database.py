@@ -13,8 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
-from airflow_provider_catalog.output.tables.dialect import Dialect
-from airflow_provider_catalog.output.tables.dialects import DIALECTS
+from airflow_provider_catalog.output.tables.dialects import DIALECTS, Dialect
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +25,6 @@ _DRIVERS = {
     "sqlite3": "sqlite",
 }
 """The package of a driver → SQLAlchemy's name of dialect and driver."""
-
-
 _PORTS = {"postgres": 5432, "mysql": 3306}
 
 
@@ -104,8 +101,8 @@ class Database:
             return self.hook.get_conn()
         except Exception as error:
             text = str(error).strip()
-            for secret in filter(None, (self.connection.password,)):
-                text = text.replace(secret, "***")
+            if password := self.connection.password:
+                text = text.replace(password, "***")
             raise CatalogStorageError(
                 f"check the connection {self.conn_id!r}, the database can't be reached ({type(error).__name__}): {text}"
             ) from None

@@ -1,28 +1,147 @@
-"""What differs between databases: sessions, locks, staging tables and bulk inserts."""
+"""What differs between databases: sessions, locks, staging tables, bulk inserts, and values as drivers take them."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from typing_extensions import override
 
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.tables.dialect import Dialect, Values, cascades, read_only
 from airflow_provider_catalog.output.tables.errors import is_locked
-from airflow_provider_catalog.output.tables.values import copy_texts, sqlite_values
 
 T = TypeVar("T")
+Values = list[Any]
 
 LOCK_TIMEOUT = 3
 """Seconds that a statement waits for others' locks: whoever comes later queues behind it for as long."""
 PAUSES = (1, 2, 4, 8, 15, 30, 30, 60, 60, 90)
 """Seconds between the attempts to get such a lock."""
+_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+class Dialect:
+    """
+    What all databases that SQLAlchemy knows have in common.
+
+    :param connection: SQLAlchemy's connection, in use by one load alone.
+    :param schema: the table's schema; the connection's own where ``None``.
+    :param table: the table's name.
+    """
+
+    is_verified = False
+    create_stage = "CREATE TEMPORARY TABLE {stage} AS SELECT {columns} FROM {table} WHERE 1 = 0"
+    stage_prefixes: tuple[str, ...] = ("TEMPORARY",)
+    stage_name = "_catalog_"
+    stage_options: Mapping[str, Any] = {}
+    stage_schema: str | None = None
+    stage_grant = "GRANT TEMPORARY ON DATABASE {database} TO {user}"
+    add_column = "ALTER TABLE {table} ADD COLUMN {column}"
+    create_grant = "GRANT CREATE ON SCHEMA {schema} TO {user}"
+    is_ddl_transactional = False
+    has_time_zones = True
+    is_schema_database = False
+    refuses_nul = False
+    joins_in_update = True
+
+    def __init__(self, connection: Connection, schema: str | None, table: str) -> None:
+        self.connection = connection
+        self.schema = schema
+        self.table = table
+
+    @property
+    def name_bytes(self) -> int:
+        """How many bytes a name may have."""
+        return self.connection.dialect.max_identifier_length
+
+    @staticmethod
+    def prepare(raw: Any) -> None:
+        """Set what has to be set on the driver's connection before its first statement."""
+
+    def begin(self) -> bool:
+        """Begin a transaction with the table's lock; return False while another load holds that."""
+        return True
+
+    def check(self, *, deletes: bool) -> None:
+        """Check what would show only when there are rows: that it may write, and where it deletes, what else goes."""
+        if not deletes:
+            return
+        inspector = sa.inspect(self.connection)
+        for other in inspector.get_table_names(self.schema):
+            for key in inspector.get_foreign_keys(other, self.schema):
+                rule = key.get("options", {}).get("ondelete", "")
+                if key["referred_table"] == self.table and rule not in ("", "NO ACTION", "RESTRICT"):
+                    raise _cascades(other, rule)
+
+    def change(self, ddl: list[str], write: Callable[[], T]) -> T:
+        """Create the table or add its columns, and change its rows, which needs others' locks."""
+        self.run(*ddl)
+        return write()
+
+    def commit(self, stage: Any) -> None:
+        """Commit, and remove the staging table, if there is one, where that does not go by itself."""
+        self.connection.commit()
+
+    def analyze(self, stage: Any) -> None:
+        """Let the planner know the staging table's size."""
+
+    def compared(self, column: Any) -> Any:
+        """Return what is equal for the same values of a column, and for no others."""
+        return column
+
+    def reflected(self, name: str) -> str:
+        """Return the name of a column that SQLAlchemy's inspector tells."""
+        return name
+
+    def bound(self, value: Any) -> Any:
+        """Return a value as it is compared with a column's."""
+        return value if self.has_time_zones or not isinstance(value, datetime) else value.replace(tzinfo=None)
+
+    def grant(self, statement: str, connection: Any) -> str:
+        """Return the statement that gives the user of an Airflow connection a right."""
+        schema = self.schema or (connection.schema if self.is_schema_database else "public")
+        return statement.format(database=connection.schema, schema=schema, user=connection.login)
+
+    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
+        """
+        Insert some rows into the staging table as fast as the database lets one.
+
+        :param types: the types of its columns, as ``field_types`` names them.
+        :param values: a list for each column.
+        """
+        bound: dict[str, Any] = {column.name: sa.bindparam(f"p{number}") for number, column in enumerate(stage.columns)}
+        rows = [{f"p{number}": value for number, value in enumerate(row)} for row in zip(*values, strict=True)]
+        self.connection.execute(sa.insert(stage).values(bound), rows)
+
+    def insert_by_place(self, stage: Any, values: list[Values]) -> None:
+        """Insert rows as the driver takes them, which makes statements of many rows, or prepares it once."""
+        marker = "?" if self.connection.dialect.paramstyle == "qmark" else "%s"
+        names = ", ".join(self.quoted(column.name) for column in stage.columns)
+        markers = ", ".join([marker] * len(values))
+        statement = f"INSERT INTO {self.quoted(stage.name)} ({names}) VALUES ({markers})"  # noqa: S608 - names only
+        self.connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
+
+    def quoted(self, name: str, schema: str | None = None) -> str:
+        """Return a name as SQL has it."""
+        preparer = self.connection.dialect.identifier_preparer
+        return (f"{preparer.quote_schema(schema)}." if schema else "") + str(preparer.quote(name))
+
+    def run(self, *statements: str) -> None:
+        """Execute statements as they are."""
+        for statement in statements:
+            self.connection.exec_driver_sql(statement)
+
+    def first(self, statement: str, **parameters: Any) -> Any:
+        """Return the first row of a statement's result, or ``None``."""
+        return self.connection.execute(sa.text(statement), parameters).first()
 
 
 class Postgres(Dialect):
@@ -61,7 +180,7 @@ class Postgres(Dialect):
     @override
     def check(self, *, deletes: bool) -> None:
         if self.first("SHOW transaction_read_only")[0] == "on":
-            raise read_only()
+            raise _read_only()
         name = self.quoted(self.table, self.schema).replace("%%", "%")
         if not (found := self.first("SELECT to_regclass(:name)::oid", name=name)[0]):
             return
@@ -75,13 +194,14 @@ class Postgres(Dialect):
             "WHERE confrelid = :oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')"
         )
         if deletes and (found := self.first(statement, oid=found)):
-            raise cascades(found[0], {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}[found[1]])
+            raise _cascades(found[0], {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}[found[1]])
 
     @override
     def change(self, ddl: list[str], write: Callable[[], T]) -> T:
         def in_savepoint() -> T:
             with self.connection.begin_nested():
-                return super(Postgres, self).change(ddl, write)
+                self.run(*ddl)
+                return write()
 
         return _until_unlocked(in_savepoint)
 
@@ -99,31 +219,19 @@ class Postgres(Dialect):
     def compared(self, column: Any) -> Any:
         return sa.cast(column, sa.Text)  # json has no equality
 
-    @property
-    @override
-    def is_filled_at_once(self) -> bool:
-        return hasattr(self.connection.connection.driver_connection, "prepare_threshold")
-
-    @override
-    def fill(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
-        if not self.is_filled_at_once:
-            return super().fill(stage, types, batches)
-        driver: Any = self.connection.connection
-        # The server takes the rows in while the next ones are converted.
-        with driver.cursor() as cursor, cursor.copy(self._copy(stage)) as copying:
-            for values in batches:
-                copying.write(_copied(types, values))
-        return None
-
     @override
     def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        driver: Any = self.connection.connection
-        with driver.cursor() as cursor:  # of psycopg2
-            cursor.copy_expert(self._copy(stage), io.BytesIO(_copied(types, values)))
-
-    def _copy(self, stage: Any) -> str:
         names = ", ".join(self.quoted(column.name) for column in stage.columns)
-        return f"COPY {self.quoted(stage.name, stage.schema)} ({names}) FROM STDIN".replace("%%", "%")
+        statement = f"COPY {self.quoted(stage.name, stage.schema)} ({names}) FROM STDIN".replace("%%", "%")
+        columns = [_copy_texts(*column) for column in zip(types, values, strict=True)]
+        content = "\n".join(map("\t".join, zip(*columns, strict=True))).encode() + b"\n"
+        driver: Any = self.connection.connection
+        with driver.cursor() as cursor:
+            if hasattr(cursor, "copy_expert"):  # of psycopg2
+                cursor.copy_expert(statement, io.BytesIO(content))
+            else:
+                with cursor.copy(statement) as copying:
+                    copying.write(content)
 
 
 class MySql(Dialect):
@@ -155,7 +263,7 @@ class MySql(Dialect):
     @override
     def check(self, *, deletes: bool) -> None:
         if self.first("SELECT @@read_only")[0]:
-            raise read_only()
+            raise _read_only()
         where = {"schema": self.schema or self.first("SELECT DATABASE()")[0], "table": self.table}
         engine = "SELECT engine FROM information_schema.tables WHERE table_schema = :schema AND table_name = :table"
         found = self.first(engine, **where)
@@ -170,7 +278,7 @@ class MySql(Dialect):
             "AND delete_rule NOT IN ('NO ACTION', 'RESTRICT')"
         )
         if deletes and (found := self.first(statement, **where)):
-            raise cascades(*found)
+            raise _cascades(*found)
 
     @override
     def change(self, ddl: list[str], write: Callable[[], T]) -> T:
@@ -200,22 +308,17 @@ class MySql(Dialect):
         for number, type_name in enumerate(types):
             if type_name == "timestamp":
                 values[number] = [value and value.replace(tzinfo=None) for value in values[number]]
-        self._insert(stage, values)
-
-    def _insert(self, stage: Any, values: list[Values]) -> None:
-        """Insert rows by place: the driver makes statements of many rows of them, or prepares it once."""
-        marker = "?" if self.connection.dialect.paramstyle == "qmark" else "%s"
-        names = ", ".join(self.quoted(column.name) for column in stage.columns)
-        markers = ", ".join([marker] * len(values))
-        statement = f"INSERT INTO {self.quoted(stage.name)} ({names}) VALUES ({markers})"  # noqa: S608 - names only
-        self.connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
+        self.insert_by_place(stage, values)
 
 
-class Sqlite(MySql):
+class Sqlite(Dialect):
     """SQLite. It has one writer at a time, so the transaction is the lock."""
 
+    is_verified = True
     name_bytes = 1000
     is_ddl_transactional = True
+    has_time_zones = False
+    is_schema_database = True
 
     @staticmethod
     @override
@@ -236,24 +339,16 @@ class Sqlite(MySql):
     @override
     def check(self, *, deletes: bool) -> None:
         if self.first("PRAGMA foreign_keys")[0]:
-            Dialect.check(self, deletes=deletes)
-
-    @override
-    def change(self, ddl: list[str], write: Callable[[], T]) -> T:
-        return Dialect.change(self, ddl, write)
+            super().check(deletes=deletes)
 
     @override
     def commit(self, stage: Any) -> None:
         _until_unlocked(self.connection.commit)  # readers that have not finished
 
     @override
-    def compared(self, column: Any) -> Any:
-        return column
-
-    @override
     def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        columns = (sqlite_values(*each) for each in zip(stage.columns.keys(), types, values, strict=True))
-        self._insert(stage, list(columns))
+        columns = (_sqlite_values(*each) for each in zip(stage.columns.keys(), types, values, strict=True))
+        self.insert_by_place(stage, list(columns))
 
 
 class SqlServer(Dialect):
@@ -289,11 +384,6 @@ DIALECTS: dict[str, type[Dialect]] = {
 """SQLAlchemy's name of a dialect → what is known of it; what is missing goes the way that all share."""
 
 
-def _copied(types: list[str], values: list[Values]) -> bytes:
-    columns = [copy_texts(*column) for column in zip(types, values, strict=True)]
-    return "\n".join(map("\t".join, zip(*columns, strict=True))).encode() + b"\n"
-
-
 def _digest(*names: str) -> bytes:
     """Return eight bytes that stand for a table in a lock's name."""
     return hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
@@ -308,3 +398,51 @@ def _until_unlocked(step: Callable[[], T]) -> T:
                 raise
         time.sleep(pause)
     return step()
+
+
+def _read_only() -> CatalogParameterError:
+    return CatalogParameterError("connect to the primary server: this one is read-only, a replica perhaps")
+
+
+def _cascades(table: str, rule: str) -> CatalogParameterError:
+    return CatalogParameterError(
+        f"use write_disposition='merge', which deletes nothing, or change the foreign key of {table!r}: it is ON "
+        f"DELETE {rule}, so deleting rows here would change rows there"
+    )
+
+
+def _copy_texts(type_name: str, values: Values) -> Values:
+    """Return values of a type as the text format of PostgreSQL's ``COPY`` has them."""
+    if type_name == "list<string>":
+        values = [None if value is None else _array(value) for value in values]
+    if type_name in ("string", "list<string>"):
+        if any(map("".join(filter(None, values)).__contains__, "\\\t\n\r")):
+            values = [value and value.translate(_COPY_ESCAPES) for value in values]
+        return ["\\N" if value is None else value for value in values]
+    return ["\\N" if value is None else str(value) for value in values]
+
+
+def _array(items: list[str | None]) -> str:
+    quoted = (item and item.replace("\\", "\\\\").replace('"', '\\"') for item in items)
+    return "{" + ",".join("NULL" if item is None else f'"{item}"' for item in quoted) + "}"
+
+
+def _sqlite_values(name: str, type_name: str, values: Values) -> Values:
+    """Return the values of a column as SQLite stores them: times in UTC and dates as text, decimals as floats."""
+    if type_name == "timestamp":
+        return [value and value.isoformat(" ", "microseconds")[:26] for value in values]
+    if type_name == "date":
+        return [value and value.isoformat() for value in values]
+    if type_name.startswith("decimal"):
+        return [None if value is None else _sqlite_number(name, value) for value in values]
+    return values
+
+
+def _sqlite_number(name: str, value: Decimal) -> float:
+    number = float(value)
+    if Decimal(repr(number)) != value or len(value.normalize().as_tuple().digits) > 15:
+        raise CatalogParameterError(
+            f"store the column as text with field_types={{{name!r}: 'string'}}: SQLite has no decimals, and a value "
+            "has more than 15 digits"
+        )
+    return number

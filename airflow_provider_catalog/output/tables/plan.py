@@ -1,4 +1,4 @@
-"""What a load is to do, and into which columns."""
+"""What a load is to do, and which columns of the table it fills."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import convert
 from airflow_provider_catalog.output.spool import RowSpool
-from airflow_provider_catalog.output.tables.dialect import Dialect
+from airflow_provider_catalog.output.tables.dialects import Dialect
 from airflow_provider_catalog.output.tables.types import known_type, new_type, takes
 from airflow_provider_catalog.output.transform import RowTransform
 
 log = logging.getLogger(__name__)
 
 LOADED_AT, LOAD_ID = "_loaded_at", "_load_id"
-
-Existing = dict[str, Any]
-"""Column → what SQLAlchemy's inspector tells of it."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +68,6 @@ class TablePlan:
         """Return what the column ``_load_id`` has for tries of the task."""
         return [f"{self.load_id}#{number}" for number in tries]
 
-    def constants(self, loaded_at: str) -> dict[str, Any]:
-        """Return the columns that every row gets, and their values."""
-        if self.load_id is None:
-            return dict(self.partition)
-        return {**self.partition, LOADED_AT: loaded_at, LOAD_ID: f"{self.load_id}#{self.try_number}"}
-
 
 @dataclass(frozen=True)
 class Target:
@@ -100,8 +90,185 @@ class Target:
     value: Any = field(default=None, repr=False)
 
 
-def existing_columns(dialect: Dialect) -> Existing:
-    """Return the table's columns; none where there is no such table."""
+class Table:
+    """
+    The table as the database has it, and the columns that the load fills.
+
+    :param plan: what the load is to do.
+    :param dialect: the database, while it is connected.
+    :ivar existing: column → what SQLAlchemy's inspector tells of it; nothing where there is no such table.
+    :ivar keys: what the columns of the key are called in the table.
+    :ivar columns: the columns to load, once one of the methods below has chosen them.
+    """
+
+    def __init__(self, plan: TablePlan, dialect: Dialect) -> None:
+        self.plan = plan
+        self.dialect = dialect
+        self.existing = _existing_columns(dialect)
+        self.keys = list(map(self.name_of, plan.primary_key))
+        self.columns: list[Target] = []
+        self._constants = dict(plan.partition)
+        """The columns that every row gets, and their values."""
+        if plan.load_id is not None:
+            self._constants[LOADED_AT] = datetime.now(UTC)
+            [self._constants[LOAD_ID]] = plan.load_ids(range(plan.try_number, plan.try_number + 1))
+
+    def name_of(self, name: str) -> str:
+        """
+        Return what a column is called in the table: whatever the case, where only one matches.
+
+        A name that is too long for the database ends in a hash of it, the same each time.
+        """
+        if name in self.existing:
+            return name
+        content, limit = name.encode(), self.dialect.name_bytes
+        if len(content) > limit:
+            digest = hashlib.blake2b(content, digest_size=4).hexdigest()
+            name = f"{content[: limit - 9].decode(errors='ignore')}_{digest}"
+        alike = [column for column in self.existing if column.casefold() == name.casefold()]
+        return alike[0] if len(alike) == 1 else name
+
+    def choose_certain(self) -> None:
+        """
+        Choose the columns that are sure to be loaded, and check them before there are rows.
+
+        :raises CatalogParameterError: when the table has no column of the key, or one of another type.
+        """
+        plan = self.plan
+        if not self.existing:
+            names = dict.fromkeys((*plan.primary_key, *plan.partition, LOAD_ID))
+            self.columns = [Target(name, new_type("string", 1), "", is_new=True) for name in names]
+            return
+        if missing := [key for key in plan.primary_key if self.name_of(key) not in self.existing]:
+            raise CatalogParameterError(
+                f"correct primary_key, or add the column: the table {plan.name!r} has no {_listed(missing)}"
+            )
+        for raw, kind in plan.field_types.items():
+            column = self.existing.get(self.name_of(raw.replace(".", "_")))
+            if column and not takes(column["type"], kind):
+                raise CatalogParameterError(
+                    f"alter the column {column['name']!r} of {plan.name!r}, or change its type in field_types or "
+                    f"hash_fields: it is to hold {kind!r}, and is {column['type']}"
+                )
+        documented = [column.path.replace(".", "_") for column in plan.endpoint.columns]
+        certain = map(self.name_of, (*plan.primary_key, *self._constants, *documented, *self._required()))
+        writable = {
+            name: column["type"]
+            for name, column in self.existing.items()
+            if not (column.get("computed") or (column.get("identity") or {}).get("always"))
+        }
+        names = dict.fromkeys((*certain, *list(writable)[:1]))
+        self.columns = [Target(name, writable[name], "", is_new=False) for name in names if name in writable]
+
+    def choose(self, spool: RowSpool) -> None:
+        """
+        Choose the columns to load.
+
+        :raises CatalogParameterError: when rows and table don't fit together.
+        """
+        targets = self._of_rows(spool)
+        if not targets:
+            raise CatalogParameterError("drop fewer fields: no field of the rows is left to be a column")
+        for target in self.constants():
+            if target.name in targets:
+                raise CatalogParameterError(
+                    f"leave the field out with drop_fields: the rows have a column {target.name!r} of their own"
+                )
+            targets[target.name] = target
+        self.columns = list(filter(self._is_loaded, targets.values()))
+        self._check()
+
+    def constants(self) -> list[Target]:
+        """Return the columns that have the same value in every row: the partition's, and those of the load."""
+        return [self._constant(self.name_of(name), value) for name, value in self._constants.items()]
+
+    def _of_rows(self, spool: RowSpool) -> dict[str, Target]:
+        """Return the columns of the rows by what they are called in the table."""
+        plan = self.plan
+        pinned = {name: kind for name, kind in plan.field_types.items() if name not in self._constants}
+        every = spool.columns(plan.endpoint, plan.transform, pinned)
+        names = {column.name: self.name_of(column.name) for column in every}
+        known = {raw: known_type(self.existing[name]["type"]) for raw, name in names.items() if name in self.existing}
+        columns = spool.columns(plan.endpoint, plan.transform, pinned, known)
+        if unknown := [column.name for column in columns if not column.type and column.path in spool.kinds]:
+            log.warning(
+                "Left out, since they are null in every row: %s. To have them in the table, name a type in field_types",
+                _listed(unknown),
+            )
+        targets: dict[str, Target] = {}
+        for column in filter(attrgetter("type"), columns):
+            name = names[column.name]
+            if name in targets:
+                both = " and ".join(repr(raw) for raw, each in names.items() if each == name)
+                raise CatalogParameterError(f"leave one out with drop_fields: {both} are one column, {name!r}")
+            target = self._target(name, column.type, source=column)
+            if target.is_new and column.type == "list<string>":  # JSON: only what is there may be an array
+                target = replace(target, type_name="string", source=replace(column, type="string"))
+            targets[name] = target
+        return targets
+
+    def _constant(self, name: str, value: Any) -> Target:
+        kinds = {bool: "bool", int: "int64", float: "float64"}
+        if name in self.existing:
+            type_name = known_type(self.existing[name]["type"])
+        elif name == LOADED_AT:
+            type_name = "timestamp"
+        else:
+            type_name = self.plan.field_types.get(name, kinds.get(type(value), "string"))
+        try:
+            [value] = convert([value.isoformat() if isinstance(value, date) else value], type_name, name, 1)
+        except CatalogParameterError:
+            raise CatalogParameterError(
+                f"correct partition={{{name!r}: …}}, or the column's type: {value!r} is no {type_name}"
+            ) from None
+        return self._target(name, type_name, value=value)
+
+    def _target(self, name: str, type_name: str, *, source: Column | None = None, value: Any = None) -> Target:
+        is_new = name not in self.existing
+        text_keys = len(self.keys) if name in self.keys else 0
+        kind = new_type(type_name, text_keys) if is_new else self.existing[name]["type"]
+        return Target(name, kind, type_name, is_new, source, value)
+
+    def _is_loaded(self, target: Target) -> bool:
+        if target.is_new:
+            return not self.existing or self.plan.on_new_columns != "ignore"
+        column = self.existing[target.name]
+        if (column.get("identity") or {}).get("always"):
+            raise CatalogParameterError(
+                f"leave the field out with drop_fields, or make the column GENERATED BY DEFAULT: {target.name!r} is "
+                "GENERATED ALWAYS AS IDENTITY, and takes no value"
+            )
+        return not column.get("computed")
+
+    def _required(self) -> list[str]:
+        """Return the columns that have to get a value."""
+        return [
+            name
+            for name, column in self.existing.items()
+            if not (column["nullable"] or column.get("default") or column.get("identity") or column.get("computed"))
+            and column.get("autoincrement") is not True
+        ]
+
+    def _check(self) -> None:
+        plan, names = self.plan, [target.name for target in self.columns]
+        new = [target.name for target in self.columns if target.is_new]
+        if self.existing and new and plan.on_new_columns == "fail":
+            raise CatalogParameterError(
+                f"add them to the table, or set on_new_columns='add' (load_columns=False for {LOADED_AT} and "
+                f"{LOAD_ID}): {plan.name!r} has no {_listed(new)}"
+            )
+        if unfilled := [name for name in self._required() if name not in names]:
+            raise CatalogParameterError(
+                f"give them a default, or let them be null: the rows have nothing for {_listed(unfilled)}, which the "
+                f"table {plan.name!r} has as NOT NULL"
+            )
+        if missing := [key for key in plan.primary_key if self.name_of(key) not in names]:
+            raise CatalogParameterError(
+                f"correct primary_key: no column is called {_listed(missing)}; there are {', '.join(names)}"
+            )
+
+
+def _existing_columns(dialect: Dialect) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that it does not know
         try:
@@ -111,175 +278,5 @@ def existing_columns(dialect: Dialect) -> Existing:
     return {dialect.reflected(column["name"]): column for column in columns}
 
 
-def targets(plan: TablePlan, dialect: Dialect, spool: RowSpool, existing: Existing, loaded_at: str) -> list[Target]:
-    """
-    Return the columns to load.
-
-    :param plan: what the load is to do.
-    :param dialect: of the database.
-    :param spool: the rows.
-    :param existing: the table's columns.
-    :param loaded_at: when this load began.
-    :raises CatalogParameterError: when rows and table don't fit together.
-    """
-    own = constants(plan, dialect, existing, loaded_at)
-    sources = _sources(plan, dialect, spool, existing)
-    if not sources:
-        raise CatalogParameterError("drop fewer fields: no field of the rows is left to be a column")
-    found = {name: _of_rows(plan, name, source, existing) for name, source in sources.items()}
-    for target in own:
-        if target.name in found:
-            raise CatalogParameterError(
-                f"leave the field out with drop_fields: the rows have a column {target.name!r} of their own"
-            )
-        found[target.name] = target
-    found = {name: target for name, target in found.items() if _is_loaded(plan, target, existing)}
-    _check_new(plan, found, existing)
-    _check_key(plan, found, existing, dialect)
-    return list(found.values())
-
-
-def constants(plan: TablePlan, dialect: Dialect, existing: Existing, loaded_at: str) -> list[Target]:
-    """Return the columns that have the same value in every row: the partition's, and those of the load."""
-    values = plan.constants(loaded_at)
-    return [_constant(plan, table_name(name, existing, dialect), value, existing) for name, value in values.items()]
-
-
-def table_name(name: str, existing: Existing, dialect: Dialect) -> str:
-    """
-    Return what a column is called in the table: whatever the case, where only one matches.
-
-    A name that is too long for the database ends in a hash of it, the same each time.
-    """
-    if name in existing:
-        return name
-    content = name.encode()
-    if len(content) > dialect.name_bytes:
-        digest = hashlib.blake2b(content, digest_size=4).hexdigest()
-        name = f"{content[: dialect.name_bytes - 9].decode(errors='ignore')}_{digest}"
-    alike = [column for column in existing if column.casefold() == name.casefold()]
-    return alike[0] if len(alike) == 1 else name
-
-
-def check_existing(plan: TablePlan, dialect: Dialect, existing: Existing) -> list[str]:
-    """
-    Check what is known before there are rows against the table's columns; return which of them are sure to be loaded.
-
-    :raises CatalogParameterError: when the table has no column of the key, or one of another type.
-    """
-    if missing := [key for key in plan.primary_key if table_name(key, existing, dialect) not in existing]:
-        raise CatalogParameterError(
-            f"correct primary_key, or add the column: the table {plan.name!r} has no {', '.join(map(repr, missing))}"
-        )
-    for raw, kind in plan.field_types.items():
-        column = existing.get(table_name(raw.replace(".", "_"), existing, dialect))
-        if column and not takes(column["type"], kind):
-            raise CatalogParameterError(
-                f"alter the column {column['name']!r} of {plan.name!r}, or change its type in field_types or "
-                f"hash_fields: it is to hold {kind!r}, and is {column['type']}"
-            )
-    documented = [column.path.replace(".", "_") for column in plan.endpoint.columns]
-    sure = (*plan.primary_key, *plan.constants(""), *documented, *_required(existing))
-    names = [table_name(name, existing, dialect) for name in sure]
-    writable = [
-        name
-        for name, column in existing.items()
-        if not (column.get("computed") or (column.get("identity") or {}).get("always"))
-    ]
-    return [name for name in dict.fromkeys((*names, *writable[:1])) if name in writable]
-
-
-def _sources(plan: TablePlan, dialect: Dialect, spool: RowSpool, existing: Existing) -> dict[str, Column]:
-    """Return the columns of the rows by what they are called in the table."""
-    pinned = {name: kind for name, kind in plan.field_types.items() if name not in plan.constants("")}
-    every = spool.columns(plan.endpoint, plan.transform, pinned)
-    names = {column.name: table_name(column.name, existing, dialect) for column in every}
-    known = {raw: known_type(existing[name]["type"]) for raw, name in names.items() if name in existing}
-    columns = spool.columns(plan.endpoint, plan.transform, pinned, known)
-    if unknown := [column.name for column in columns if not column.type and column.path in spool.kinds]:
-        log.warning(
-            "Left out, since they are null in every row: %s. To have them in the table, name a type in field_types",
-            ", ".join(map(repr, unknown)),
-        )
-    sources: dict[str, Column] = {}
-    for column in filter(attrgetter("type"), columns):
-        name = names[column.name]
-        if name in sources:
-            raise CatalogParameterError(
-                f"leave one out with drop_fields: {column.name!r} and {sources[name].name!r} are one column, {name!r}"
-            )
-        sources[name] = column
-    return sources
-
-
-def _of_rows(plan: TablePlan, name: str, source: Column, existing: Existing) -> Target:
-    if name in existing:
-        kind = existing[name]["type"]
-        is_array = isinstance(kind, postgresql.ARRAY)
-    else:
-        is_key = source.name in plan.primary_key
-        kind, is_array = new_type(source.type, len(plan.primary_key) if is_key else 0), False
-    if source.type == "list<string>" and not is_array:
-        source = replace(source, type="string")  # JSON
-    return Target(name, kind, source.type, name not in existing, source)
-
-
-def _constant(plan: TablePlan, name: str, value: Any, existing: Existing) -> Target:
-    kinds = {bool: "bool", int: "int64", float: "float64"}
-    type_name = "timestamp" if name == LOADED_AT else plan.field_types.get(name, kinds.get(type(value), "string"))
-    if name in existing:
-        type_name = known_type(existing[name]["type"])
-    text = value.isoformat() if isinstance(value, date) else value
-    try:
-        value = convert([text], type_name, name, 1)[0]
-    except CatalogParameterError:
-        raise CatalogParameterError(
-            f"correct partition={{{name!r}: …}}, or the column's type: {value!r} is no {type_name}"
-        ) from None
-    is_key = name in plan.primary_key
-    kind = existing[name]["type"] if name in existing else new_type(type_name, len(plan.primary_key) if is_key else 0)
-    return Target(name, kind, type_name, name not in existing, None, value)
-
-
-def _is_loaded(plan: TablePlan, target: Target, existing: Existing) -> bool:
-    column = existing.get(target.name)
-    if column is None:
-        return not existing or plan.on_new_columns != "ignore"
-    if (column.get("identity") or {}).get("always"):
-        raise CatalogParameterError(
-            f"leave the field out with drop_fields, or make the column GENERATED BY DEFAULT: {target.name!r} is "
-            "GENERATED ALWAYS AS IDENTITY, and takes no value"
-        )
-    return not column.get("computed")
-
-
-def _required(existing: Existing) -> list[str]:
-    """Return the columns that have to get a value."""
-    return [
-        name
-        for name, column in existing.items()
-        if not (column["nullable"] or column.get("default") or column.get("identity") or column.get("computed"))
-        and column.get("autoincrement") is not True
-    ]
-
-
-def _check_new(plan: TablePlan, found: dict[str, Target], existing: Existing) -> None:
-    new = [name for name, target in found.items() if target.is_new]
-    if existing and new and plan.on_new_columns == "fail":
-        raise CatalogParameterError(
-            f"add them to the table, or set on_new_columns='add' (load_columns=False for {LOADED_AT} and {LOAD_ID}): "
-            f"{plan.name!r} has no {', '.join(map(repr, new))}"
-        )
-    if unfilled := [name for name in _required(existing) if name not in found]:
-        raise CatalogParameterError(
-            f"give them a default, or let them be null: the rows have nothing for {', '.join(map(repr, unfilled))}, "
-            f"which the table {plan.name!r} has as NOT NULL"
-        )
-
-
-def _check_key(plan: TablePlan, found: dict[str, Target], existing: Existing, dialect: Dialect) -> None:
-    missing = [key for key in plan.primary_key if table_name(key, existing, dialect) not in found]
-    if missing:
-        raise CatalogParameterError(
-            f"correct primary_key: no column is called {', '.join(map(repr, missing))}; there are {', '.join(found)}"
-        )
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names))
