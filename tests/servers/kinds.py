@@ -306,6 +306,7 @@ def promises() -> Iterator[Kind]:
         yield kind(f"all-cursor-null-{place}", 10, values={place: None}, **one_page)
         yield kind(f"no-links-cursor-{place}", 47, links="none",
                    values={place: lambda pages, index: f"c{index}" if index < 4 else None})  # fmt: skip
+    yield kind("all-cursor-but-no-more", 10, values={"next_cursor": "b3BhcXVl", "has_more": False}, **one_page)
     look_alikes: dict[str, Any] = {
         "total_revenue": 99999, "meta.total_pages": 500, "meta.total_revenue": 99999.5, "summary.total": 5000,
         "X-Total-Pages": 500, "X-Total-Time": 1234, "X-Rate-Limit-Total": 5000, "totals.revenue": 5000,

@@ -164,40 +164,36 @@ def test_a_retry_after_beyond_patience_is_left_to_airflow(serve, tmp_path, after
     assert is_clear(error)
 
 
-class TestForbidden:
-    def test_no_rights(self, serve, tmp_path):
-        with serve(first(Answer({"error": "forbidden"}, 403))):
-            error = read_with_operator(tmp_path).error
-        assert isinstance(error, CatalogAuthError)
-        assert "token" in str(error)[:120]
-        assert is_clear(error)
+FIREWALLS = {
+    "html": Answer(b"<html><body>Request blocked. Ray ID: 8a</body></html>", 403, HTML),
+    "doctype": Answer(b"<!DOCTYPE html><title>Attention Required!</title>", 403),
+    "waf-202": Answer(b"", 202, {"x-amzn-waf-action": "challenge"}),
+    "empty-202": Answer(b"", 202),
+}
 
-    @pytest.mark.parametrize(
-        ("answer", "page"),
-        [
-            (Answer(b"<html><body>Request blocked. Ray ID: 8a</body></html>", 403, HTML), 0),
-            (Answer(b"<!DOCTYPE html><title>Attention Required!</title>", 403), 2),
-            (Answer(b"", 202, {"x-amzn-waf-action": "challenge"}), 0),
-            (Answer(b"", 202), 2),
-        ],
-        ids=["html", "doctype", "waf-202", "empty-202"],
-    )
-    def test_a_firewall(self, serve, tmp_path, answer, page):
-        with serve(Pages(list(ROWS), answers={page: answer})):
-            error = read_with_operator(tmp_path).error
-        assert error
-        assert not isinstance(error, CatalogAuthError)
-        assert "firewall" in str(error).lower()
-        assert "rights" not in str(error)
-        assert is_clear(error)
 
-    def test_a_refused_token(self, serve, tmp_path):
-        with serve(first(Answer(b"HTTP Token: Access denied.", 401, {"Content-Type": "text/plain"}))) as catalog:
-            error = read_with_operator(tmp_path).error
-        assert isinstance(error, CatalogAuthError)
-        assert "token" in str(error)[:120]
-        assert len(catalog.requests) == 1
-        assert is_clear(error)
+@pytest.mark.parametrize(("answer", "page"), at_pages(FIREWALLS.values()), ids=FIREWALLS)
+def test_a_firewall_is_not_taken_for_the_catalog(serve, tmp_path, answer, page):
+    with serve(Pages(list(ROWS), answers={page: answer})):
+        error = read_with_operator(tmp_path).error
+    assert error
+    assert not isinstance(error, CatalogAuthError)
+    assert "firewall" in str(error).lower()
+    assert "rights" not in str(error)
+    assert is_clear(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer({"error": "forbidden"}, 403), Answer(b"HTTP Token: Access denied.", 401, {"Content-Type": "text/plain"})],
+)
+def test_a_token_that_is_refused_or_lacks_rights(serve, tmp_path, answer):
+    with serve(first(answer)) as catalog:
+        error = read_with_operator(tmp_path).error
+    assert isinstance(error, CatalogAuthError)
+    assert "token" in str(error)[:120]
+    assert len(catalog.requests) == 1
+    assert is_clear(error)
 
 
 REFUSALS = {

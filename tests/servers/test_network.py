@@ -86,20 +86,6 @@ class TestCompanyCertificate:
         assert "REQUESTS_CA_BUNDLE" in str(error)
 
 
-def test_a_port_that_speaks_plain_http(serve, connection):
-    with catalog_server(Pages(list(ROWS))) as catalog:
-        connection(catalog.url.replace("http:", "https:"))
-        error = read_with_hook().error
-        assert isinstance(error, CatalogError)
-        assert "plain http" in str(error)
-        assert not error.retryable
-        assert is_clear(error)
-        assert catalog.accepted == 1, "at once"
-        is_well, message = CatalogHook().test_connection()
-    assert not is_well
-    assert "plain http" in message
-
-
 class TestProxy:
     @pytest.mark.parametrize("status", [407, 403, 401, 405])
     def test_a_refusal_is_told_at_once(self, connection, status):
@@ -136,15 +122,6 @@ class TestProxy:
                 outcome = read_with_hook()
         assert outcome.rows == ROWS, outcome
 
-    def test_of_the_environment(self, connection, monkeypatch):
-        with catalog_server(lambda request: Answer(b"", 407)) as proxy:
-            monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-            connection(f"https://{HOST}")
-            error = read_with_hook().error
-            assert proxy.accepted == 1
-        assert "proxy" in str(error)
-        assert "407" in str(error)
-
     def test_no_proxy_listens(self, connection):
         with catalog_server(Pages([])) as gone:
             url = gone.url
@@ -153,14 +130,6 @@ class TestProxy:
         assert isinstance(error, CatalogUnavailableError)
         assert "proxy" in str(error)
         assert is_clear(error)
-
-    def test_the_token_is_not_for_the_proxy(self, connection):
-        with catalog_server(lambda request: Answer(b"", 407)) as proxy:
-            connection(f"https://{HOST}", proxy=proxy.url)
-            read_with_hook()
-            [request] = proxy.requests
-        assert request.method == "CONNECT"
-        assert "authorization" not in request.headers
 
 
 def has_keep_alive(port: int) -> bool:
