@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import eq
+from types import NoneType
+from typing import Any
 
 from airflow_provider_catalog.client.endpoints import MONEY, Endpoint
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.kinds import Kinds
+from airflow_provider_catalog.output.convert import EXACT_IN_FLOAT, INT64, are_amounts, are_times, rounds_as_float
 from airflow_provider_catalog.output.transform import Path, RowTransform, dotted
 
 WORDS: dict[str, tuple[str, ...]] = {
@@ -42,6 +44,61 @@ class Column:
     type: str
 
 
+@dataclass(slots=True)
+class Kinds:
+    """
+    What is known of a column's values, noted while rows are spooled.
+
+    They take the same space however many values there are.
+
+    :param suggestion: the type that the column's name suggests, if any. An empty text counts as null then.
+    :param types: the Python types seen.
+    :param are_int64: whether all integers are within the range.
+    :param rounds: whether a float64 would round some integer.
+    :param fits: whether all values fit the suggested type.
+    """
+
+    suggestion: str | None = None
+    types: set[type] = field(default_factory=set)
+    are_int64: bool = True
+    rounds: bool = False
+    fits: bool = True
+
+    def add(self, values: list[Any], types: set[type]) -> None:
+        """Take account of values, and of their Python types."""
+        if self.suggestion and str in types and "" in values:
+            values = [value for value in values if value != ""]
+            types = {NoneType, *map(type, values)}
+        self.types |= types
+        if int in types:
+            ints = values if len(types) == 1 else [value for value in values if type(value) is int]
+            low, high = min(ints), max(ints)
+            self.are_int64 = self.are_int64 and low in INT64 and high in INT64
+            if not self.rounds and max(-low, high) > EXACT_IN_FLOAT:
+                self.rounds = any(map(rounds_as_float, ints))
+        if self.suggestion and self.fits and types != {NoneType}:
+            if self.suggestion == "int64":
+                self.fits = self.are_int64 and types <= {int, NoneType}
+            else:
+                self.fits = are_times(values) if self.suggestion == "timestamp" else are_amounts(values)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there was anything but nulls."""
+        return bool(self.types - {NoneType})
+
+    def type_name(self) -> str:
+        """Return the column's type, as far as name and values tell it; ``"string"`` where only text holds them all."""
+        types = self.types - {NoneType}
+        if self.suggestion and types and self.fits:
+            return self.suggestion
+        if types == {bool}:
+            return "bool"
+        if types == {int} and self.rounds and self.are_int64:
+            return "int64"
+        return "float64" if types and types <= {int, float} and not self.rounds else "string"
+
+
 def column_name(path: Path) -> str:
     """Return the name of the column whose values stand at a path."""
     return "_".join(path)
@@ -60,7 +117,13 @@ def suggested_type(path: Path) -> str | None:
     return _TYPES.get(words[-1].lower()) if words else None
 
 
-def types_of_paths(
+def documented_types(endpoint: Endpoint, transform: RowTransform) -> dict[Path, str]:
+    """Return the path and the type of the documented fields of an endpoint that are kept."""
+    paths = {tuple(column.path.split(".")): column.type for column in endpoint.columns}
+    return {path: type_name for path, type_name in paths.items() if transform.keeps(path)}
+
+
+def typed_columns(
     kinds: Mapping[Path, Kinds],
     objects: set[Path],
     endpoint: Endpoint,
@@ -68,49 +131,55 @@ def types_of_paths(
     *,
     field_types: Mapping[str, str],
     known: Mapping[str, str],
-) -> dict[Path, str | None]:
+) -> list[Column]:
     """
-    Return the path of each column and its type; ``None`` where that can't be told.
+    Return the columns of some rows, as ``RowSpool.columns`` says.
 
     :param kinds: the kinds of the values at each path.
     :param objects: the paths where objects stand.
-    :raises CatalogParameterError: when two fields of different paths would share a column.
     """
-    documented = {
-        path: column.type for column in endpoint.columns if transform.keeps(path := tuple(column.path.split(".")))
-    }
+    documented = documented_types(endpoint, transform)
     paths = list(dict.fromkeys((*documented, *kinds, *transform.fields)))
     names = set(map(column_name, paths))
-    pinned = {name if name in names else name.replace(".", "_"): name for name in field_types}
-    paths += [
-        path for name, key in pinned.items() if name not in names and transform.keeps(path := tuple(key.split(".")))
-    ]
+    pinned = {}
+    for key, type_name in field_types.items():
+        name = key if key in names else key.replace(".", "_")
+        pinned[name] = type_name.replace(" ", "")
+        if name not in names and transform.keeps(path := tuple(key.split("."))):
+            paths.append(path)
     if transform.fields:
         paths.sort(key=lambda path: _rank(path, transform.fields))
     filled = {path for path, each in kinds.items() if each.has_values}
     filled_names = set(map(column_name, filled))
-    types: dict[Path, str | None] = {}
+    columns = []
     for path in paths:
         name = column_name(path)
         # Rows may hold the same column flat (product_id) as is documented nested (product.id).
         if path in filled or name not in filled_names:
-            types[path] = (
-                known.get(name)
-                or field_types.get(pinned.get(name, name), "").replace(" ", "")
-                or _hashed(documented.get(path), transform.hashes(path))
-                or (kinds[path].type_name() if path in filled else None)
+            columns.append(
+                Column(
+                    name,
+                    path,
+                    known.get(name)
+                    or pinned.get(name)
+                    or _hashed(documented.get(path), transform.hashes(path))
+                    or (kinds[path].type_name() if path in filled else ""),
+                )
             )
-    told = {column_name(path) for path, type_name in types.items() if type_name} | known.keys()
+    told = {column.name for column in columns if column.type} | known.keys()
     # What is null everywhere, where other rows or days have an object or a list, is no column.
     parents = {name[:end] for name in told for end, letter in enumerate(name) if letter == "_"}
     lists = {path for path, each in kinds.items() if list in each.types}
-    types = {
-        path: type_name
-        for path, type_name in types.items()
-        if type_name or not (path in objects or column_name(path) in parents or _is_within(path, lists))
-    }
-    check_clashes(types)
-    return types
+    columns = [
+        column
+        for column in columns
+        if column.type or not (column.path in objects or column.name in parents or _is_within(column.path, lists))
+    ]
+    names = {column.name for column in columns}
+    columns += [Column(name, (name,), type_name) for name, type_name in known.items() if name not in names]
+    check_clashes(column.path for column in columns)
+    order = {name: place for place, name in enumerate(known)}
+    return sorted(columns, key=lambda column: order.get(column.name, len(order)))
 
 
 def _is_within(path: Path, others: set[Path]) -> bool:

@@ -27,9 +27,8 @@ from typing import Any
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.output.convert import check_type
-from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.store_check import store_message
-from airflow_provider_catalog.output.temporary import TemporaryFile
+from airflow_provider_catalog.output.temporary import TemporaryFile, storage_errors
 
 log = logging.getLogger(__name__)
 

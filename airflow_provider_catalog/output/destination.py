@@ -13,9 +13,8 @@ from urllib.parse import quote
 
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.dataset import Dataset, LocalStore, Memory, ObjectStore
-from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.store_check import check_store, store_message
-from airflow_provider_catalog.output.temporary import check_folder
+from airflow_provider_catalog.output.temporary import check_folder, storage_errors
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
+from types import NoneType
 from typing import Any
 
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
+from airflow_provider_catalog.output.columns import Column
+from airflow_provider_catalog.output.convert import convert
 from airflow_provider_catalog.output.transform import Path, Row, dotted
 
-NULL = type(None)
 MAX_COLUMNS = 20_000
 MAX_DEPTH = 100
 """Objects within each other. What has more columns or more depth is no table, and would take memory without bound."""
@@ -42,6 +44,15 @@ class Block:
         """Return the values at a path."""
         return self.columns.get(path) or [None] * self.row_count
 
+    def converted(self, column: Column) -> Values:
+        """
+        Return a column's values as its type has them.
+
+        :raises CatalogParameterError: when one does not fit; it names column and row, and how to pin the type, never
+            the value.
+        """
+        return convert(self.values(column.path), column.type, column.name, self.first_row)
+
 
 def flatten(rows: list[Row], first_row: int = 1) -> Block:
     """
@@ -65,8 +76,8 @@ def flatten(rows: list[Row], first_row: int = 1) -> Block:
             if dict in types:
                 block.objects.add(path)
                 levels.append((path, [value if type(value) is dict else {} for value in values]))
-                types = types - {dict} | {NULL}
-                if types == {NULL}:
+                types = types - {dict} | {NoneType}
+                if types == {NoneType}:
                     continue
                 values = [None if type(value) is dict else value for value in values]
             block.columns[path], block.types[path] = values, types

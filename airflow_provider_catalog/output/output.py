@@ -12,18 +12,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import msgspec
+
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.errors import CatalogStorageError
+from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.errors import storage_errors
 from airflow_provider_catalog.output.spool import CHUNK_ROWS
 from airflow_provider_catalog.output.store_check import store_message
 from airflow_provider_catalog.output.table import Sample, TableFile
-from airflow_provider_catalog.output.temporary import TemporaryFile
+from airflow_provider_catalog.output.temporary import TemporaryFile, discard, gzipped, storage_errors
 from airflow_provider_catalog.output.transform import Row, RowTransform
 from airflow_provider_catalog.output.write_csv import CsvWriter
-from airflow_provider_catalog.output.write_jsonl import JsonLinesFile
 from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
 
 _MIB = 1024 * 1024
@@ -59,6 +60,42 @@ class FileInfo:
     types: dict[str, str] = field(default_factory=dict)
     null_columns: list[str] = field(default_factory=list)
     unmatched_field_types: list[str] = field(default_factory=list)
+
+
+class JsonLinesFile:
+    """JSON Lines: one row a line, nested as the API sent it, written as they come."""
+
+    columns: tuple[Column, ...] = ()
+    known_columns: tuple[str, ...] = ()
+    null_columns: tuple[str, ...] = ()
+
+    def __init__(self, file: IO[bytes], *, is_gzipped: bool) -> None:
+        self._file = gzipped(file) if is_gzipped else file
+        self._is_gzipped = is_gzipped
+        self._encoder = msgspec.json.Encoder()
+        self._names: dict[str, None] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The keys of the rows, in order of first appearance, without those of nested objects."""
+        return list(self._names)
+
+    def write(self, rows: list[Row]) -> None:
+        """Write some rows."""
+        self._file.write(self._encoder.encode_lines(rows))
+        if not self._names.keys() >= set().union(*rows):
+            for row in rows:
+                self._names.update(dict.fromkeys(row))
+
+    def finish(self) -> None:
+        """Write what is still to be written."""
+        if self._is_gzipped:
+            self._file.close()
+
+    def close(self) -> None:
+        """Write nothing more."""
+        if self._is_gzipped:
+            discard(self._file)
 
 
 class OutputFile:
@@ -102,23 +139,23 @@ class OutputFile:
         self._new_file: Callable[[IO[bytes], Path], JsonLinesFile | TableFile]
         if destination.format == "jsonl":
             self._new_file = lambda file, _: JsonLinesFile(file, is_gzipped=destination.is_gzipped)
-        else:
-            self._new_file = partial(
-                TableFile,
-                destination=destination,
-                endpoint=endpoint,
-                transform=transform,
-                field_types=self._field_types,
-                new_writer=partial(ParquetWriter, endpoint=endpoint.name, compression=compression or "zstd")
-                if destination.format == "parquet"
-                else partial(
-                    CsvWriter,
-                    is_gzipped=destination.is_gzipped,
-                    escape_formulas=csv_escape_formulas or csv_for_excel,
-                    with_bom=csv_for_excel,
-                ),
-                sample=sample,
-            )
+            return
+        self._new_file = partial(
+            TableFile,
+            destination=destination,
+            endpoint=endpoint,
+            transform=transform,
+            field_types=self._field_types,
+            new_writer=partial(ParquetWriter, endpoint=endpoint.name, compression=compression or "zstd")
+            if destination.format == "parquet"
+            else partial(
+                CsvWriter,
+                is_gzipped=destination.is_gzipped,
+                escape_formulas=csv_escape_formulas or csv_for_excel,
+                with_bom=csv_for_excel,
+            ),
+            sample=sample,
+        )
 
     def __enter__(self) -> Self:
         path = self._destination.path

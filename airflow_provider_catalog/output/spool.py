@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path as FilePath
 from types import TracebackType
@@ -13,10 +12,8 @@ from typing import Any, Self
 import msgspec
 
 from airflow_provider_catalog.client.endpoints import Endpoint
-from airflow_provider_catalog.output.columns import Column, check_clashes, column_name, suggested_type, types_of_paths
-from airflow_provider_catalog.output.convert import convert
-from airflow_provider_catalog.output.flatten import Block, Values, check_column_count, flatten, leaf_paths
-from airflow_provider_catalog.output.kinds import Kinds
+from airflow_provider_catalog.output.columns import Column, Kinds, check_clashes, suggested_type, typed_columns
+from airflow_provider_catalog.output.flatten import Block, check_column_count, flatten, leaf_paths
 from airflow_provider_catalog.output.temporary import spool_file
 from airflow_provider_catalog.output.transform import Path, Row, RowTransform
 
@@ -28,20 +25,6 @@ BATCH_CELLS = 500_000
 """or fewer where there are many columns,"""
 BATCH_BYTES = 2 * 1024 * 1024
 """or where rows are large, measured as JSON."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """
-    The converted values of some successive rows.
-
-    :param first_row: the number of the first of them, counted from 1.
-    :param values: a list for each column: ``str``, ``bool``, ``int``, ``float``, ``Decimal``, ``datetime`` in UTC,
-        ``date``, a list of ``str``, or ``None``.
-    """
-
-    first_row: int
-    values: list[Values] = field(repr=False)
 
 
 class RowSpool:
@@ -123,22 +106,21 @@ class RowSpool:
         known: Mapping[str, str] | None = None,
     ) -> list[Column]:
         """
-        Return the columns of the rows, with their types.
+        Return the columns of the rows, with their types; first those that are known.
 
         What tells a column's type, the first that does: ``known``, ``field_types``, the API's documentation, its name
-        and the kind of its values. A column that is documented or in ``field_types`` is there even if no row has it.
+        and the kind of its values. A column that one of the first three names is there even if no row has it.
 
         :param endpoint: the endpoint that the rows are of.
         :param transform: what was done to the rows.
         :param field_types: column or dotted path → type.
-        :param known: column → type, as earlier files or a database table have it; it adds no columns.
+        :param known: column → type, as earlier files or a database table have it.
         :return: those that are null in every row and that nothing tells the type of have the type ``""``.
         :raises CatalogParameterError: when two fields of different paths would share a column.
         """
-        types = types_of_paths(
+        return typed_columns(
             self.kinds, self._objects, endpoint, transform, field_types=field_types or {}, known=known or {}
         )
-        return [Column(column_name(path), path, type_name or "") for path, type_name in types.items()]
 
     def blocks(self, column_count: int) -> Iterator[Block]:
         """Yield all rows in order, in blocks that bound memory."""
@@ -155,22 +137,3 @@ class RowSpool:
         if lines:
             yield flatten(self._decoder.decode_lines(b"".join(lines)), first_row)
         self._file.seek(0, os.SEEK_END)
-
-    def batches(self, columns: list[Column]) -> Iterator[Batch]:
-        """
-        Yield all rows in order, converted, in batches that bound memory.
-
-        :param columns: the columns to convert, as :meth:`columns` returns them, or fewer.
-        :raises CatalogParameterError: as :meth:`converted` does.
-        """
-        for block in self.blocks(len(columns)):
-            yield Batch(block.first_row, [self.converted(block, column) for column in columns])
-
-    def converted(self, block: Block, column: Column) -> Values:
-        """
-        Return a column's values in some rows, converted.
-
-        :raises CatalogParameterError: when a value does not fit the column's type; it names column and row, and how to
-            pin the type, never the value.
-        """
-        return convert(block.values(column.path), column.type, column.name, block.first_row)

@@ -11,15 +11,16 @@ from typing import IO
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
-from airflow_provider_catalog.output.columns import Column, check_clashes
+from airflow_provider_catalog.output.columns import Column, Kinds, column_name, documented_types
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.spool import BATCH_BYTES, CHUNK_ROWS, RowSpool
-from airflow_provider_catalog.output.transform import Row, RowTransform, dotted
+from airflow_provider_catalog.output.transform import Path, Row, RowTransform
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_parquet import ParquetWriter
 
 Sample = Callable[[], list[Row]]
-NewWriter = Callable[[IO[bytes], list[Column], RowSpool], CsvWriter | ParquetWriter]
+Writer = CsvWriter | ParquetWriter
+NewWriter = Callable[[IO[bytes], list[Column], dict[Path, Kinds]], Writer]
 
 
 class TableFile:
@@ -58,41 +59,29 @@ class TableFile:
         self._field_types = field_types
         self._new_writer = new_writer
         self._sample = sample
-        self._writer: CsvWriter | ParquetWriter | None = None
+        self._writer: Writer | None = None
         self._pending: list[Row] = []
         self._pending_bytes = 0
         self._next_start = 0
+        self.columns: list[Column] = []
+        self.names: list[str] = []
+        """The names of the columns, as they are in the file."""
         self.null_columns: list[str] = []
         """The columns that are null in every row, and that nothing tells the type of."""
         self._memory = destination.memory()
-        self._known = self._memory.types() if self._memory else {}
+        self.known_columns = self._memory.types() if self._memory else {}
+        """Those of the dataset's earlier files, with their types."""
         self._check_parameters()
         with ExitStack() as cleanup:
             self._spool = cleanup.enter_context(RowSpool(folder))
-            if self._memory and not self._known and sample:
+            if self._memory and not self.known_columns and sample:
                 self._spool.note(sample())
                 self._columns()  # raises for what contradicts the Hive folders
             cleanup.pop_all()
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the columns, as they are in the file."""
-        return self._writer.names if self._writer else []
-
-    @property
-    def columns(self) -> list[Column]:
-        """The columns of the file."""
-        return self._writer.columns if self._writer else []
-
-    @property
-    def known_columns(self) -> list[str]:
-        """The columns of the dataset's earlier files."""
-        return list(self._known)
-
     def close(self) -> None:
         """Remove the spool."""
-        if self._writer:
-            self._writer.abandon()
+        self._abandon()
         self._spool.close()
 
     def write(self, rows: list[Row]) -> None:
@@ -116,48 +105,40 @@ class TableFile:
         """
         if self._pending:
             self._write_ahead()
-        if not (self._spool.row_count or self._known) and self._sample:
+        if not (self._spool.row_count or self.known_columns) and self._sample:
             self._spool.note(self._sample())
         columns = self._columns()
         self._check_any(columns)
-        self._write_all(columns)
+        writer = self._write_all(columns)
         if self._memory:
-            self._known = self._memory.remember({column.name: column.type for column in columns})
-            remembered = self._columns()
-            if remembered != columns:  # another pull has added columns, or was the first to give one a type
-                self._write_all(remembered)
-        if self._writer:
-            self._writer.finish()
+            self.known_columns = self._memory.remember({column.name: column.type for column in columns})
+            # Another pull may have added columns, or been the first to give one a type.
+            writer = self._write_all(self._columns())
+        writer.finish()
+        self.columns, self.names = writer.columns, writer.names
 
     def _check_parameters(self) -> None:
         """Check what contradicts what is known before there are rows."""
         for key, wanted in self._field_types.items():
-            name = key if key in self._known else key.replace(".", "_")
-            if self._known.get(name, wanted).replace(" ", "") != wanted.replace(" ", ""):
+            name = key if key in self.known_columns else key.replace(".", "_")
+            if self.known_columns.get(name, wanted).replace(" ", "") != wanted.replace(" ", ""):
                 raise CatalogParameterError(
                     f"field_types: leave out {shown(key)}, or rewrite the dataset's files as docs/storage.md shows: "
-                    f"they have the type {self._known[name]!r}, not {wanted!r}"
+                    f"they have the type {self.known_columns[name]!r}, not {wanted!r}"
                 )
         if dataset := self._destination.dataset:
-            named = [*self._field_types, *map(dotted, self._transform.fields)]
-            documented = [
-                column.path for column in self._endpoint.columns if self._transform.keeps(tuple(column.path.split(".")))
-            ]
-            dataset.check_keys([*self._known, *(name.replace(".", "_") for name in [*named, *documented])])
+            named = [*self._transform.fields, *documented_types(self._endpoint, self._transform)]
+            pinned = [name.replace(".", "_") for name in self._field_types]
+            dataset.check_keys([*self.known_columns, *pinned, *map(column_name, named)])
 
     def _columns(self) -> list[Column]:
         """Return the columns, as far as they are known by now: in a dataset, those of earlier files first."""
-        columns = self._spool.columns(self._endpoint, self._transform, self._field_types, self._known)
+        columns = self._spool.columns(self._endpoint, self._transform, self._field_types, self.known_columns)
         self.null_columns = [column.name for column in columns if not column.type and column.path in self._spool.kinds]
         if self._memory:
             columns = [column for column in columns if column.type]
         else:
             columns = [column if column.type else replace(column, type="string") for column in columns]
-        if self._known:
-            by_name = {column.name: column for column in columns}
-            columns = [by_name.pop(name, Column(name, (name,), type_name)) for name, type_name in self._known.items()]
-            columns += by_name.values()
-            check_clashes(column.path for column in columns)
         if dataset := self._destination.dataset:
             dataset.check_keys(column.name for column in columns)
         return columns
@@ -186,22 +167,24 @@ class TableFile:
         if self._writer and self._writer.columns == columns:
             self._writer.write(block)
             return
-        if self._writer:
-            self._writer.abandon()
-            self._writer = None
+        self._abandon()
         if columns and self._spool.row_count >= self._next_start:
-            self._start_over(columns)
+            self._write_all(columns)
 
-    def _write_all(self, columns: list[Column]) -> None:
-        if self._writer is None or self._writer.columns != columns:
-            self._start_over(columns)
-
-    def _start_over(self, columns: list[Column]) -> None:
-        if self._writer:
-            self._writer.abandon()
+    def _write_all(self, columns: list[Column]) -> Writer:
+        """Write all rows that there are so far, in these columns, unless that was done already."""
+        if self._writer and self._writer.columns == columns:
+            return self._writer
+        self._abandon()
         self._file.seek(0)
         self._file.truncate()
-        self._writer = self._new_writer(self._file, columns, self._spool)
+        self._writer = self._new_writer(self._file, columns, self._spool.kinds)
         for block in self._spool.blocks(len(columns)):
             self._writer.write(block)
         self._next_start = 2 * self._spool.row_count
+        return self._writer
+
+    def _abandon(self) -> None:
+        if self._writer:
+            self._writer.abandon()
+            self._writer = None

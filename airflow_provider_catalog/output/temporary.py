@@ -1,7 +1,8 @@
-"""The file that is being written, until it is put in its place in one step."""
+"""Files on this machine that are not finished yet: made so that nobody else reads them, put in place in one step."""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import logging
@@ -17,12 +18,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 
+from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
+
 log = logging.getLogger(__name__)
 
 ABANDONED_AFTER = 24 * 60 * 60.0
 """Seconds without a change after which another machine's temporary file counts as left behind."""
 _MAX_NAME = 64
 """Characters of the target's name that stand in the temporary file's."""
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class TemporaryFile:
@@ -103,6 +107,32 @@ def discard(file: IO[bytes]) -> None:
     """Close a file whose content is of no use any more, whether or not its buffer can be written."""
     with suppress(OSError, ValueError):
         file.close()
+
+
+@contextmanager
+def storage_errors(path: str, folder: Path) -> Iterator[None]:
+    """
+    Turn an ``OSError`` into a ``CatalogStorageError``, and a ``RecursionError`` into a ``CatalogParameterError``.
+
+    :param path: where the output goes.
+    :param folder: where it is being written.
+    :raises CatalogStorageError: instead of ``OSError``.
+    :raises CatalogParameterError: instead of ``RecursionError``.
+    """
+    try:
+        yield
+    except RecursionError:
+        raise CatalogParameterError(
+            f"can't write {path!r}: a row is nested too deeply; leave the field out with drop_fields"
+        ) from None
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise CatalogStorageError(
+                f"no room for {path!r}: the disk of {str(folder)!r} is full, or a limit on file sizes reached "
+                f"({error.strerror}); free some space. While it is written, CSV and Parquet take about twice the "
+                "room of the rows; for an object store that is in the folder that TMPDIR names"
+            ) from error
+        raise CatalogStorageError(f"can't write {path!r}: {error.strerror or error} (in {str(folder)!r})") from error
 
 
 def _remove_leftovers(folder: Path, name: str) -> None:

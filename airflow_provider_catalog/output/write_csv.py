@@ -20,7 +20,6 @@ from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import NUMBER, to_text
 from airflow_provider_catalog.output.flatten import Block
-from airflow_provider_catalog.output.spool import RowSpool
 from airflow_provider_catalog.output.temporary import discard, gzipped
 
 _FORMULA = re.compile("[=+\\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
@@ -34,7 +33,6 @@ class CsvWriter:
 
     :param file: where to; somebody else closes it.
     :param columns: the columns.
-    :param spool: converts the rows.
     :param is_gzipped: whether it is compressed.
     :param escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula.
     :param with_bom: whether the file begins with a byte order mark, which tells Excel that it is UTF-8.
@@ -45,7 +43,7 @@ class CsvWriter:
         self,
         file: IO[bytes],
         columns: list[Column],
-        spool: RowSpool,
+        _kinds: Any = None,
         *,
         is_gzipped: bool = False,
         escape_formulas: bool = False,
@@ -54,7 +52,6 @@ class CsvWriter:
         self.columns = columns
         self._file = gzipped(file) if is_gzipped else file
         self._is_gzipped = is_gzipped
-        self._spool = spool
         self._escape = without_formula if escape_formulas else None
         self.names = [column.name for column in columns]
         if self._escape:
@@ -86,7 +83,7 @@ class CsvWriter:
 
     def _cells(self, block: Block, column: Column) -> list[Any]:
         to_cell = _TO_CELL.get(column.type, _decimal_cell if column.type.startswith("decimal") else None)
-        values = self._spool.converted(block, column)
+        values = block.converted(column)
         if to_cell:
             return [None if value is None else to_cell(value) for value in values]
         if self._escape and column.type == "string":

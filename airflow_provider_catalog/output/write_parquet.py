@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_catalog import __version__
-from airflow_provider_catalog.output.columns import Column
+from airflow_provider_catalog.output.columns import Column, Kinds
 from airflow_provider_catalog.output.convert import decimal_type, to_text
 from airflow_provider_catalog.output.flatten import Block, Values
-from airflow_provider_catalog.output.spool import RowSpool
+from airflow_provider_catalog.output.transform import Path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +33,7 @@ class ParquetWriter:
 
     :param file: where to; somebody else closes it. Python's own, so that its errors keep their ``errno``.
     :param columns: the columns.
-    :param spool: converts the rows.
+    :param kinds: the kinds of the values at each path, among them those of all rows that will be written.
     :param endpoint: the endpoint's name, for the file's metadata.
     :param compression: how the file is compressed.
     """
@@ -41,7 +42,7 @@ class ParquetWriter:
         self,
         file: IO[bytes],
         columns: list[Column],
-        spool: RowSpool,
+        kinds: Mapping[Path, Kinds],
         endpoint: str,
         compression: Compression = "zstd",
     ) -> None:
@@ -50,7 +51,7 @@ class ParquetWriter:
 
         self.columns = columns
         self.names = [column.name for column in columns]
-        self._spool = spool
+        self._kinds = kinds
         metadata: dict[bytes | str, bytes | str] = {
             "provider": "airflow-provider-catalog",
             "provider_version": __version__,
@@ -105,7 +106,7 @@ class ParquetWriter:
 
         if column.path not in block.columns:
             return pa.nulls(block.row_count, _arrow_type(column.type))
-        kinds = self._spool.kinds[column.path]
+        kinds = self._kinds[column.path]
         if column.type == kinds.suggestion != "int64" and kinds.fits:
             # Arrow reads the text of a time or an amount much faster, but not every one, and it does not round.
             values = block.values(column.path)
@@ -114,7 +115,7 @@ class ParquetWriter:
                 return _texts(texts).cast(_arrow_type(column.type))
             except pa.ArrowInvalid:
                 pass
-        return _to_arrow(self._spool.converted(block, column), column.type)
+        return _to_arrow(block.converted(column), column.type)
 
 
 class _Sink:

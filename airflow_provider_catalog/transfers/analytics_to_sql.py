@@ -16,7 +16,7 @@ from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFi
 from airflow_provider_catalog.client.retry import OnDataMoved
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.output.errors import storage_errors
+from airflow_provider_catalog.output.temporary import storage_errors
 from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once

@@ -10,7 +10,6 @@ import pytest
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output import spool as spool_module
-from airflow_provider_catalog.output.transform import RowTransform
 
 DOCUMENTED = [column.path.replace(".", "_") for column in ENDPOINTS["products"].columns]
 
@@ -123,24 +122,3 @@ def test_two_fields_for_one_column_are_told_long_before_the_last_row(save):
 
     with pytest.raises(CatalogParameterError, match="would both be"):
         save(rows())
-
-
-def test_batches_are_bounded_in_rows_cells_and_bytes(tmp_path, monkeypatch):
-    arguments = ENDPOINTS["orders"], RowTransform()
-    rows = [{"id": number, f"c{number % 7}": number} for number in range(1000)]
-    with spool_module.RowSpool(tmp_path) as spool:
-        for start in range(0, 1000, 10):
-            spool.write(rows[start : start + 10])
-        columns = spool.columns(*arguments)
-        for name, limit, most in (
-            ("BATCH_ROWS", 300, 300),
-            ("BATCH_CELLS", 8 * 35, 35),
-            ("BATCH_BYTES", 1, 1),
-        ):
-            monkeypatch.setattr(spool_module, name, limit)
-            batches = list(spool.batches(columns))
-            assert max(len(batch.values[0]) for batch in batches) == most
-            assert [batch.first_row for batch in batches][:2] == [1, most + 1]
-            found = [row for batch in batches for row in zip(*batch.values, strict=True)]
-            expected = [tuple(row.get(column.name) for column in columns) for row in rows]
-            assert found == expected

@@ -38,7 +38,7 @@ def values_of(tmp_path):
         with RowSpool(tmp_path) as spool:
             spool.write([{key: value} for value in sent])
             columns = spool.columns(ENDPOINTS["orders"], RowTransform(), **options)
-            return [value for batch in spool.batches(columns) for value in batch.values[0]]
+            return [value for block in spool.blocks(1) for value in block.converted(columns[0])]
 
     return values
 
@@ -130,9 +130,10 @@ def test_field_types_take_columns_and_paths_and_make_columns(types_of):
 def test_what_is_known_goes_first(types_of):
     row = {"id": 5, "a": 5, "b": 5, "product": {"id": 5}}
     pins = {"a": "string", "b": "string"}
-    assert types_of(row, field_types=pins, known={"id": "string", "a": "float64", "never": "bool"}) == {
+    assert types_of(row, field_types=pins, known={"id": "string", "a": "float64", "other": "bool"}) == {
         "id": "string",
         "a": "float64",
+        "other": "bool",
         "b": "string",
         "product_id": "int64",
     }
@@ -143,7 +144,7 @@ def test_columns_of_nulls_alone_are_told_apart(tmp_path):
         spool.write([{"a": 1, "b": None, "c": None, "student": None, "d": {"e": None}}, {"d": {}}])
         arguments = (ENDPOINTS["orders"], RowTransform(), {"c": "date"}, {"student_name": "string"})
         types = {column.name: column.type for column in spool.columns(*arguments)}
-    assert types == {"a": "float64", "b": "", "c": "date", "d_e": ""}
+    assert types == {"student_name": "string", "a": "float64", "b": "", "c": "date", "d_e": ""}
 
 
 def test_values_are_converted(values_of):

@@ -211,15 +211,16 @@ class TableLoad:
         """Copy the rows into the staging table, checked."""
         dialect, columns = table.dialect, table.columns
         kinds = [each.type.dialect_impl(dialect.connection.dialect) if each.is_new else each.type for each in columns]
-        for batch in spool.batches([each.source for each in columns if each.source]):
-            self._doing.first_row = batch.first_row
-            values, row_count = iter(batch.values), len(batch.values[0])
-            filled = [next(values) if each.source else [each.value] * row_count for each in columns]
-            for each, kind, cells in zip(columns, kinds, filled, strict=True):
+        types = [*(each.type_name for each in columns), "int64"]
+        for block in spool.blocks(len(columns)):
+            self._doing.first_row = first = block.first_row
+            values = []
+            for each, kind in zip(columns, kinds, strict=True):
+                cells = block.converted(each.source) if each.source else [each.value] * block.row_count
                 if each.source:
-                    check_fit(cells, kind, each.name, batch.first_row, refuses_nul=dialect.refuses_nul)
-            numbers = list(range(batch.first_row, batch.first_row + row_count))
-            dialect.insert(stage, [*(each.type_name for each in columns), "int64"], [*filled, numbers])
+                    check_fit(cells, kind, each.name, first, refuses_nul=dialect.refuses_nul)
+                values.append(cells)
+            dialect.insert(stage, types, [*values, list(range(first, first + block.row_count))])
 
     def _change(self, table: Table, stage: Any, row_count: int) -> Loaded:
         """Check the keys, then change the table."""
