@@ -132,12 +132,7 @@ def typed_columns(
     field_types: Mapping[str, str],
     known: Mapping[str, str],
 ) -> list[Column]:
-    """
-    Return the columns of some rows, as ``RowSpool.columns`` says.
-
-    :param kinds: the kinds of the values at each path.
-    :param objects: the paths where objects stand.
-    """
+    """Return the columns of some rows, as ``RowSpool.columns`` says."""
     documented = documented_types(endpoint, transform)
     paths = list(dict.fromkeys((*documented, *kinds, *transform.fields)))
     names = set(map(column_name, paths))
@@ -198,11 +193,7 @@ def _rank(path: Path, fields: tuple[Path, ...]) -> int:
 
 
 def check_clashes(paths: Iterable[Path]) -> None:
-    """
-    Check that no two fields share a column; names that differ in case alone do, as most databases see it.
-
-    :raises CatalogParameterError: when some do.
-    """
+    """Check that no two fields share a column; names that differ in case alone do, as most databases see it."""
     seen: dict[str, Path] = {}
     for path in paths:
         other = seen.setdefault(column_name(path).casefold(), path)

@@ -33,13 +33,7 @@ _MAX_PRECISION = 38
 
 
 def check_field_types(field_types: object) -> None:
-    """
-    Check the parameter ``field_types``; cheap enough for when a DAG is parsed.
-
-    :param field_types: column (``"product_id"``) or dotted path (``"product.id"``) → type name, or ``None``.
-    :raises CatalogParameterError: when it is not a dict of names, names a type that does not exist, or gives a column
-        two types.
-    """
+    """Check the parameter ``field_types``; cheap enough for when a DAG is parsed."""
     if field_types is None:
         return
     if not isinstance(field_types, dict):
@@ -55,12 +49,7 @@ def check_field_types(field_types: object) -> None:
 
 
 def check_type(where: str, column: str, name: object) -> None:
-    """
-    Check the name of a column's type.
-
-    :param where: where it stands, for the message.
-    :raises CatalogParameterError: when there is no such type.
-    """
+    """Check the name of a column's type."""
     if not isinstance(name, str) or (name not in _CONVERTERS and decimal_type(name) is None):
         raise CatalogParameterError(f"{where}: {column!r} has the type {name!r}, {_advice(name)}")
 
@@ -85,7 +74,6 @@ def convert(values: list[Any], type_name: str, column: str, first_row: int) -> l
     """
     Return a column's values as a type's Python values; ``None`` stays ``None``, an empty text is ``None``, too.
 
-    :param first_row: the number of the first value's row, counted from 1.
     :raises CatalogParameterError: when a value does not fit the type; it names the row, never the value.
     """
     types = set(map(type, values)) - {NoneType}

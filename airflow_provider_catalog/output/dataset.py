@@ -43,8 +43,6 @@ class Dataset:
     """
     A folder of files that read as one table.
 
-    :param folder: path or URL of the folder above the first Hive folder.
-    :param keys: the names of the Hive folders' keys.
     :param file_name: the name under which a file's columns are remembered: its own, with ``*`` for digits.
     """
 
@@ -54,11 +52,7 @@ class Dataset:
 
     @classmethod
     def of(cls, path: str) -> Dataset | None:
-        """
-        Return the dataset that a file belongs to, by its path or URL; ``None`` where it has no Hive folders.
-
-        :raises CatalogParameterError: for a key that begins with ``_`` or ``.``, which pyarrow and Spark skip.
-        """
+        """Return the dataset that a file belongs to, by its path or URL; ``None`` where it has no Hive folders."""
         *folders, name = path.split("/")
         matches = [(number, match) for number, each in enumerate(folders) if (match := _HIVE_FOLDER.fullmatch(each))]
         if not matches:
@@ -84,11 +78,7 @@ class Dataset:
         return f"{self.folder}.schema.json"
 
     def check_keys(self, columns: Iterable[str]) -> None:
-        """
-        Check that no column has the name of a key, whatever its case: readers show one of the two, or refuse.
-
-        :raises CatalogParameterError: when one has.
-        """
+        """Check that no column has the name of a key, whatever its case: readers show one of the two, or refuse."""
         keys = {key.casefold(): key for key in self.keys}
         for name in columns:
             if key := keys.get(name.casefold()):
@@ -99,12 +89,7 @@ class Dataset:
 
 
 class Memory:
-    """
-    The columns and types of a dataset's files.
-
-    :param dataset: the dataset.
-    :param store: where the memory is.
-    """
+    """The columns and types of a dataset's files."""
 
     def __init__(self, dataset: Dataset, store: LocalStore | ObjectStore) -> None:
         self._dataset = dataset
@@ -112,21 +97,11 @@ class Memory:
         self._where = repr(dataset.memory_path)
 
     def types(self) -> dict[str, str]:
-        """
-        Return column → type; nothing where the dataset is new.
-
-        :raises CatalogParameterError: when the file was edited into something that is no memory, or contradicts files.
-        """
+        """Return column → type; nothing where the dataset is new."""
         return self._types(self._read()[0])
 
     def remember(self, types: dict[str, str]) -> dict[str, str]:
-        """
-        Add columns; return all that are remembered now. Types that another pull has remembered meanwhile stay.
-
-        :param types: column → type.
-        :raises CatalogParameterError: as :meth:`types` does.
-        :raises CatalogStorageError: when others keep writing, so that it can't be changed.
-        """
+        """Add columns; return all that are remembered now. Types that another pull has remembered meanwhile stay."""
         for _ in range(_MAX_TRIES):
             content, version = self._read()
             known = self._types(content)
@@ -167,11 +142,7 @@ class Memory:
 
 
 class LocalStore:
-    """
-    A memory on a disk, or what is mounted there.
-
-    :param path: the file.
-    """
+    """A memory on a disk, or what is mounted there."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -212,11 +183,7 @@ class LocalStore:
 
 
 class ObjectStore:
-    """
-    A memory in an object store.
-
-    :param path: an ``ObjectStoragePath``.
-    """
+    """A memory in an object store."""
 
     def __init__(self, path: Any) -> None:
         self._fs = path.fs

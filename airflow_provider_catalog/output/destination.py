@@ -41,8 +41,6 @@ class Destination:
     A file to be written.
 
     :param path: an absolute local path, or a URL; an Airflow connection stands before its ``@``.
-    :param format: ``"jsonl"``, ``"csv"`` or ``"parquet"``.
-    :param is_gzipped: whether the file is compressed with gzip.
     """
 
     path: str
@@ -56,11 +54,8 @@ class Destination:
         """
         Read the parameters ``output_path`` and ``output_format``; touches no file system.
 
-        :param output_path: a local path (``~`` is expanded), a URL or an ``ObjectStoragePath``.
         :param output_format: ``"jsonl"``, ``"csv"`` or ``"parquet"``; ``None`` takes it from the suffix. Whether to
             compress is always the suffix's say.
-        :raises CatalogParameterError: when there is no file name, no format can be told, or the suffix is that of
-            another format.
         """
         text = _path_text(output_path)
         name = text.rpartition("/")[2].lower()
@@ -93,13 +88,7 @@ class Destination:
         return f"{scheme.lower()}://{host.rpartition('@')[2]}/{quote(key, safe=_URL_SAFE)}"
 
     def check(self) -> None:
-        """
-        Check what can be known before there is anything to write.
-
-        :raises CatalogParameterError: when a package is missing, or the path can't be that of a file.
-        :raises CatalogStorageError: when the folder can't be written to, there is no such bucket, or the store refuses
-            the connection's credentials.
-        """
+        """Check what can be known before there is anything to write."""
         if self.format == "parquet":
             _check_pyarrow()
         dataset = self.dataset
@@ -134,8 +123,6 @@ class Destination:
         Return the folder for unfinished files: beside the file, or the folder for temporary files.
 
         Beside the dataset, where there is one on the same file system: some readers refuse a folder with other files.
-
-        :raises CatalogParameterError: when there can't be a folder for the file.
         """
         if self.scheme is not None:
             return Path(tempfile.gettempdir())
@@ -149,14 +136,7 @@ class Destination:
         return folder
 
     def object_path(self, path: str | None = None) -> ObjectStoragePath:
-        """
-        Return the path in an object store.
-
-        :param path: another URL of the same store.
-
-        :raises CatalogParameterError: when nothing that is installed knows the URL's scheme, or the connection is
-            missing or lacks something.
-        """
+        """Return the path in an object store: of the file, or of another URL of the same store."""
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         try:
@@ -193,11 +173,7 @@ class Destination:
 
 
 def check_format(output_format: str) -> Format:
-    """
-    Return the parameter ``output_format``.
-
-    :raises CatalogParameterError: when it is none of the formats.
-    """
+    """Return the parameter ``output_format``."""
     if output_format in FORMATS:
         return output_format
     raise CatalogParameterError(f"output_format={output_format!r} is not one of {', '.join(map(repr, FORMATS))}")

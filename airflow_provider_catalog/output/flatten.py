@@ -55,11 +55,7 @@ class Block:
 
 
 def flatten(rows: list[Row], first_row: int = 1) -> Block:
-    """
-    Return rows as a block.
-
-    :raises CatalogParameterError: when there are too many columns, or objects are nested too deeply.
-    """
+    """Return rows as a block."""
     block = Block(first_row, len(rows), {}, {}, set())
     levels: list[tuple[Path, list[Row]]] = [((), rows)]
     while levels:
@@ -95,11 +91,7 @@ def leaf_paths(row: Row, parent: Path = ()) -> Iterator[Path]:
 
 
 def check_column_count(count: int) -> None:
-    """
-    Check that there are not too many columns.
-
-    :raises CatalogParameterError: when there are.
-    """
+    """Check that there are not too many columns."""
     if count > MAX_COLUMNS:
         raise CatalogParameterError(
             f"the rows have more than {MAX_COLUMNS:,} columns; name those to keep in fields, leave out the object that "

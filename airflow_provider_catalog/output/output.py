@@ -44,9 +44,6 @@ class FileInfo:
     """
     A published file.
 
-    :param row_count: how many rows it has.
-    :param size_bytes: its size.
-    :param sha256: the SHA-256 of its bytes, hexadecimal.
     :param columns: the names of its columns; of JSON Lines, the keys of the rows, not those of nested objects.
     :param types: column → type name, as ``field_types`` takes it; none of JSON Lines, which has no types.
     :param null_columns: the columns that are null in every row, and that nothing tells the type of.
@@ -180,13 +177,7 @@ class OutputFile:
         return self._file.known_columns
 
     def write(self, rows: Iterable[Row]) -> None:
-        """
-        Add rows; may be called many times.
-
-        :param rows: rows after the transform.
-        :raises CatalogParameterError: when two fields of different paths would share a column, or a value does not fit
-            the type of its column.
-        """
+        """Add rows; may be called many times."""
         iterator = iter(rows)
         # An error of the iterator itself is not the storage's.
         while chunk := list(islice(iterator, CHUNK_ROWS)):
@@ -195,12 +186,7 @@ class OutputFile:
             self._row_count += len(chunk)
 
     def publish(self) -> FileInfo:
-        """
-        Finish the file and put it at its destination, in one step; nothing can be written afterwards.
-
-        :raises CatalogParameterError: when a value does not fit the type of its column.
-        :raises CatalogError: when a CSV or Parquet file would have neither rows nor columns.
-        """
+        """Finish the file and put it at its destination, in one step; nothing can be written afterwards."""
         with storage_errors(self._destination.path, self._folder):
             self._file.finish()
             info = self._info()

@@ -33,10 +33,8 @@ class RowSpool:
 
     The kinds of their values are noted, field by field.
 
-    :param folder: where the file is made.
     :ivar row_count: how many rows there are.
     :ivar kinds: the kinds of the values at each path.
-    :raises OSError: from all methods, when the disk is full.
     """
 
     def __init__(self, folder: FilePath) -> None:
@@ -60,11 +58,7 @@ class RowSpool:
         self._file.close()
 
     def write(self, rows: Iterable[Row]) -> None:
-        """
-        Add rows, and note their kinds.
-
-        :raises CatalogParameterError: as :meth:`note` does.
-        """
+        """Add rows, and note their kinds."""
         iterator = iter(rows)
         while chunk := list(islice(iterator, CHUNK_ROWS)):
             self.append(chunk)
@@ -76,12 +70,7 @@ class RowSpool:
         return self._file.write(self._encoder.encode_lines(rows))
 
     def note(self, rows: list[Row]) -> Block:
-        """
-        Take account of the kinds of values in the rows that were added last, or in others; return them flattened.
-
-        :raises CatalogParameterError: when two fields of different paths would share a column, when there are too many
-            columns, or objects are nested too deeply.
-        """
+        """Take account of the kinds of values in the rows that were added last, or in others; return them flattened."""
         block = flatten(rows, self.row_count - len(rows) + 1)
         self._objects |= block.objects
         is_new = bool(block.columns.keys() - self.kinds.keys())
@@ -111,12 +100,8 @@ class RowSpool:
         What tells a column's type, the first that does: ``known``, ``field_types``, the API's documentation, its name
         and the kind of its values. A column that one of the first three names is there even if no row has it.
 
-        :param endpoint: the endpoint that the rows are of.
-        :param transform: what was done to the rows.
-        :param field_types: column or dotted path → type.
         :param known: column → type, as earlier files or a database table have it.
         :return: those that are null in every row and that nothing tells the type of have the type ``""``.
-        :raises CatalogParameterError: when two fields of different paths would share a column.
         """
         return typed_columns(
             self.kinds, self._objects, endpoint, transform, field_types=field_types or {}, known=known or {}

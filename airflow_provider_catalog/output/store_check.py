@@ -21,12 +21,8 @@ def check_store(path: ObjectStoragePath, shown: str) -> None:
     Ask for what is at the path, then for the bucket, to see whether the store answers.
 
     A connection that may write but not look passes: whether it may write can't be seen without writing.
-
-    :param path: the path of the file that will be written.
-    :param shown: the path as messages show it.
-    :raises CatalogStorageError: when there is no such bucket, the store refuses the credentials, or doesn't answer.
     """
-    fs, bucket = path.fs, bucket_of(path.path)
+    fs, bucket = path.fs, path.path.lstrip("/").partition("/")[0]
     try:
         # This lists what lies below the file, which is nothing: one cheap request, whose answer says more than that
         # to a question about the file, since an error has a body.
@@ -51,15 +47,6 @@ def check_store(path: ObjectStoragePath, shown: str) -> None:
             f"output_path={shown!r}: the store does not answer properly; check the address in the connection "
             f"whose id stands before the '@' ({store_message(error)})"
         ) from error
-
-
-def bucket_of(path: str) -> str:
-    """
-    Return the bucket, or container, of a path.
-
-    :param path: as fsspec has it, without the scheme.
-    """
-    return path.lstrip("/").partition("/")[0]
 
 
 def store_message(error: BaseException) -> str:

@@ -30,14 +30,7 @@ class TableFile:
     Which columns there are, and of what type, is only known after the last row. What was written before another column
     turned up is written again, from the spool: at the latest at the end, and earlier when there are twice as many rows.
 
-    :param file: where to; somebody else closes it.
-    :param folder: where the spool is made.
-    :param new_writer: returns a writer of the file's format.
-
-    The other parameters are those of :class:`OutputFile`.
-
-    :raises CatalogParameterError: when ``field_types``, the names of Hive folders and the dataset's memory contradict
-        each other.
+    :param new_writer: returns a writer of the file's format; the other parameters are those of :class:`OutputFile`.
     """
 
     def __init__(
@@ -85,24 +78,14 @@ class TableFile:
         self._spool.close()
 
     def write(self, rows: list[Row]) -> None:
-        """
-        Add some rows.
-
-        :raises CatalogParameterError: when two fields of different paths would share a column, or a value does not fit
-            the type of its column.
-        """
+        """Add some rows."""
         self._pending += rows
         self._pending_bytes += self._spool.append(rows)
         if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= CHUNK_ROWS:
             self._write_ahead()
 
     def finish(self) -> None:
-        """
-        Write what is still to be written, and add new columns to the dataset's memory.
-
-        :raises CatalogParameterError: when a value does not fit the type of its column, or no column is left.
-        :raises CatalogError: when there are neither rows nor columns.
-        """
+        """Write what is still to be written, and add new columns to the dataset's memory."""
         if self._pending:
             self._write_ahead()
         if not (self._spool.row_count or self.known_columns) and self._sample:

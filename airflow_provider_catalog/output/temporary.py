@@ -37,8 +37,6 @@ class TemporaryFile:
     writes a file of the same name in the same folder; a writer that lives keeps its own.
 
     :param folder: where it is made; moving it to its place is one step only on the same file system.
-    :param name: the name of the file that it becomes.
-    :raises OSError: when there can't be a file in the folder.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -53,12 +51,7 @@ class TemporaryFile:
         self.path.unlink(missing_ok=True)
 
     def move_to(self, target: Path) -> None:
-        """
-        Put the finished file in its place, in one step, with the rights that a file there would have.
-
-        :param target: its place; folders that are missing are made.
-        :raises OSError: when it can't be put there.
-        """
+        """Put the finished file in its place, in one step, with the rights that a file there would have."""
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()  # some mounts refuse to rename a file that is open
@@ -69,13 +62,7 @@ class TemporaryFile:
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """
-    Check that a file can be made in a folder and renamed there, by doing so.
-
-    :param folder: the folder.
-    :param name: the name of the file that will be written.
-    :raises OSError: when it can't.
-    """
+    """Check that a file can be made in a folder and renamed there, by doing so."""
     file = TemporaryFile(folder, name)
     moved = file.path.with_suffix(".new.tmp")
     try:
@@ -90,7 +77,6 @@ def spool_file(folder: Path) -> IO[bytes]:
     Return a file without a name, which goes with the process.
 
     :param folder: where it is made; in the folder for temporary files where a mount has no such files.
-    :raises OSError: when it can't be made.
     """
     with suppress(OSError):
         return tempfile.TemporaryFile(dir=folder)
@@ -114,10 +100,7 @@ def storage_errors(path: str, folder: Path) -> Iterator[None]:
     """
     Turn an ``OSError`` into a ``CatalogStorageError``, and a ``RecursionError`` into a ``CatalogParameterError``.
 
-    :param path: where the output goes.
     :param folder: where it is being written.
-    :raises CatalogStorageError: instead of ``OSError``.
-    :raises CatalogParameterError: instead of ``RecursionError``.
     """
     try:
         yield

@@ -41,7 +41,6 @@ class RowTransform:
     :param drop_fields: fields to leave out.
     :param hash_fields: fields to hash.
     :param hash_secret: the key of the hash. It may be unknown when the DAG is parsed; see :meth:`check_hash_secret`.
-    :raises CatalogParameterError: when a path is malformed, or the parameters contradict each other.
     """
 
     def __init__(
@@ -71,11 +70,7 @@ class RowTransform:
         return f"RowTransform({', '.join(f'{name}={list(map(dotted, paths))}' for name, paths in self._paths.items())})"
 
     def check_hash_secret(self) -> None:
-        """
-        Check that there is a secret where one is needed; call it before the first request.
-
-        :raises CatalogParameterError: when there are ``hash_fields`` and no secret.
-        """
+        """Check that there is a secret where one is needed; call it before the first request."""
         if self._hash and not self._secret:
             raise CatalogParameterError(
                 "set \"Hash secret\" in the connection (extra 'hash_secret'), a random text of 16 characters or more: "
@@ -83,13 +78,7 @@ class RowTransform:
             )
 
     def __call__(self, row: Row) -> Row:
-        """
-        Return what is to be kept of a row.
-
-        :param row: a row as the API sent it; it may be changed in place.
-        :raises CatalogParameterError: when there are ``hash_fields`` and no secret, a path leads into a text, or a row
-            is nested too deeply.
-        """
+        """Return what is to be kept of a row as the API sent it, which may be changed in place."""
         if self._unmatched:
             note_names(row, self._names)
         try:
@@ -140,7 +129,6 @@ class RowTransform:
         :param known_columns: flattened columns that earlier rows had: of the dataset or the table.
         :return: what to warn of: each path that no row has, such as ``"fields 'student_email' (did you mean
             'student.email'?)"``; nothing where there was no row.
-        :raises CatalogParameterError: naming the path, and the name that is meant.
         """
         columns: list[Path] = [(column,) for column in known_columns]
         warnings = []

@@ -15,8 +15,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any
 
-from airflow_provider_catalog.client.filter_values import shown
-from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import NUMBER, to_text
 from airflow_provider_catalog.output.flatten import Block
@@ -32,11 +30,8 @@ class CsvWriter:
     Writes blocks of rows as CSV.
 
     :param file: where to; somebody else closes it.
-    :param columns: the columns.
-    :param is_gzipped: whether it is compressed.
     :param escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula.
     :param with_bom: whether the file begins with a byte order mark, which tells Excel that it is UTF-8.
-    :raises CatalogParameterError: when two columns get the same name by the escape.
     """
 
     def __init__(
@@ -56,17 +51,12 @@ class CsvWriter:
         self.names = [column.name for column in columns]
         if self._escape:
             self.names = list(map(self._escape, self.names))
-            _check_names(self.names)
         if with_bom:
             self._file.write("\ufeff".encode())
         _write_lines(self._file, [self.names])
 
     def write(self, block: Block) -> None:
-        """
-        Write some rows.
-
-        :raises CatalogParameterError: when a value does not fit the type of its column.
-        """
+        """Write some rows."""
         cells = [self._cells(block, column) for column in self.columns]
         # Rows without a field left are lines all the same.
         _write_lines(self._file, zip(*cells, strict=True) if cells else [()] * block.row_count)
@@ -98,14 +88,6 @@ def without_formula(text: str) -> str:
     The text of a number, such as ``-5.00``, is no formula.
     """
     return f"'{text}" if _FORMULA.match(text) and not NUMBER.fullmatch(text) else text
-
-
-def _check_names(names: list[str]) -> None:
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise CatalogParameterError(
-            f"escaping formulas makes two columns {shown(twice)}; leave one of them out with drop_fields"
-        )
 
 
 def _write_lines(file: IO[bytes], lines: Any) -> None:

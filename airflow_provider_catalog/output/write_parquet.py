@@ -32,10 +32,8 @@ class ParquetWriter:
     Writes blocks of rows as Parquet.
 
     :param file: where to; somebody else closes it. Python's own, so that its errors keep their ``errno``.
-    :param columns: the columns.
     :param kinds: the kinds of the values at each path, among them those of all rows that will be written.
     :param endpoint: the endpoint's name, for the file's metadata.
-    :param compression: how the file is compressed.
     """
 
     def __init__(
@@ -69,11 +67,7 @@ class ParquetWriter:
         self._group_rows = self._group_bytes = 0
 
     def write(self, block: Block) -> None:
-        """
-        Write some rows.
-
-        :raises CatalogParameterError: when a value does not fit the type of its column.
-        """
+        """Write some rows."""
         import pyarrow as pa
 
         batch = pa.record_batch([self._array(block, column) for column in self.columns], schema=self._schema)

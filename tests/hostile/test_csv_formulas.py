@@ -40,14 +40,6 @@ def test_typed_columns_are_no_formulas(serve, tmp_path):
     assert path.read_text().splitlines() == ["'=a,b,t", "-5.00,-5,2026-01-31T00:00:00Z", ",'-x,"]
 
 
-def test_names_that_the_escape_makes_equal(serve, tmp_path):
-    rows = [{"=a": 1, "'=a": 2}]
-    with serve(rows), pytest.raises(CatalogParameterError, match="makes two columns"):
-        operator(output_path=tmp_path / "rows.csv", csv_escape_formulas=True).execute({})
-    with serve(rows):
-        operator(output_path=tmp_path / "rows.csv", csv_escape_formulas=True, drop_fields=["=a"]).execute({})
-
-
 def test_an_escape_that_turns_out_to_be_for_another_format(serve, tmp_path):
     """Told by a template only."""
     with serve(ROWS) as catalog:

@@ -29,12 +29,7 @@ _PORTS = {"postgres": 5432, "mysql": 3306}
 
 
 class Database:
-    """
-    A database that Airflow has a connection to.
-
-    :param conn_id: the connection's id.
-    :raises CatalogParameterError: when there is no such connection, or it is of no SQL database.
-    """
+    """A database that Airflow has a connection to."""
 
     def __init__(self, conn_id: str) -> None:
         self.conn_id = conn_id
@@ -75,10 +70,6 @@ class Database:
 
         The connection is the hook's own, with all that its extras say of TLS and the session. (The hook's engine is
         not: it leaves most extras out, and logs its URL.)
-
-        :param schema: the schema of the table that is to be loaded.
-        :param table: its name.
-        :raises CatalogStorageError: when the database can't be reached.
         """
         raw = self._raw_connection()
         package = type(raw).__module__.partition(".")[0]

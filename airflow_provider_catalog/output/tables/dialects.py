@@ -32,9 +32,7 @@ class Dialect:
     """
     What all databases that SQLAlchemy knows have in common.
 
-    :param connection: SQLAlchemy's connection, in use by one load alone.
     :param schema: the table's schema; the connection's own where ``None``.
-    :param table: the table's name.
     """
 
     is_verified = False

@@ -48,12 +48,8 @@ class Loaded:
     What a load has done.
 
     :param uri: the table's, as assets and OpenLineage name it.
-    :param row_count: rows that were read.
-    :param inserted: rows that were new to the table.
     :param updated: rows that were there and got new values.
-    :param deleted: rows that were removed.
     :param columns: column → its type in the database.
-    :param columns_added: the names of those that the table did not have.
     """
 
     uri: str
@@ -66,12 +62,7 @@ class Loaded:
 
 
 class TableLoad:
-    """
-    A load of one table.
-
-    :param database: where the table is.
-    :param plan: what the load is to do.
-    """
+    """A load of one table."""
 
     def __init__(self, database: Database, plan: TablePlan) -> None:
         self._database = database
@@ -82,12 +73,7 @@ class TableLoad:
         self._doing = Doing(f"table={plan.name!r}, sql_conn_id={database.conn_id!r}", self._table_grant)
 
     def check(self) -> None:
-        """
-        Check, before there are rows, that the database can be reached and the load may do what it has to.
-
-        :raises CatalogParameterError: when the table is not as the load needs it.
-        :raises CatalogStorageError: when the database can't be reached, or refuses.
-        """
+        """Check, before there are rows, that the database can be reached and the load may do what it has to."""
         plan = self._plan
         with self._connected() as dialect:
             is_free = dialect.begin()
@@ -102,12 +88,7 @@ class TableLoad:
                 self._try_rights(Table(plan, dialect))
 
     def load(self, spool: RowSpool) -> Loaded:
-        """
-        Load the rows, all or none.
-
-        :raises CatalogParameterError: when a row does not fit the table, or a key is null or not unique.
-        :raises CatalogStorageError: when the database fails or refuses.
-        """
+        """Load the rows, all or none."""
         with self._connected() as dialect:
             self._wait_for_lock(dialect)
             table = Table(self._plan, dialect)
@@ -240,11 +221,7 @@ class TableLoad:
         )
 
     def _checked_keys(self, table: Table, stage: Any, row_count: int) -> tuple[Any, int]:
-        """
-        Return the rows to write, and how many they are.
-
-        :raises CatalogParameterError: when a key is null, or rows that differ share one.
-        """
+        """Return the rows to write, and how many they are."""
         keys = table.keys
         if stage is None or not keys:
             return stage, row_count
@@ -275,11 +252,7 @@ class TableLoad:
         return [dialect.add_column.format(table=name, column=column) for column in columns]
 
     def _write(self, table: Table, source: Any, *, is_trial: bool = False) -> tuple[int, int]:
-        """
-        Change the table's rows; return how many were deleted and inserted.
-
-        :param is_trial: whether nothing is to be deleted.
-        """
+        """Change the table's rows, of which a trial deletes none; return how many were deleted and inserted."""
         execute = partial(table.dialect.connection.execute, execution_options={"preserve_rowcount": True})
         target, deleted = _sa_table(table), 0
         where = self._replaced(table, target)

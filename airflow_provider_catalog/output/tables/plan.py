@@ -32,18 +32,10 @@ class TablePlan:
     """
     What a load is to do.
 
-    :param endpoint: the endpoint that the rows are of.
-    :param transform: what is done to the rows.
     :param schema: the table's schema; the connection's own where ``None``.
-    :param table: the table's name.
-    :param write_disposition: ``"replace"``, ``"append"`` or ``"merge"``.
-    :param primary_key: the columns that tell rows apart.
-    :param on_duplicate_key: ``"fail"`` or ``"last"``.
     :param partition: column → value, of every row.
-    :param on_new_columns: ``"add"``, ``"ignore"`` or ``"fail"``.
     :param field_types: column → type.
     :param load_id: what tells the loads of different tasks apart; ``None`` where no load columns are wanted.
-    :param try_number: of the task.
     """
 
     endpoint: Endpoint
@@ -74,8 +66,6 @@ class Target:
     """
     A column that is loaded.
 
-    :param name: its name in the table.
-    :param type: its SQLAlchemy type.
     :param type_name: the type of the values that go there, as ``field_types`` names it.
     :param is_new: whether the table has not got it yet.
     :param source: the column of the spool; ``None`` where every row has the same value.
@@ -94,8 +84,6 @@ class Table:
     """
     The table as the database has it, and the columns that the load fills.
 
-    :param plan: what the load is to do.
-    :param dialect: the database, while it is connected.
     :ivar existing: column → what SQLAlchemy's inspector tells of it; nothing where there is no such table.
     :ivar keys: what the columns of the key are called in the table.
     :ivar columns: the columns to load, once one of the methods below has chosen them.
@@ -129,11 +117,7 @@ class Table:
         return alike[0] if len(alike) == 1 else name
 
     def choose_certain(self) -> None:
-        """
-        Choose the columns that are sure to be loaded, and check them before there are rows.
-
-        :raises CatalogParameterError: when the table has no column of the key, or one of another type.
-        """
+        """Choose the columns that are sure to be loaded, and check them before there are rows."""
         plan = self.plan
         if not self.existing:
             names = dict.fromkeys((*plan.primary_key, *plan.partition, LOAD_ID))
@@ -161,11 +145,7 @@ class Table:
         self.columns = [Target(name, writable[name], "", is_new=False) for name in names if name in writable]
 
     def choose(self, spool: RowSpool) -> None:
-        """
-        Choose the columns to load.
-
-        :raises CatalogParameterError: when rows and table don't fit together.
-        """
+        """Choose the columns to load."""
         targets = self._of_rows(spool)
         if not targets:
             raise CatalogParameterError("drop fewer fields: no field of the rows is left to be a column")

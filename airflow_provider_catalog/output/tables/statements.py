@@ -18,11 +18,7 @@ def create_table(
     """
     Return the statement that makes a table.
 
-    :param dialect: SQLAlchemy's dialect.
-    :param name: the table's name.
-    :param columns: SQLAlchemy's columns.
     :param prefixes: words between ``CREATE`` and ``TABLE``.
-    :param options: SQLAlchemy's options of the table, such as ``schema``.
     """
     table = sa.Table(name, sa.MetaData(), *columns, prefixes=list(prefixes), **options)
     return str(sa.schema.CreateTable(table).compile(dialect=dialect))

@@ -58,10 +58,6 @@ def check_fit(values: list[Any], column_type: Any, column: str, first_row: int, 
     """
     Check that a column holds values as they are: databases clip and round.
 
-    :param values: converted values.
-    :param column_type: the column's SQLAlchemy type.
-    :param column: its name.
-    :param first_row: the number of the first value's row, counted from 1.
     :param refuses_nul: whether the database has no text with NUL.
     :raises CatalogParameterError: for a value that does not fit; it names column and row, never the value.
     """
