@@ -16,7 +16,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from airflow_provider_catalog.sandbox import Options, SandboxCatalog, sandbox
 
 PORT = 8474
-METAVARS = {"latency": "SECONDS", "day_length": "SECONDS", "fault_rate": "P", "as_of": "TIME"}
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
@@ -31,28 +30,21 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     helps = {name: " ".join(text.split()).replace("``", "").replace("%", "%%") for name, text in found}
     types = get_type_hints(Options)
     for option in fields(Options):
-        parser.add_argument(
-            f"--{option.name.replace('_', '-')}",
-            default=PORT if option.name == "port" else option.default,
-            help=helps[option.name],
-            **_kind(option.name, types[option.name]),
-        )
+        kind, choices = types[option.name], get_args(types[option.name])
+        how: dict[str, Any] = {}
+        if kind is bool:
+            how = {"action": "store_true"}
+        elif get_origin(kind) is Literal:
+            how = {"type": type(choices[0]), "choices": choices}
+        elif kind in (int, float):
+            how = {"type": kind, "metavar": "N"}
+        default = PORT if option.name == "port" else option.default
+        parser.add_argument(f"--{option.name.replace('_', '-')}", default=default, help=helps[option.name], **how)
     chosen = parser.parse_args(arguments)
     try:
         return Options(**vars(chosen))
     except ValueError as error:
         parser.error(str(error))
-
-
-def _kind(name: str, annotation: Any) -> dict[str, Any]:
-    if annotation is bool:
-        return {"action": "store_true"}
-    if get_origin(annotation) is Literal:
-        choices = get_args(annotation)
-        return {"type": type(choices[0]), "choices": choices}
-    if annotation in {int, float}:
-        return {"type": annotation, "metavar": METAVARS.get(name, "N")}
-    return {"metavar": METAVARS.get(name, "TOKEN" if "token" in name else name.upper())}
 
 
 def greeting(options: Options, catalog: SandboxCatalog) -> str:
