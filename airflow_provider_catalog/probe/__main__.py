@@ -16,15 +16,11 @@ from airflow_provider_catalog.probe.asking import Asker, NotReachedError
 from airflow_provider_catalog.probe.questions import ask_catalog
 from airflow_provider_catalog.probe.report import as_text, make_report
 
-USAGE = """\
-Type one of these:
-
+EPILOG = """
+examples:
   CATALOG_TOKEN=... python -m airflow_provider_catalog.probe --url https://NAME.catalog.instructure.com
   python -m airflow_provider_catalog.probe --conn-id catalog_default
 
---help tells the rest.
-"""
-EPILOG = """
 exit status:
   0  the provider reads this Catalog as it is set up
   1  something has to be done; the report says what
@@ -37,15 +33,7 @@ exit status:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse repeats what it does not know, which may be a token that was given in the wrong place.
-        if message.startswith("one of the arguments"):
-            self.exit(2, USAGE)
-        super().error("an option is unknown or wrong; see --help")
-
-
-def _at_least_one(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
+        super().error("an option is unknown, missing or wrong; --help has examples")
 
 
 def _parser() -> _Parser:
@@ -66,7 +54,7 @@ def _parser() -> _Parser:
     parser.add_argument("--path", action="append", default=[], metavar="ENDPOINT=PATH", help=path)
     parser.add_argument("--verify", metavar="FILE", help="with --url: a CA bundle of your own")
     most = "at least 1, default: 100; about 50 are needed"
-    parser.add_argument("--max-requests", type=_at_least_one, default=100, metavar="N", help=most)
+    parser.add_argument("--max-requests", type=int, default=100, metavar="N", help=most)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
 
@@ -109,7 +97,10 @@ def _settings_of_connection(conn_id: str) -> CatalogSettings:
 
 def main(arguments: list[str] | None = None) -> int:
     """Ask, print the report, and return the exit status, as ``--help`` explains it."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.max_requests < 1:
+        parser.error("--max-requests")
     try:
         asker = Asker(_settings(options), options.max_requests, _say)
     except CatalogParameterError as error:
@@ -118,17 +109,17 @@ def main(arguments: list[str] | None = None) -> int:
     _say(f"Asking {asker.settings.base_url}, at most {options.max_requests} requests ...")
     with closing(asker):
         try:
-            facts = ask_catalog(asker)
+            found = ask_catalog(asker)
         except NotReachedError as error:
             _say(f"The Catalog is not reached: {error}")
             return 3
-    report = make_report(facts, asker)
+    report = make_report(found, asker)
     sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n" if options.json else as_text(report))
-    if facts.complete and not any(each.first for each in facts.each):
+    if asker.is_complete and not any(each.first for each in found):
         return 3
     if report["to_do"]:
         return 1
-    return 0 if facts.complete else 4
+    return 0 if asker.is_complete else 4
 
 
 def _say(text: str) -> None:

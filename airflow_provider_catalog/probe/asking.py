@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import requests
 
-from airflow_provider_catalog.client.connection_check import COURSES
 from airflow_provider_catalog.client.endpoints import Endpoint
 from airflow_provider_catalog.client.hints import Params
 from airflow_provider_catalog.client.http import CatalogSession
@@ -26,10 +25,8 @@ from airflow_provider_catalog.errors import (
 
 Encoding = Literal["json", "form"]
 
-TRIES = 5
+TRIES = 3
 """How often a question is asked that gets no proper answer; each time counts as a request."""
-FIRST_TRIES = 2
-"""The same, as long as the Catalog has not answered at all."""
 PATIENCE = 60.0
 """Seconds for which a server that asks for fewer requests is waited for."""
 TIMEOUT = 30.0
@@ -84,10 +81,8 @@ class Asker(CatalogSession):
     """
     Asks one Catalog, one request at a time; to be closed.
 
-    :param settings: which Catalog, and how to talk to it.
     :param max_requests: how many requests are made at most, those that are repeated included.
     :param say: told, in words without anything of the Catalog's, when the person has to wait.
-    :raises CatalogParameterError: when a CA bundle is missing.
     """
 
     def __init__(self, settings: CatalogSettings, max_requests: int, say: Callable[[str], None]) -> None:
@@ -95,6 +90,7 @@ class Asker(CatalogSession):
         super().__init__(self.settings, pool_size=1)
         self.max_requests = max_requests
         self.count = 0
+        self.is_complete = True  # whether no question had to be left out
         self.throttled = 0
         self.seconds: list[float] = []
         self.rate_headers: dict[str, str] = {}
@@ -102,12 +98,9 @@ class Asker(CatalogSession):
         self._log = _Teller(say)
 
     def send(self, request: requests.PreparedRequest, target: str, timeout: float) -> requests.Response:
-        """
-        Make a request, and take note of the answer.
-
-        :raises OutOfRequestsError: when no more may be made.
-        """
+        """Make a request, if one more may be made, and take note of the answer."""
         if self.count >= self.max_requests:
+            self.is_complete = False
             raise OutOfRequestsError
         self.count += 1
         response = super().send(request, target, timeout)
@@ -129,13 +122,7 @@ class Asker(CatalogSession):
         per_page: int = MAX_PAGE_SIZE,
         params: Params | None = None,
     ) -> Answer:
-        """
-        Ask for one page.
-
-        :param params: the query of another page than the first one.
-        :raises OutOfRequestsError: when no more requests may be made.
-        :raises NotReachedError: when the Catalog can't be asked.
-        """
+        """Ask for one page, the first one unless ``params`` are those of another."""
         query = Query(
             settings=self.settings.model_copy(update={"paths": {endpoint.name: path}, "request_encoding": encoding}),
             session=self,
@@ -146,7 +133,7 @@ class Asker(CatalogSession):
             policy=RetryPolicy(TRIES, PATIENCE, self._log),
         )
         try:
-            page = query(params or query.first, max_tries=TRIES if self.seconds else FIRST_TRIES, head_only=True)
+            page = query(params or query.first, head_only=True)
         except (CatalogError, OutOfRequestsError) as error:
             if not self.seconds or isinstance(error, (CatalogParameterError, CatalogStorageError)):
                 raise NotReachedError(self.settings.redacted(str(error)) or "no answer") from None
@@ -154,14 +141,6 @@ class Asker(CatalogSession):
                 raise
             return Answer(_seen(error), error.status)
         return Answer("rows" if page.count else "no rows", 200, page)
-
-    def is_token_valid(self) -> bool | None:
-        """Return whether a path that every valid token may read can be read; ``None`` when that can't be told."""
-        try:
-            with self.send(self.prepare("GET"), f"{COURSES}?per_page=1", self.settings.timeout) as response:
-                return {200: True, 401: False}.get(response.status_code)
-        except requests.RequestException:
-            return None
 
 
 def _seen(error: CatalogError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -39,15 +40,22 @@ Effect = Literal["read", "ignored", "refused", "no answer"]
 """What becomes of a filter that no row matches: it has its effect, or none, or is refused."""
 Bound = Literal["inclusive", "exclusive"]
 
+TOLD = (
+    *("path", "answer", "encoding", "filters", "pagination", "links", "has_last", "first_page", "page_size"),
+    *("has_total", "is_cut_short", "dates", "to_instant", "to_day", "rows_looked_at"),
+)
+"""Of what is found out, what the report has."""
+
 
 @dataclass
-class EndpointFacts:
-    """What is known of one endpoint; ``None`` and what is empty: nothing."""
+class Findings:
+    """Asks one endpoint, and keeps what is found out; ``None`` and what is empty: nothing."""
 
+    asker: Asker = field(repr=False)
     endpoint: Endpoint
     path: str  # where it was found, or looked for
     encoding: Encoding  # of the body that it reads
-    answer: Answer | None = None  # to the first request, made as the settings say
+    first_answer: Answer | None = None  # to the first request, made as the settings say
     first: Page | None = None  # with as many rows as a page may have
     filters: dict[Encoding, Effect] = field(default_factory=dict)  # what a filter in such a body does
     pagination: Pagination | None = None  # as the setting calls it
@@ -57,9 +65,14 @@ class EndpointFacts:
     page_size: int | None = None  # the rows that come when 100 are asked for, where there are more
     has_total: bool | None = None  # whether answers tell how many rows there are
     is_cut_short: bool = False  # whether answers say that there are more rows than can be reached
-    date_layouts: dict[str, Effect] = field(default_factory=dict)  # what a date filter in such a layout does
+    dates: dict[str, Effect] = field(default_factory=dict)  # what a date filter in such a layout does
     to_instant: str | None = None  # whether the end of a date filter includes the instant that it names
     to_day: Bound | None = None  # the same, when it names a day
+
+    @property
+    def answer(self) -> str | None:
+        """What came of the first request, in our words."""
+        return self.first_answer.seen if self.first_answer else None
 
     @property
     def sample(self) -> list[Row]:
@@ -67,161 +80,138 @@ class EndpointFacts:
         return list(islice(self.first.rows, SAMPLE)) if self.first else []
 
     @property
+    def rows_looked_at(self) -> int:
+        """How many these are."""
+        return len(self.sample)
+
+    @property
     def reads_filters(self) -> bool:
         """Whether there are rows, and filters have an effect on them."""
         return self.filters.get(self.encoding) == "read"
 
-    def ask(self, asker: Asker, filters: Mapping[str, Any] | None = None, **page: Any) -> Answer:
-        """Ask this endpoint for a page, at the path and in the encoding that are known."""
-        return asker.ask(self.endpoint, self.path, self.encoding, filters, **page)
+    def find(self) -> None:
+        """Find the path that answers, and a body that it takes; the one that the settings say first."""
+        others = (pattern.format(name=self.endpoint.name) for pattern in OTHER_PATHS)
+        for path in dict.fromkeys((self.path, self.endpoint.path, *others)):
+            for encoding in (self.encoding, _other(self.encoding)):
+                answer = self.asker.ask(self.endpoint, path, encoding)
+                self.first_answer = self.first_answer or answer
+                if answer.page:
+                    self.path, self.encoding, self.first = path, encoding, answer.page
+                    return
+                if not answer.is_refused:
+                    break
+            if not answer.is_elsewhere:
+                return
 
-    def effect(self, asker: Asker, filters: Mapping[str, Any]) -> Effect:
+    def ask_filters(self) -> None:
+        """Find out in which body a filter has an effect."""
+        if not self.sample:
+            return
+        usual = self.encoding
+        for self.encoding in (usual, _other(usual)):
+            self.filters[self.encoding] = self._effect({"account_ids": [NOBODY]})
+            if self.reads_filters:
+                return
+        self.encoding = usual
+
+    def ask_pages(self) -> None:
+        """Find out how rows come in pages: a small page is compared with the one after it."""
+        first = self.first
+        if not first or not first.count:
+            return
+        size = max(1, min(SMALL_PAGE, first.count // 2))
+        small = self._ask(per_page=size).page
+        if not small or not small.count:
+            return
+        self.has_total = small.hints.total is not None
+        if small.next:
+            self._follow(small, small.next)
+        elif first.count > 1:
+            self._count_up(small, size)
+        is_paged = self.pagination in ("link", "page")
+        promised = (first.hints.total or 0) > first.count or bool(first.hints.more)
+        self.is_cut_short = promised and not is_paged
+        following = first.next
+        if self.pagination == "page" and self.first_page is not None:
+            following = with_page(first.params, self.first_page + 1)
+        if is_paged and following:
+            page = self._ask(params=following).page
+            self.page_size = first.count if page and page.count else None
+
+    def ask_dates(self) -> None:
+        """Find out which dates are read, and whether a filter includes its end; a row's own time is asked with."""
+        if not self.reads_filters:
+            return
+        stem = next(name for name in DATE_FIELDS if f"{name}_from" in filter_names(self.endpoint))
+        for layout, moment in DATE_LAYOUTS.items():
+            self.dates[layout] = self._effect({f"{stem}_from": moment})
+        instant = _instant_of_a_row(self.sample, DATE_FIELDS[stem])
+        if instant and self.dates["YYYY-MM-DDTHH:MM:SSZ"] == "read":
+            layout = "%Y-%m-%dT%H:%M:%S.%fZ" if instant.microsecond else "%Y-%m-%dT%H:%M:%SZ"
+            self.to_instant = self._bound(stem, instant, layout, timedelta(seconds=1))
+            if instant.microsecond and self.to_instant == "exclusive":
+                self.to_instant = "exclusive, or it cuts fractions of a second"
+        if instant and self.dates["YYYY-MM-DD"] == "read":
+            self.to_day = self._bound(stem, instant, "%Y-%m-%d", timedelta(days=1))
+
+    def _ask(self, filters: Mapping[str, Any] | None = None, **page: Any) -> Answer:
+        """Ask for a page, at the path and in the encoding that are known."""
+        return self.asker.ask(self.endpoint, self.path, self.encoding, filters, **page)
+
+    def _effect(self, filters: Mapping[str, Any]) -> Effect:
         """Return what becomes of a filter that no row matches."""
-        answer = self.ask(asker, filters, per_page=SMALL_PAGE)
+        answer = self._ask(filters, per_page=SMALL_PAGE)
         if answer.page is None:
             return "refused" if answer.is_refused else "no answer"
         return "ignored" if answer.page.count else "read"
 
+    def _follow(self, small: Page, link: Params) -> None:
+        """Follow the link of a small page, and say where it leads."""
+        number = page_number(link)
+        self.links, self.has_last = "cursor" if number is None else "number", "last" in small.hints.links
+        following = self._ask(params=link).page
+        if following and small.count > 1 and has_rows_of(following, small):
+            self.links = "in circles"
+            self._count_up(small, small.count)
+        elif following:
+            self.pagination = "link"
+            self.first_page = number - 1 if number else None
 
-@dataclass
-class Facts:
-    """What is known of one Catalog."""
-
-    each: list[EndpointFacts]
-    is_token_valid: bool | None = None  # asked only where an endpoint refuses it
-    complete: bool = True  # whether all questions were asked
-
-
-def ask_catalog(asker: Asker) -> Facts:
-    """
-    Ask all the questions, the most important ones first.
-
-    :raises NotReachedError: when the Catalog can't be asked.
-    """
-    paths, encoding = asker.settings.paths, asker.settings.request_encoding
-    facts = Facts([EndpointFacts(each, paths.get(each.name, each.path), encoding) for each in ENDPOINTS.values()])
-    try:
-        for each in facts.each:
-            _find(asker, each)
-        if any(each.answer and each.answer.status in (401, 403) for each in facts.each):
-            facts.is_token_valid = asker.is_token_valid()
-        for question in (_filters, _pages, _dates):
-            for each in facts.each:
-                question(asker, each)
-    except OutOfRequestsError:
-        facts.complete = False
-    return facts
-
-
-def _find(asker: Asker, facts: EndpointFacts) -> None:
-    """Find the path that answers, and a body that it takes; the one that the settings say first."""
-    others = (pattern.format(name=facts.endpoint.name) for pattern in OTHER_PATHS)
-    for path in dict.fromkeys((facts.path, facts.endpoint.path, *others)):
-        for encoding in (facts.encoding, _other(facts.encoding)):
-            answer = asker.ask(facts.endpoint, path, encoding)
-            facts.answer = facts.answer or answer
-            if answer.page:
-                facts.path, facts.encoding, facts.first = path, encoding, answer.page
+    def _count_up(self, small: Page, size: int) -> None:
+        """Compare pages 1 and 2 with the first one, which has no number."""
+        pages = [self._ask(params=with_page(small.params, number)).page for number in (1, 2)]
+        for number, page in enumerate(pages):
+            if page and not has_rows_of(page, small):
+                self.pagination, self.first_page = "page", number
                 return
-            if not answer.is_refused:
-                break
-        if not answer.is_elsewhere:
-            return
+        # A page that has as many rows as pages usually have may be the first of several, which can't be asked for.
+        if small.count > size and small.count not in (DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) and all(pages):
+            self.pagination = "none"
 
-
-def _other(encoding: Encoding) -> Encoding:
-    return "form" if encoding == "json" else "json"
-
-
-def _filters(asker: Asker, facts: EndpointFacts) -> None:
-    """Find out in which body a filter has an effect."""
-    if not facts.sample:
-        return
-    usual = facts.encoding
-    for facts.encoding in (usual, _other(usual)):
-        facts.filters[facts.encoding] = facts.effect(asker, {"account_ids": [NOBODY]})
-        if facts.reads_filters:
-            return
-    facts.encoding = usual
-
-
-def _pages(asker: Asker, facts: EndpointFacts) -> None:
-    """Find out how rows come in pages: a small page is compared with the one after it."""
-    first = facts.first
-    if not first or not first.count:
-        return
-    size = max(1, min(SMALL_PAGE, first.count // 2))
-    small = facts.ask(asker, per_page=size).page
-    if not small or not small.count:
-        return
-    facts.has_total = small.hints.total is not None
-    if small.next:
-        _follow(asker, facts, small, small.next)
-    elif first.count > 1:
-        _count_up(asker, facts, small, size)
-    is_paged = facts.pagination in ("link", "page")
-    promised = (first.hints.total or 0) > first.count or bool(first.hints.more)
-    facts.is_cut_short = promised and not is_paged
-    following = first.next
-    if facts.pagination == "page" and facts.first_page is not None:
-        following = with_page(first.params, facts.first_page + 1)
-    if is_paged and following:
-        page = facts.ask(asker, params=following).page
-        facts.page_size = first.count if page and page.count else None
-
-
-def _follow(asker: Asker, facts: EndpointFacts, small: Page, link: Params) -> None:
-    """Follow the link of a small page, and say where it leads."""
-    number = page_number(link)
-    facts.links, facts.has_last = "cursor" if number is None else "number", "last" in small.hints.links
-    following = facts.ask(asker, params=link).page
-    if following and small.count > 1 and has_rows_of(following, small):
-        facts.links = "in circles"
-        _count_up(asker, facts, small, small.count)
-    elif following:
-        facts.pagination = "link"
-        facts.first_page = number - 1 if number else None
-
-
-def _count_up(asker: Asker, facts: EndpointFacts, small: Page, size: int) -> None:
-    """Compare pages 1 and 2 with the first one, which has no number."""
-    pages = [facts.ask(asker, params=with_page(small.params, number)).page for number in (1, 2)]
-    for number, page in enumerate(pages):
-        if page and not has_rows_of(page, small):
-            facts.pagination, facts.first_page = "page", number
-            return
-    # A page that has as many rows as pages usually have may be the first of several, which can't be asked for.
-    if small.count > size and small.count not in (DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) and all(pages):
-        facts.pagination = "none"
-
-
-def _dates(asker: Asker, facts: EndpointFacts) -> None:
-    """Find out which dates are read, and whether a filter includes its end; a row's own time is asked with."""
-    if not facts.reads_filters:
-        return
-    stem = next(name for name in DATE_FIELDS if f"{name}_from" in filter_names(facts.endpoint))
-    for layout, moment in DATE_LAYOUTS.items():
-        facts.date_layouts[layout] = facts.effect(asker, {f"{stem}_from": moment})
-    instant = _instant_of_a_row(facts.sample, DATE_FIELDS[stem])
-    if not instant:
-        return
-
-    def bound(layout: str, more: timedelta) -> Bound | None:
-        """Ask for a window that is its end alone, and for one that is longer."""
+    def _bound(self, stem: str, instant: datetime, layout: str, more: timedelta) -> Bound | None:
+        """Ask for a window that is its end alone, and for one that is longer; say with which the row came."""
         bounds: dict[Bound, datetime] = {"inclusive": instant, "exclusive": instant + more}
         for found, end in bounds.items():
-            answer = facts.ask(asker, {f"{stem}_from": f"{instant:{layout}}", f"{stem}_to": f"{end:{layout}}"})
+            answer = self._ask({f"{stem}_from": f"{instant:{layout}}", f"{stem}_to": f"{end:{layout}}"})
             if answer.page and answer.page.count:
                 return found
         return None
 
-    if facts.date_layouts["YYYY-MM-DDTHH:MM:SSZ"] == "read":
-        layout = "%Y-%m-%dT%H:%M:%S.%fZ" if instant.microsecond else "%Y-%m-%dT%H:%M:%SZ"
-        facts.to_instant = bound(layout, timedelta(seconds=1))
-        if instant.microsecond and facts.to_instant == "exclusive":
-            facts.to_instant = "exclusive, or it cuts fractions of a second"
-    if facts.date_layouts["YYYY-MM-DD"] == "read":
-        facts.to_day = bound("%Y-%m-%d", timedelta(days=1))
+
+def ask_catalog(asker: Asker) -> list[Findings]:
+    """Ask all the questions of each endpoint, the most important ones first, as far as requests may be made."""
+    paths, encoding = asker.settings.paths, asker.settings.request_encoding
+    found = [Findings(asker, each, paths.get(each.name, each.path), encoding) for each in ENDPOINTS.values()]
+    with suppress(OutOfRequestsError):
+        for question in (Findings.find, Findings.ask_filters, Findings.ask_pages, Findings.ask_dates):
+            for each in found:
+                question(each)
+    return found
+
+
+def _other(encoding: Encoding) -> Encoding:
+    return "form" if encoding == "json" else "json"
 
 
 def _instant_of_a_row(rows: list[Row], names: tuple[str, ...]) -> datetime | None:

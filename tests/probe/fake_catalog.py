@@ -16,7 +16,7 @@ DATE_FIELDS = {
     "users": "registration_date",
 }
 ENDPOINTS = tuple(DATE_FIELDS)
-Reader = Callable[[Request], dict[str, Any] | Answer]
+Catalog = Callable[[Request], Answer]
 
 
 def rows_of(endpoint: str, count: int = 30) -> list[dict[str, Any]]:
@@ -39,11 +39,8 @@ def read_json(request: Request) -> dict[str, Any] | Answer:
 def read_form(request: Request) -> dict[str, Any] | Answer:
     if request.headers["content-type"] == "application/json":
         return Answer({"errors": ["no JSON"]}, 415)
-    return {name: value if name.endswith(("_from", "_to")) else [value] for name, value in parse_form(request)}
-
-
-def parse_form(request: Request) -> list[tuple[str, str]]:
-    return [(name.removesuffix("[]"), value) for name, value in parse_qsl(request.body.decode())]
+    form = [(name.removesuffix("[]"), value) for name, value in parse_qsl(request.body.decode())]
+    return {name: value if name.endswith(("_from", "_to")) else [value] for name, value in form}
 
 
 def matches(row: dict[str, Any], filters: dict[str, Any]) -> bool:
@@ -61,11 +58,12 @@ def matches(row: dict[str, Any], filters: dict[str, Any]) -> bool:
 def fake_catalog(
     *,
     rows: dict[str, list[Any]] | None = None,
-    read: Reader = read_json,
-    paging: str = "link",
+    read: Callable[[Request], dict[str, Any] | Answer] = read_json,
     paths: dict[str, str] | None = None,
-) -> Callable[[Request], Answer]:
-    """Return what a Catalog answers; whatever is not said is as the contract expects it."""
+    paging: str = "link",
+    **ways: Any,
+) -> Catalog:
+    """Return what a Catalog answers; whatever is not said, as of :class:`Pages`, is as the contract expects it."""
     found = {(paths or {}).get(name, f"/api/v1/analytics/{name}"): name for name in ENDPOINTS}
     all_rows = {name: rows_of(name) for name in ENDPOINTS} | (rows or {})
 
@@ -79,11 +77,11 @@ def fake_catalog(
         if isinstance(filters, Answer):
             return filters
         some = [row for row in all_rows[name] if matches(row, filters)] if filters else all_rows[name]
-        return Pages(some, name, size=100, **PAGINGS[paging])(request)
+        return Pages(some, name, **{"size": 100, **PAGINGS[paging], **ways})(request)
 
     return answer
 
 
-def except_for(condition: Callable[[Request], bool], reply: Answer, **ways: Any) -> Callable[[Request], Answer]:
+def except_for(condition: Callable[[Request], bool], reply: Answer, **ways: Any) -> Catalog:
     usual = fake_catalog(**ways)
     return lambda request: reply if condition(request) else usual(request)

@@ -119,12 +119,9 @@ URL = ["--url", "https://x.example.com"]
         ([*URL, "--path", f"orders={SECRET}"], "starts with /"),
         ([*URL, "--path", "orders"], "starts with /"),
         ([*URL, "--verify", "/no/such/file"], "CA bundle"),
-        ([], "CATALOG_TOKEN=... python -m airflow_provider_catalog.probe --url https://"),
-        ([*URL, "--token", SECRET], "unknown or wrong"),
-        ([*URL, SECRET], "unknown or wrong"),
-        ([*URL, "--max-requests", SECRET], "unknown or wrong"),
-        ([*URL, "--max-requests", "0"], "unknown or wrong"),
-        ([*URL, "--conn-id", SECRET], "unknown or wrong"),
+        ([], "missing or wrong"),
+        *(([*URL, *more], "missing or wrong") for more in (["--token", SECRET], [SECRET], ["--max-requests", "0"])),
+        *(([*URL, name, SECRET], "missing or wrong") for name in ("--max-requests", "--conn-id")),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_asked(arguments, words, capsys, monkeypatch):
@@ -139,18 +136,12 @@ def test_what_is_wrong_is_told_before_anything_is_asked(arguments, words, capsys
     assert SECRET not in printed.err + printed.out
 
 
-@pytest.mark.parametrize("most", ["1", "100"])
-def test_nobody_is_there(probe, no_backoff, most):
-    found = probe("http://127.0.0.1:1", "--max-requests", most)
+@pytest.mark.parametrize(("scheme", "most"), [("http", "1"), ("http", "100"), ("https", "100")])
+def test_what_is_not_reached(catalog, probe, no_backoff, scheme, most):
+    url = "http://127.0.0.1:1" if scheme == "http" else catalog.url.replace("http:", "https:")
+    found = probe(url, "--max-requests", most)
     assert (found.status, found.report) == (3, {})
-    assert "The Catalog is not reached" in found.told
-
-
-def test_tls_that_fails(probe):
-    with catalog_server(fake_catalog()) as catalog:  # a plain server, asked over TLS
-        found = probe(catalog.url.replace("http:", "https:"))
-    assert (found.status, found.report) == (3, {})
-    assert "speaks plain http" in found.told
+    assert ("The Catalog is not reached" if scheme == "http" else "speaks plain http") in found.told
 
 
 def test_the_page_and_the_help_name_every_exit_status_and_everything_that_is_told(catalog, probe, capsys):

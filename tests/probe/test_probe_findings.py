@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
@@ -42,6 +44,87 @@ def test_each_way_of_the_sandbox(probe, mode):
         assert {"path": "account_id", "kinds": ["integer"], "missing": False, "hidden": 0} in each["fields"]
 
 
+def ignore_json(request: Request):
+    return {} if request.headers["content-type"] == "application/json" else read_form(request)
+
+
+def read_accounts_only(request: Request):
+    filters = read_json(request)
+    if isinstance(filters, dict) and any("T" in value for name, value in filters.items() if name.endswith("_from")):
+        return Answer({"errors": ["date"]}, 400)
+    return {name: filters[name] for name in filters if name == "account_ids"} if isinstance(filters, dict) else filters
+
+
+def to_page_1(url: str) -> str:
+    return re.sub(r"\bpage=\d+", "page=1", url)
+
+
+SET = "set `{}` in the connection's extra to {}"
+V1, V2 = "/api/v1/new_analytics/orders", "/api/v2/analytics/orders"
+FORM = {"extra": AUTO | {"request_encoding": "form"}, "to_instant": "exclusive"}
+SET_FORM = SET.format("request_encoding", '"form"')
+NO_EFFECT = "filters have no effect"
+
+# The Catalog, what is found of its orders (and as `extra`), and what has to be done.
+CATALOGS = {
+    "another path": (fake_catalog(paths={"orders": V1}), {"path": V1}, SET.format("paths", f'{{"orders": "{V1}"}}')),
+    "another path, and forms": (
+        fake_catalog(paths={"orders": V2}, read=read_form), {"path": V2, "pagination": "link"}, SET_FORM,
+    ),
+    "an unknown path": (fake_catalog(paths={"orders": "/elsewhere"}), {"answer": "404"}, "find the path"),
+    "no rights": (
+        except_for(lambda request: request.path.endswith("orders"), Answer({"errors": ["no"]}, 403)),
+        {"answer": "403"}, "orders answers 403",
+    ),
+    "forms only": (fake_catalog(read=read_form), {"filters": {"form": "read"}, **FORM}, SET_FORM),
+    "JSON ignored": (
+        fake_catalog(read=ignore_json), {"filters": {"json": "ignored", "form": "read"}, **FORM}, SET_FORM,
+    ),
+    "an account refused": (  # which says nothing about filters
+        except_for(lambda request: b"account_ids" in request.body, Answer({"errors": ["account"]}, 422)),
+        {"filters": {"json": "refused", "form": "refused"}}, "",
+    ),
+    "filters ignored": (
+        fake_catalog(read=lambda request: {}),
+        {"filters": {"json": "ignored", "form": "ignored"}, "to_instant": None}, NO_EFFECT,
+    ),
+    "dates refused or ignored": (
+        fake_catalog(read=read_accounts_only),
+        {"dates": {"YYYY-MM-DDTHH:MM:SSZ": "refused", "YYYY-MM-DD": "ignored"}}, "give dates in filters as text",
+    ),
+    "cursors": (
+        fake_catalog(rows={"orders": rows_of("orders", 250)}, by="cursor"),
+        {"pagination": "link", "links": "cursor", "first_page": None, "page_size": 100, "extra": AUTO}, "",
+    ),
+    "circles, where page counts": (
+        fake_catalog(link=to_page_1, more="all"),
+        {"links": "in circles", "extra": AUTO | {"pagination": "page"}}, SET.format("pagination", '"page"'),
+    ),
+    "more than can be reached": (
+        fake_catalog(paging="none", sizes=(25,), total="meta.total", values={"meta.next_cursor": "abc"}),
+        {"has_total": True, "is_cut_short": True, "extra": AUTO}, "more rows than can be reached",
+    ),
+    # A Catalog that is set to "none" is not asked for a second page, so that has to be sure.
+    "twenty rows": (fake_catalog(paging="none", sizes=(20,)), {"pagination": None, "extra": AUTO}, ""),
+    "a page that is not full": (fake_catalog(paging="page-only", sizes=(50,)), {"extra": AUTO}, ""),
+    "pages refused": (
+        except_for(lambda request: "page" in request.query, Answer(status=400), paging="page-only"),
+        {"pagination": None}, "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CATALOGS)
+def test_what_is_found_and_what_has_to_be_done(found_in, name):
+    catalog, expected, to_do = CATALOGS[name]
+    found = found_in(catalog)
+    told = {**found["orders"], "extra": found.extra}
+    assert {key: told[key] for key in expected} == expected
+    assert to_do in found.to_do
+    assert found.status == bool(found.to_do) == bool(to_do)
+    assert found["products"]["fields"]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_what_few_rows_do_not_tell_is_not_claimed(probe, count):
     with sandbox(products=count, users=count, enrollments=count) as catalog:
@@ -52,41 +135,27 @@ def test_what_few_rows_do_not_tell_is_not_claimed(probe, count):
         assert found["users"][name] is None
 
 
-@pytest.mark.parametrize(("token", "words"), [("wrong", "make an API token at"), ("courses", "with analytics rights")])
-def test_a_token_that_is_refused(probe, token, words):
+@pytest.mark.parametrize(("token", "answer"), [("wrong", "401"), ("courses", "403")])
+def test_a_token_that_is_refused(probe, token, answer):
     with sandbox(**SMALL, token_without_analytics="courses") as catalog:
         found = probe(catalog.url, token=token)
-    assert (found.status, found.report["requests"]) == (3, 5)
-    assert words in found.to_do
-    assert found["users"]["answer"] == ("401" if token == "wrong" else "403")
+    assert (found.status, found["users"]["answer"]) == (3, answer)
+    assert "make an API token with analytics rights" in found.to_do
 
 
-def test_one_endpoint_that_the_token_may_not_read(found_in):
-    found = found_in(except_for(lambda request: request.path.endswith("users"), Answer({"errors": ["no"]}, 403)))
-    assert found.status == 1
-    assert "users answers 403" in found.to_do
-    assert found["orders"]["answer"] == "rows"
-
-
-def test_a_rate_limit_is_obeyed_and_told(found_in):
+def test_a_rate_limit_is_obeyed_and_told_where_it_is_a_number(found_in):
     refusals = [Answer(status=429, headers={"Retry-After": "1"})] * 2
-    usual = fake_catalog()
-    found = found_in(lambda request: refusals.pop() if refusals else usual(request))
-    assert (found.status, found.report["complete"]) == (0, True)
-    assert found.report["times_throttled"] == 2
-    assert found.report["rate_headers"] == {"Retry-After": "1"}
-    assert "429; waiting 1.0 s" in found.told
-
-
-def test_headers_of_rate_limits_are_told_where_they_are_numbers(found_in):
-    usual = fake_catalog()
     headers = {"X-Request-Cost": "0.0123", "X-Rate-Limit-Remaining": "599.5", "RateLimit-Policy": "who=jane"}
+    usual = fake_catalog()
 
     def answer(request: Request) -> Answer:
-        reply = usual(request)
+        reply = refusals.pop() if refusals else usual(request)
         return Answer(reply.body, reply.status, reply.headers | headers)
 
-    assert found_in(answer).report["rate_headers"] == headers | {"RateLimit-Policy": "not a number"}
+    found = found_in(answer)
+    assert (found.status, found.report["complete"], found.report["times_throttled"]) == (0, True, 2)
+    assert found.report["rate_headers"] == headers | {"Retry-After": "1", "RateLimit-Policy": "not a number"}
+    assert "429; waiting 1.0 s" in found.told
 
 
 def test_requests_that_fail_do_not_change_what_is_found(probe, no_backoff):
@@ -107,67 +176,11 @@ def test_no_more_requests_than_allowed(probe, most):
     assert (found.status, found.report["complete"]) == (4, False)
 
 
-@pytest.mark.parametrize(
-    ("path", "read"), [("/api/v1/new_analytics/orders", read_json), ("/api/v2/analytics/orders", read_form)]
-)
-def test_another_path(found_in, path, read):
-    found = found_in(fake_catalog(paths={"orders": path}, read=read))
-    assert found["orders"]["path"] == path
-    assert found["orders"]["pagination"] == "link"
-    assert f'set `paths` in the connection\'s extra to {{"orders": "{path}"}}' in found.to_do
-    assert found.status == 1
-
-
 def test_a_path_that_only_the_person_knows(found_in):
-    catalog = fake_catalog(paths={"orders": "/somewhere/else"})
-    found = found_in(catalog)
-    assert (found.status, found["orders"]["answer"]) == (1, "404")
-    assert "find the path" in found.to_do
     found = found_in(fake_catalog(), "--path", "orders=/somewhere/wrong")
     assert found.to_do == "set `paths` in the connection's extra to {}"
-    found = found_in(catalog, "--path", "orders=/somewhere/else")
+    found = found_in(fake_catalog(paths={"orders": "/somewhere/else"}), "--path", "orders=/somewhere/else")
     assert (found.status, found.extra["paths"]) == (0, {"orders": "/somewhere/else"})
-
-
-def ignore_json(request: Request):
-    return {} if request.headers["content-type"] == "application/json" else read_form(request)
-
-
-@pytest.mark.parametrize(("read", "json"), [(read_form, None), (ignore_json, "ignored")])
-def test_forms_only(found_in, read, json):
-    found = found_in(fake_catalog(read=read))
-    assert found["orders"]["filters"] == {"form": "read"} | ({"json": json} if json else {})
-    assert found.extra == {"request_encoding": "form", "pagination": "auto"}
-    assert found.to_do == 'set `request_encoding` in the connection\'s extra to "form"'
-    assert found["orders"]["to_instant"] == "exclusive"
-    assert found.status == 1
-
-
-def test_an_account_that_is_refused_says_nothing_about_filters(found_in):
-    found = found_in(except_for(lambda request: b"account_ids" in request.body, Answer({"errors": ["account"]}, 422)))
-    assert (found.status, found["orders"]["filters"]) == (0, {"json": "refused", "form": "refused"})
-
-
-def test_filters_that_have_no_effect(found_in):
-    found = found_in(fake_catalog(read=lambda request: {}))
-    assert found["orders"]["filters"] == {"json": "ignored", "form": "ignored"}
-    assert "filters have no effect" in found.to_do
-    assert found["orders"]["to_instant"] is None
-    assert found.status == 1
-
-
-def test_dates_that_are_refused_or_ignored(found_in):
-    def read(request: Request):
-        filters = read_json(request)
-        if isinstance(filters, dict):
-            if any(name.endswith("_from") and "T" in value for name, value in filters.items()):
-                return Answer({"errors": ["date"]}, 400)
-            return {name: value for name, value in filters.items() if name == "account_ids"}
-        return filters
-
-    found = found_in(fake_catalog(read=read))
-    assert found["orders"]["dates"] == {"YYYY-MM-DDTHH:MM:SSZ": "refused", "YYYY-MM-DD": "ignored"}
-    assert "give dates in filters as text" in found.to_do
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999Z", "2026-03-01", "none", ""])
@@ -184,7 +197,7 @@ def test_times_that_can_not_be_asked_with(found_in, moment):
         (Answer(b"", 301, {"Location": "https://login.example.com/"}), "301, a redirect"),
         (Answer(b"<html>We're sorry</html>", 500), "500"),
         (Answer(b"<!DOCTYPE html><html>Log in</html>", headers={"Content-Type": "text/html"}), "200, but an HTML page"),
-        (Answer({"orders": rows_of("orders")}, cut=30), "200, but no whole JSON"),
+        (Answer({"orders": rows_of("orders")}, cut=30), "no answer"),
         (Answer({"data": [{"a": 1}], "included": [], "total": 1}), "200 without a list of rows"),
         (Answer(drop=True), "no answer"),
     ],
@@ -192,85 +205,9 @@ def test_times_that_can_not_be_asked_with(found_in, moment):
 )
 def test_answers_that_are_no_rows(found_in, answer, words):
     found = found_in(except_for(lambda request: request.path.endswith("users"), answer))
-    assert found.status == 1
-    assert found["users"]["answer"] in (words, "no answer" if answer.cut else words)
-    assert f"users answers {found['users']['answer']}" in found.to_do
-    assert found["users"]["fields"] == []
+    assert (found.status, found["users"]["answer"], found["users"]["fields"]) == (1, words, [])
+    assert f"users answers {words}" in found.to_do
     assert found["orders"]["answer"] == "rows"
-
-
-def paged_by(turn, rows=None):
-    """Return what a Catalog answers that pages in a way of its own."""
-    usual = fake_catalog(rows=rows, paging="none")
-
-    def answer(request: Request) -> Answer:
-        reply = usual(request)
-        if reply.status != 200:
-            return reply
-        [(name, found)] = reply.body.items()
-        return turn(request, name, found)
-
-    return answer
-
-
-def cursor(request: Request, name: str, rows: list) -> Answer:
-    start, size = int(request.query.get("after", "x0")[1:]), int(request.query["per_page"])
-    more = rows[start + size :]
-    link = {"Link": f'<{request.path}?after=x{start + size}>; rel="next"'} if more else {}
-    return Answer({name: rows[start : start + size]}, headers=link)
-
-
-def circles(request: Request, name: str, rows: list) -> Answer:
-    size, page = int(request.query["per_page"]), request.page or 1
-    link = {"Link": f'<{request.path}?page=1>; rel="next"'}
-    return Answer({name: rows[(page - 1) * size : page * size]}, headers=link)
-
-
-def cut_short(request: Request, name: str, rows: list) -> Answer:
-    return Answer({name: rows[:25], "meta": {"total": len(rows), "next_cursor": "abc" if rows else None}})
-
-
-def first_twenty(request: Request, name: str, rows: list) -> Answer:
-    return Answer({name: rows[:20]})
-
-
-def numbers_that_nobody_needs_yet(request: Request, name: str, rows: list) -> Answer:
-    start = 50 * ((request.page or 1) - 1)
-    return Answer({name: rows[start : start + 50]})
-
-
-def test_links_by_cursor(found_in):
-    found = found_in(paged_by(cursor, {"orders": rows_of("orders", 250)}))
-    assert (found.status, found.extra) == (0, AUTO)
-    assert (found["orders"]["pagination"], found["orders"]["links"]) == ("link", "cursor")
-    assert (found["orders"]["first_page"], found["orders"]["page_size"]) == (None, 100)
-
-
-def test_links_that_lead_in_circles_where_page_counts(found_in):
-    found = found_in(paged_by(circles))
-    assert (found.status, found.extra["pagination"]) == (1, "page")
-    assert found["orders"]["links"] == "in circles"
-    assert found.to_do == 'set `pagination` in the connection\'s extra to "page"'
-
-
-def test_rows_that_can_not_be_reached(found_in):
-    found = found_in(paged_by(cut_short))
-    assert (found.status, found.extra) == (1, AUTO)
-    assert "more rows than can be reached" in found.to_do
-    assert found["orders"]["has_total"] is True
-
-
-@pytest.mark.parametrize("turn", [first_twenty, numbers_that_nobody_needs_yet])
-def test_one_page_is_not_taken_for_all_rows(found_in, turn):
-    """A Catalog that is set to "none" is not asked for a second page, so that has to be sure."""
-    found = found_in(paged_by(turn))
-    assert (found.status, found.extra) == (0, AUTO)
-    assert found["orders"]["pagination"] in (None, "page")
-
-
-def test_pages_beyond_the_first_that_are_refused(found_in):
-    refused = except_for(lambda request: "page" in request.query, Answer(status=400), paging="page-only")
-    assert found_in(refused)["orders"]["pagination"] is None
 
 
 def test_a_large_answer_is_not_received_whole(found_in):
@@ -281,11 +218,11 @@ def test_a_large_answer_is_not_received_whole(found_in):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "way", "advice"),
+    ("chosen", "paging", "advice"),
     [("none", "link", "auto"), ("link", "page-only", "auto"), ("link", "next-only", None), ("page", "page-only", None)],
 )
-def test_whether_pagination_as_it_is_set_fits(chosen, way, advice, found_in):
-    found = found_in(fake_catalog(paging=way), extra={"pagination": chosen})
+def test_whether_pagination_as_it_is_set_fits(chosen, paging, advice, found_in):
+    found = found_in(fake_catalog(paging=paging), extra={"pagination": chosen})
     assert found.extra["pagination"] == (advice or chosen)
     assert found.to_do == (f'set `pagination` in the connection\'s extra to "{advice}"' if advice else "")
     assert found.status == (1 if advice else 0)

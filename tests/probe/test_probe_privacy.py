@@ -86,9 +86,9 @@ def said_of(capsys, caplog, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("mode", ["link", "page-only", "none"])
-def test_canaries_in_rows(said_of, mode):
-    said = said_of(fake_catalog(rows=ROWS, paging=mode))
+@pytest.mark.parametrize("paging", ["link", "page-only", "none"])
+def test_canaries_in_rows(said_of, paging):
+    said = said_of(fake_catalog(rows=ROWS, paging=paging))
     assert "student.email" in said
     assert "keys that are not shown" in said
 
