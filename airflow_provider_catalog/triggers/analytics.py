@@ -105,7 +105,7 @@ class CatalogAnalyticsTrigger(BaseTrigger):
         due = now if self.started_at is None else pace.next_poll(now)
         while True:
             await asyncio.sleep(max(0.0, due + pace.delay() - time.time()))
-            if await shared_catalog(self.catalog_conn_id).run(self._poll, self.poke_interval):
+            if await shared_catalog(self.catalog_conn_id).run(self._poll):
                 return True
             now = max(due, time.time())
             if self.deadline is not None and now >= self.deadline:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -28,8 +26,6 @@ MAX_THREADS = 100
 """Polls of one connection at the same time: a thousand triggers that are due at once are through in some seconds."""
 LIFETIME = 60.0
 """Seconds after which the connection is looked up again, in case it was changed."""
-LONGEST_SPREAD = 60.0
-"""Seconds over which the polls that have waited for a throttling server are spread afterwards, at most."""
 
 
 class SharedCatalog:
@@ -39,22 +35,19 @@ class SharedCatalog:
         self._catalog_conn_id = catalog_conn_id
         # For each connection: a Catalog that does not answer must not keep the polls of another one waiting.
         self._workers = Workers(MAX_THREADS, "triggers")
-        self._gate = Gate()
+        self._gate = Gate()  # of the next client, too: what the server has asked for does not end with this one
         self._looking_up = threading.Lock()
         self._client: CatalogClient | None = None
         self._expires_at = 0.0
 
-    async def run(self, work: Callable[[CatalogClient], T], spread: float) -> T:
+    async def run(self, work: Callable[[CatalogClient], T]) -> T:
         """
-        Run a function in a worker thread, when the server does not ask for patience.
+        Run a function in a worker thread.
 
         When this is cancelled, a function that already runs goes on, and its result is dropped.
 
-        :param spread: seconds over which those that have waited for the server go on, at most a minute.
         :raises CatalogError: for a connection that is wrong, and what ``work`` raises.
         """
-        while seconds := self._gate.seconds_left():
-            await asyncio.sleep(seconds + random.uniform(0, min(spread, LONGEST_SPREAD)))  # noqa: S311 - no secret
         # asgiref's, for in its threads Airflow 3.0 and 3.1 can look up a connection; in others they can't. It hands on
         # the context, too, by which Airflow tells to which trigger's log a line belongs.
         executor: Any = self._workers  # only its submit() is called

@@ -119,7 +119,7 @@ class CatalogAnalyticsEventTrigger(BaseEventTrigger):
         if not self._has_recalled:
             self._reported = self._remembered = await self._recall()
             self._has_recalled = True
-        result = await shared_catalog(self.catalog_conn_id).run(self._poll, self.poke_interval)
+        result = await shared_catalog(self.catalog_conn_id).run(self._poll)
         if result.row_count is None:
             return None
         if self._reported is None:

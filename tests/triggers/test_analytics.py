@@ -136,21 +136,12 @@ class TestMany:
         assert payloads == [{"status": "timeout", "last_poll": "0 of 1 rows"}] * self.COUNT
         assert sorted(request.filters["account_ids"][0] for request in catalog.requests) == [*range(self.COUNT)]
 
-    def test_all_wait_when_the_server_asks_one_to(self, serve):
+    def test_none_asks_before_the_time_that_the_server_has_said(self, serve):
         with serve(lambda request: Answer(b"slow down", 429, {"Retry-After": "600"})) as catalog:
-
-            async def run():
-                tasks = [asyncio.create_task(first_payload(trigger_of()))]
-                await until(lambda: catalog.requests and not catalog.in_flight)
-                await asyncio.sleep(0.2)
-                tasks += [asyncio.create_task(first_payload(trigger_of())) for _ in range(9)]
-                await asyncio.sleep(0.5)
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-
-            asyncio.run(run())
+            first, *others = [payload_of(deadline=time.time()) for _ in range(9)]
         assert len(catalog.requests) == 1
+        assert "429, slow down" in first["last_poll"]
+        assert all("asked for patience" in other["last_poll"] for other in others)
 
     SCRIPT = """
 import asyncio, sys
