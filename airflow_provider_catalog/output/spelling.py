@@ -4,47 +4,33 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection
 from typing import Any
 
 Path = tuple[str, ...]
-Names = dict[str, "Names"]
-"""The names of fields, as nested dicts; those of a list's items are merged."""
-
 _LEVELS = 8
 """Levels of a row whose names are noted; the deepest known is ``custom_fields.NAME``."""
 _ALIKE = 0.8
 
 
-def note_names(node: Any, names: Names, levels: int = _LEVELS) -> None:
-    """Add the names of the fields of a row, or of a part of it."""
+def note_paths(node: Any, paths: dict[Path, None], parents: Path = ()) -> None:
+    """Add the paths of the fields of a row, or of a part of it; the items of a list have no name."""
     if isinstance(node, list):
         for item in node:
             if isinstance(item, dict | list):
-                note_names(item, names, levels)
-    elif levels:
+                note_paths(item, paths, parents)
+    elif len(parents) < _LEVELS:
         for name, value in node.items():
-            below = names.setdefault(name, {})
+            path = (*parents, name)
+            paths[path] = None
             if isinstance(value, dict | list):
-                note_names(value, below, levels - 1)
+                note_paths(value, paths, path)
 
 
-def paths_of(names: Names, parents: Path = ()) -> Iterator[Path]:
-    """Yield the path of each field."""
-    for name, below in names.items():
-        yield (*parents, name)
-        yield from paths_of(below, (*parents, name))
-
-
-def is_null(names: Names, path: Path) -> bool:
+def is_null(paths: Collection[Path], path: Path) -> bool:
     """Tell whether a parent on the path has nothing below it in any row, as when it is always ``null``."""
-    for name in path[:-1]:
-        if name not in names:
-            return False
-        names = names[name]
-        if not names:
-            return True
-    return False
+    parents = [path[:length] for length in range(1, len(path)) if path[:length] in paths]
+    return any(all(other[: len(parent)] != parent or other == parent for other in paths) for parent in parents)
 
 
 def words(path: Path) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.spelling import Names, is_alike, is_null, note_names, paths_of, words
+from airflow_provider_catalog.output.spelling import is_alike, is_null, note_paths, words
 
 Row = dict[str, Any]
 Path = tuple[str, ...]
@@ -60,7 +60,7 @@ class RowTransform:
             _refuse_dropped(self._drop, parameter, self._paths[parameter])
         self._secret = (hash_secret or "").encode()
         self._tree = _tree(self.fields)
-        self._names: Names = {}
+        self._seen: dict[Path, None] = {}  # the paths of all rows, as long as some parameter has matched none
         self._unmatched = {(parameter, path) for parameter, paths in self._paths.items() for path in paths}
         # The hashes made for the current row: where two paths lead to one value, it is hashed once.
         self._made: set[str] = set()
@@ -80,7 +80,7 @@ class RowTransform:
     def __call__(self, row: Row) -> Row:
         """Return what is to be kept of a row as the API sent it, which may be changed in place."""
         if self._unmatched:
-            note_names(row, self._names)
+            note_paths(row, self._seen)
         try:
             return self._changed(row)
         except RecursionError:
@@ -140,11 +140,11 @@ class RowTransform:
                     f"it would have been kept as it is. If it is to be kept, take {dotted(path)!r} out of {parameter}"
                 )
             warnings.append(f"{parameter} {dotted(path)!r}" + (f" (did you mean {dotted(near)!r}?)" if near else ""))
-        if not self._names:
+        if not self._seen:
             return []  # there was no row
         missing = [path for parameter, path in self._unmatched if parameter == "fields"]
-        if missing and len(missing) == len(self.fields) and not any(is_null(self._names, path) for path in missing):
-            there = ", ".join(dotted(path) for path in islice(paths_of(self._names), 10))
+        if missing and len(missing) == len(self.fields) and not any(is_null(self._seen, path) for path in missing):
+            there = ", ".join(dotted(path) for path in islice(self._seen, 10))
             raise CatalogParameterError(f"no row has any of {', '.join(warnings)}; rows have {there}, ...")
         return warnings
 
@@ -152,7 +152,7 @@ class RowTransform:
         """Return a path of the rows, or else a known column, that is spelt much like another one and would stay."""
         if any(words(column) == words(path) for column in columns):
             return None  # rows of other days have it
-        others = list(paths_of(self._names))
+        others = list(self._seen)
         for length in range(len(path) - 1, 0, -1):
             if siblings := [other for other in others if _covers(path[:length], other)]:
                 others = siblings
