@@ -6,10 +6,7 @@ import random
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.output import OutputFile
-from airflow_provider_catalog.output.transform import RowTransform
+from tests.output.conftest import write
 
 FIRST_DAY = date(2026, 1, 1)
 DAYS = 150
@@ -55,12 +52,7 @@ def meant(row: dict) -> tuple:
 
 
 def write_day(folder, day: int, rows: list[dict], suffix: str = "parquet", **options):
-    path = folder / "orders" / f"day={day_name(day)}" / f"orders.{suffix}"
-    destination = Destination.parse(path)
-    destination.check()
-    with OutputFile(destination, ENDPOINTS["orders"], RowTransform(), **options) as output:
-        output.write([dict(row) for row in rows])
-        return output.publish()
+    return write(folder / "orders" / f"day={day_name(day)}" / f"orders.{suffix}", rows, **options)
 
 
 def write_all(folder, days: dict[int, list[dict]], suffix: str = "parquet") -> None:

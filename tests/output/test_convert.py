@@ -111,19 +111,6 @@ def test_a_value_that_does_not_fit_is_told_by_column_type_and_row_never_shown(ty
 
 
 @pytest.mark.parametrize(
-    "field_types",
-    [
-        None,
-        {},
-        {"a": "timestamp", "b": "date", "c": "int64", "d": "float64", "e": "string", "f": "bool"},
-        {"a": "decimal(12,2)", "b": "decimal(38, 38)", "c": "decimal(1,0)", "d": "list<string>"},
-    ],
-)
-def test_types_that_exist(field_types):
-    check_field_types(field_types)
-
-
-@pytest.mark.parametrize(
     ("field_types", "message"),
     [
         ({"a": "datetime"}, "'a' has the type 'datetime', which does not exist; did you mean 'timestamp'"),

@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.output import OutputFile
-from airflow_provider_catalog.output.transform import RowTransform
+from tests.output.conftest import write
 
 
 @pytest.mark.parametrize(
@@ -39,13 +36,6 @@ def test_cells(save, value, cell):
     assert path.read_bytes().decode() == f"a,id\r\n{cell},1\r\n"
 
 
-def test_kinds_may_mix_in_a_column(save):
-    values = [True, 1, "x", None, 2.5, ["y"], 10**20]
-    path, _ = save([{"a": value, "id": 0} for value in values], name="out.csv")
-    cells = ["true", "1", "x", "", "2.5", '"[""y""]"', "100000000000000000000"]
-    assert path.read_bytes().decode() == "a,id\r\n" + "".join(f"{cell},0\r\n" for cell in cells)
-
-
 def test_a_column_is_written_alike_whatever_the_values_of_the_day(save):
     """So that a reader that guesses types guesses the same for each file."""
     rows = [
@@ -67,28 +57,17 @@ def test_a_column_is_written_alike_whatever_the_values_of_the_day(save):
     ("type_name", "value", "cell"),
     [
         ("timestamp", "2023-06-05T14:46:59.944581+02:00", "2023-06-05T12:46:59.944581Z"),
-        ("timestamp", "2025/06/10 13:42:06 +0000", "2025-06-10T13:42:06Z"),
         ("date", "2025/06/10 13:42:06 +0000", "2025-06-10"),
-        ("decimal(12,2)", 10, "10.00"),
         ("decimal(38,9)", 0, "0.00"),
         ("decimal(5,0)", "7", "7"),
-        ("int64", "7", "7"),
         ("float64", 7, "7.0"),
         ("bool", "true", "true"),
-        ("string", 7, "7"),
         ("string", None, ""),
     ],
 )
 def test_field_types_convert(save, type_name, value, cell):
     path, _ = save([{"a": {"b": value}, "id": 1}], name="out.csv", field_types={"a_b": type_name})
     assert path.read_bytes().decode() == f"a_b,id\r\n{cell},1\r\n"
-
-
-def test_a_value_that_does_not_fit_is_told_with_its_row(save):
-    rows = [{"a": str(number)} for number in range(6000)] + [{"a": "secret"}]
-    with pytest.raises(CatalogParameterError, match=r"^row 6001: the value of column 'a'") as caught:
-        save(rows, name="out.csv", field_types={"a": "int64"})
-    assert "secret" not in str(caught.value)
 
 
 def test_only_nulls_in_a_single_column_still_count_as_rows(save):
@@ -131,9 +110,6 @@ def test_a_value_that_does_not_fit_is_told_however_late_it_comes(save, monkeypat
 
 def test_for_excel(tmp_path):
     path = tmp_path / "excel.csv"
-    arguments = (Destination.parse(path), ENDPOINTS["orders"], RowTransform())
-    with OutputFile(*arguments, csv_for_excel=True) as output:
-        output.write([{"name": "Zoë"}, {"name": "=1+1"}])
-        output.publish()
+    write(path, [{"name": "Zoë"}, {"name": "=1+1"}], csv_for_excel=True)
     assert path.read_text(encoding="utf-8-sig") == "name\nZoë\n'=1+1\n"
     assert path.read_bytes().startswith(b"\xef\xbb\xbfname\r\n")

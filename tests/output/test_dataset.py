@@ -16,12 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.output.columns import WORDS
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.output import OutputFile
 from airflow_provider_catalog.output.transform import RowTransform
+from tests.output.conftest import new_output, write
 from tests.output.drift import DAYS, meant, rows_of, write_all, write_day
 
 duckdb = pytest.importorskip("duckdb")  # neither is there with the lowest dependencies
@@ -141,43 +139,29 @@ def test_the_same_in_csv(tmp_path, late):
     assert round(pd.concat(frames).list_price.sum(), 2) == float(total)
 
 
-def test_what_was_once_learned_is_known_without_asking_again(tmp_path):
-    def sample():
-        pytest.fail("asked")
-
-    write_day(tmp_path, 0, rows_of(1))
-    info = write_day(tmp_path, 5, [], sample=sample)
-    assert info.types == remembered(tmp_path)
-
-
 def test_a_first_day_that_lacks_columns_learns_them_from_a_page_of_other_days(tmp_path):
     info = write_day(tmp_path, 3, rows_of(3), sample=lambda: rows_of(1))
     assert info.types == TYPES
     assert info.null_columns == ["comment"]
+    info = write_day(tmp_path, 5, [], sample=lambda: pytest.fail("asked"))
+    assert info.types == TYPES, "what was learned is known without asking again"
 
 
 def test_a_file_without_rows_learns_its_columns_too(tmp_path):
-    path = tmp_path / "orders.parquet"
-    with OutputFile(
-        Destination.parse(path), ENDPOINTS["orders"], RowTransform(drop_fields=["student"]), sample=lambda: [{"id": 1}]
-    ) as output:
-        assert output.publish().types == {"id": "int64"}
+    path, transform = tmp_path / "orders.parquet", RowTransform(drop_fields=["student"])
+    assert write(path, [], transform=transform, sample=lambda: [{"id": 1}]).types == {"id": "int64"}
     assert duckdb.sql(f"FROM '{path}'").fetchall() == []
 
 
 @pytest.mark.parametrize("name", ["orders/day=1/orders.parquet", "orders.parquet", "orders.csv"])
 def test_a_file_without_columns_is_not_written(tmp_path, name):
-    arguments = Destination.parse(tmp_path / name), ENDPOINTS["orders"], RowTransform()
-    with (
-        pytest.raises(CatalogError, match=r"^set on_empty='skip', or name columns with field_types") as caught,
-        OutputFile(*arguments, sample=list) as output,
-    ):
-        output.publish()
+    path = tmp_path / name
+    with pytest.raises(CatalogError, match=r"^set on_empty='skip', or name columns with field_types") as caught:
+        write(path, [], sample=list)
     assert caught.value.retryable
     assert list(tmp_path.iterdir()) == []
-    with OutputFile(*arguments, {"id": "int64"}) as output:
-        assert output.publish().columns == ["id"]
-    assert duckdb.sql(f"FROM '{tmp_path / name}'").columns[0] == "id"
+    assert write(path, [], field_types={"id": "int64"}, sample=list).columns == ["id"]
+    assert duckdb.sql(f"FROM '{path}'").columns[0] == "id"
 
 
 @pytest.mark.parametrize(
@@ -205,12 +189,16 @@ def test_text_stays_text(tmp_path):
     assert found == ["x", "5", '["y"]']
 
 
+def edit_memory(folder, edit):
+    memory = folder / "orders.schema.json"
+    content = json.loads(memory.read_text())
+    content["orders.parquet"]["columns"] = edit
+    memory.write_text(json.dumps(content))
+
+
 def test_people_pin_what_no_file_has_yet(tmp_path):
     write_day(tmp_path, 0, [{"id": 1}])
-    memory = tmp_path / "orders.schema.json"
-    content = json.loads(memory.read_text())
-    content["orders.parquet"]["columns"]["refund"] = "decimal(12,2)"
-    memory.write_text(json.dumps(content))
+    edit_memory(tmp_path, {"id": "int64", "refund": "decimal(12,2)"})
     info = write_day(tmp_path, 1, [{"id": 2, "refund": 5}])
     assert info.types == {"id": "int64", "refund": "decimal(12,2)"}
 
@@ -225,13 +213,10 @@ def test_people_pin_what_no_file_has_yet(tmp_path):
 )
 def test_an_edit_that_contradicts_the_files_is_told(tmp_path, edit, says):
     write_day(tmp_path, 0, [{"id": 1}])
-    memory = tmp_path / "orders.schema.json"
-    content = json.loads(memory.read_text())
-    content["orders.parquet"]["columns"] = edit
-    memory.write_text(json.dumps(content))
+    edit_memory(tmp_path, edit)
     with pytest.raises(CatalogParameterError, match=says):
         write_day(tmp_path, 1, [{"id": 2}])
-    memory.write_text("{")
+    (tmp_path / "orders.schema.json").write_text("{")
     with pytest.raises(CatalogParameterError, match="is no JSON any more"):
         write_day(tmp_path, 1, [{"id": 2}])
 
@@ -244,9 +229,8 @@ def test_field_types_that_contradict_the_files_are_told_before_there_are_rows(tm
             write_day(tmp_path, 2, [], field_types={name: "string"})
 
 
-def open_output(path, *, endpoint="orders", field_types=None, sample=None, **transform):
-    arguments = (Destination.parse(path), ENDPOINTS[endpoint], RowTransform(**transform), field_types)
-    with OutputFile(*arguments, sample=sample):
+def no_rows_yet(path, **options):
+    with new_output(path, **options):
         pass
 
 
@@ -256,13 +240,13 @@ def open_output(path, *, endpoint="orders", field_types=None, sample=None, **tra
     [
         ("Revenue=5", {"endpoint": "products"}),
         ("id=5", {"field_types": {"id": "int64"}}),
-        ("student_id=5", {"fields": ["student.id"]}),
+        ("student_id=5", {"transform": RowTransform(fields=["student.id"])}),
         ("order_id=5", {"sample": lambda: [{"order_id": 5}]}),
     ],
 )
 def test_a_hive_key_that_is_a_column_is_told_before_there_are_rows(tmp_path, suffix, folder, options):
     with pytest.raises(CatalogParameterError, match=rf"call the folder {folder.partition('=')[0]}=\.\.\. something"):
-        open_output(tmp_path / "orders" / "day=1" / folder / f"rows.{suffix}", **options)
+        no_rows_yet(tmp_path / "orders" / "day=1" / folder / f"rows.{suffix}", **options)
 
 
 def test_a_hive_key_that_is_a_column_of_earlier_files_or_of_the_rows(tmp_path):
@@ -274,30 +258,15 @@ def test_a_hive_key_that_is_a_column_of_earlier_files_or_of_the_rows(tmp_path):
 @pytest.mark.parametrize("key", ["_day", ".day"])
 def test_a_hive_key_that_readers_skip(tmp_path, key):
     with pytest.raises(CatalogParameterError, match=r"call the folder day=\.\.\., not"):
-        open_output(tmp_path / "orders" / f"{key}=1" / "rows.parquet")
-    open_output(tmp_path / "orders" / f"{key}=1" / "rows.jsonl")
+        no_rows_yet(tmp_path / "orders" / f"{key}=1" / "rows.parquet")
+    no_rows_yet(tmp_path / "orders" / f"{key}=1" / "rows.jsonl")
 
 
-def test_names_with_dates_share_a_memory(tmp_path):
-    for day in (1, 2):
-        path = tmp_path / "orders" / f"day=2026-01-0{day}" / f"orders-2026-01-0{day}.csv"
-        with OutputFile(Destination.parse(path), ENDPOINTS["orders"], RowTransform()) as output:
-            output.write([{"id": 1, f"new_{day}": 1}])
-            output.publish()
-    assert remembered(tmp_path, "orders-*-*-*.csv") == {"id": "int64", "new_1": "float64", "new_2": "float64"}
-
-
-def test_two_tables_in_one_folder_have_a_memory_each(tmp_path):
-    for name in ("orders.csv", "users.csv"):
-        path = tmp_path / "all" / "day=2026-01-01" / name
-        with OutputFile(Destination.parse(path), ENDPOINTS["orders"], RowTransform()) as output:
-            output.write([{name[:-5]: 1}])
-            output.publish()
-    content = json.loads((tmp_path / "all.schema.json").read_text())
-    assert {name: list(entry["columns"]) for name, entry in content.items()} == {
-        "orders.csv": ["order"],
-        "users.csv": ["user"],
-    }
+def test_a_memory_is_of_one_name_of_files_whatever_the_digits_in_it(tmp_path):
+    for name in ("orders-2026-01-01.csv", "orders-2026-01-02.csv", "users.csv"):
+        write(tmp_path / "orders" / "day=1" / name, [{"id": 1, name[:-4]: 1}])
+    assert remembered(tmp_path, "orders-*-*-*.csv").keys() == {"id", "orders-2026-01-01", "orders-2026-01-02"}
+    assert remembered(tmp_path, "users.csv").keys() == {"id", "users"}
 
 
 def write_side_by_side(writers):
@@ -307,7 +276,7 @@ def write_side_by_side(writers):
 
     def run(path, rows):
         try:
-            with OutputFile(Destination.parse(path), ENDPOINTS["orders"], RowTransform()) as output:
+            with new_output(path) as output:
                 output.write(rows)
                 barrier.wait()
                 output.publish()
@@ -399,10 +368,3 @@ def test_any_pulls_in_any_order_leave_one_type_a_column_or_an_error(tmp_path_fac
     if check_one_type_a_column(folder):
         table = duckdb.sql(f"FROM read_parquet('{folder}/orders/*/*.parquet', union_by_name = true)").to_arrow_table()
         assert {*table.column_names} - {"day"} <= {*remembered(folder)}
-
-
-def test_the_sum_is_the_one_that_was_wrong_without_a_word(tmp_path):
-    write_day(tmp_path, 0, [{"list_price": 10}])
-    write_day(tmp_path, 1, [{"list_price": 0.5}])
-    [[total]] = duckdb.read_parquet(f"{tmp_path}/orders/*/*.parquet").sum("list_price").fetchall()
-    assert total == Decimal("10.5")

@@ -8,12 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_catalog import __version__
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output import write_parquet as parquet_module
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.output import OutputFile
-from airflow_provider_catalog.output.transform import RowTransform
+from tests.output.conftest import write
 
 TIME = datetime(2023, 6, 5, 12, 46, 59, 944581, tzinfo=UTC)
 PRODUCT = {
@@ -86,20 +83,7 @@ def test_documented_columns_have_fixed_types_whatever_the_rows(save, rows):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("account_id", "five"),
-        ("account_id", True),
-        ("account_id", 7.5),
-        ("account_id", 2**63),
-        ("created_at", "soon-ish"),
-        ("created_at", 1700000000),
-        ("list_price", "ten dollars"),
-        ("list_price", False),
-        ("revenue", 10**30),
-        ("credits", 2**53 + 1),
-        ("certificate_offered", 1),
-        ("promo_codes", "PROMO1"),
-    ],
+    [("account_id", "five"), ("created_at", 1700000000), ("revenue", 10**30), ("promo_codes", "PROMO1")],
 )
 def test_a_value_that_does_not_fit_is_told_and_text_is_the_remedy(save, tmp_path, name, value):
     rows = [PRODUCT] * 5_600 + [PRODUCT | {name: value}]
@@ -133,38 +117,31 @@ def test_the_type_is_that_of_all_rows_not_of_the_first(save):
 
 
 @pytest.mark.parametrize("compression", [None, "snappy", "gzip", "none"])
-def test_compression(tmp_path, compression):
-    arguments = (Destination.parse(tmp_path / "out.parquet"), ENDPOINTS["orders"], RowTransform())
-    with OutputFile(*arguments, compression=compression) as output:
-        output.write([{"a": 1}])
-        output.publish()
-    found = pq.read_metadata(tmp_path / "out.parquet").row_group(0).column(0).compression
-    assert found == {None: "ZSTD", "none": "UNCOMPRESSED"}.get(compression, str(compression).upper())
+def test_compression_and_metadata(tmp_path, compression):
+    write(tmp_path / "out.parquet", [{"a": 1}], compression=compression)
+    metadata = pq.read_metadata(tmp_path / "out.parquet")
+    expected = {None: "ZSTD", "none": "UNCOMPRESSED"}.get(compression, str(compression).upper())
+    assert metadata.row_group(0).column(0).compression == expected
+    assert metadata.metadata[b"provider_version"] == __version__.encode()
+    assert metadata.metadata[b"endpoint"] == b"orders"
 
 
-@pytest.mark.parametrize(
-    ("type_name", "values", "arrow_type", "expected"),
-    [
-        ("timestamp", ["2023-06-05T14:46:59.944581+02:00", None], "timestamp[us, tz=UTC]", [TIME, None]),
-        ("date", ["2025/06/10 13:42:06 +0000"], "date32[day]", [date(2025, 6, 10)]),
-        ("decimal(12,2)", [0.125, "0.135", 1], "decimal128(12, 2)", [Decimal(x) for x in ("0.12", "0.14", "1.00")]),
-        ("int64", ["7", 7.0, 7], "int64", [7, 7, 7]),
-        ("float64", ["7.5", 7], "double", [7.5, 7.0]),
-        ("string", [7, "x", True], "string", ["7", "x", "true"]),
-        ("bool", ["true", False], "bool", [True, False]),
-    ],
-)
-def test_field_types_override(save, type_name, values, arrow_type, expected):
-    path, _ = save([{"a": {"b": value}} for value in values], field_types={"a_b": type_name})
-    assert types_of(path) == {"a_b": arrow_type}
-    assert column(path, "a_b") == expected
-
-
-def test_metadata(save):
-    metadata = pq.read_schema(save([{"a": 1}], endpoint="orders")[0]).metadata
-    assert metadata[b"provider"] == b"airflow-provider-catalog"
-    assert metadata[b"provider_version"] == __version__.encode()
-    assert metadata[b"endpoint"] == b"orders"
+def test_field_types(save):
+    cases = {
+        "timestamp": ("2023-06-05T14:46:59.944581+02:00", "timestamp[us, tz=UTC]", TIME),
+        "date": ("2025/06/10 13:42:06 +0000", "date32[day]", date(2025, 6, 10)),
+        "decimal(12,2)": ("0.135", "decimal128(12, 2)", Decimal("0.14")),
+        "int64": ("7", "int64", 7),
+        "float64": ("7.5", "double", 7.5),
+        "string": (7, "string", "7"),
+        "bool": ("true", "bool", True),
+        "list<string>": (["a", None], "list<element: string>", ["a", None]),
+    }
+    row = {name: value for name, (value, _, _) in cases.items()}
+    path, _ = save([row, dict.fromkeys(row), row], field_types={name: name for name in cases})
+    assert types_of(path) == {name: arrow_type for name, (_, arrow_type, _) in cases.items()}
+    for name, (_, _, expected) in cases.items():
+        assert column(path, name) == [expected, None, expected]
 
 
 @pytest.mark.parametrize(("name", "limit"), [("ROW_GROUP_ROWS", 10_000), ("ROW_GROUP_BYTES", 10_000 * 8)])
@@ -196,14 +173,11 @@ def test_pandas_is_not_imported_where_it_is_installed(tmp_path):
     pytest.importorskip("pandas")
     script = """
 import sys
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
-from airflow_provider_catalog.output.transform import RowTransform
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.output import OutputFile
+from tests.output.conftest import write
 row = {"product": {"id": 1, "name": "x"}, "created_at": "2023-06-05T14:46:59Z", "revenue": 1.5, "day": "2026-01-01"}
-with OutputFile(Destination.parse(sys.argv[1]), ENDPOINTS["products"], RowTransform(), {"day": "date"}) as output:
-    output.write([row, {**row, "other": True, "list_price": "10.0", "created_at": "2023-06-05", "promo_codes": ["A"]}])
-    print(output.publish().row_count, "pandas" in sys.modules)
+rows = [row, {**row, "other": True, "list_price": "10.0", "created_at": "2023-06-05", "promo_codes": ["A"]}]
+info = write(sys.argv[1], rows, endpoint="products", field_types={"day": "date"})
+print(info.row_count, "pandas" in sys.modules)
 """
     command = [sys.executable, "-c", script, str(tmp_path / "out.parquet")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "2 False\n"

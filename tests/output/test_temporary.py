@@ -137,18 +137,10 @@ def test_a_mount_that_does_not_rename_open_files(tmp_path, monkeypatch):
 KILLED_AT_EACH_STEP = """
 import os, signal, sys
 from pathlib import Path
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
-from airflow_provider_catalog.output.transform import RowTransform
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.output import OutputFile
+from tests.output.conftest import write
 
 path = Path(sys.argv[1])
 folder = Path(sys.argv[2])  # which holds nothing but what belongs to the file
-
-def write(text):
-    with OutputFile(Destination.parse(path), ENDPOINTS["orders"], RowTransform()) as output:
-        output.write([{"text": text}])
-        output.publish()
 
 def killed_at(step):
     steps = iter(range(1, step))
@@ -158,14 +150,14 @@ def killed_at(step):
         if next(steps, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(audit)
-    write("new")
+    write(path, [{"text": "new"}])
 
 def others():
     return sorted(str(each.relative_to(folder)) for each in folder.rglob("*.tmp"))
 
-write("new")
+write(path, [{"text": "new"}])
 new = path.read_bytes()
-write("old")
+write(path, [{"text": "old"}])
 old = path.read_bytes()
 step, was_killed, left = 0, True, 0
 while was_killed:
@@ -182,7 +174,7 @@ while was_killed:
     left += len(others())
     if any(each.startswith("rows") for each in others()):
         sys.exit(f"killed at step {step}: {others()} in the dataset, which Polars would refuse")
-    write("new")
+    write(path, [{"text": "new"}])
     if path.read_bytes() != new or others():
         sys.exit(f"after step {step}: {others()}")
 print(step, left)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
-
 import pytest
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
@@ -28,19 +25,6 @@ def types_of(tmp_path):
             return {column.name: column.type or None for column in columns}
 
     return types
-
-
-@pytest.fixture
-def values_of(tmp_path):
-    """Return the converted values of the only column of some rows."""
-
-    def values(key, *sent, **options):
-        with RowSpool(tmp_path) as spool:
-            spool.write([{key: value} for value in sent])
-            columns = spool.columns(ENDPOINTS["orders"], RowTransform(), **options)
-            return [value for block in spool.blocks(1) for value in block.converted(columns[0])]
-
-    return values
 
 
 @pytest.mark.parametrize(
@@ -145,25 +129,6 @@ def test_columns_of_nulls_alone_are_told_apart(tmp_path):
         arguments = (ENDPOINTS["orders"], RowTransform(), {"c": "date"}, {"student_name": "string"})
         types = {column.name: column.type for column in spool.columns(*arguments)}
     assert types == {"student_name": "string", "a": "float64", "b": "", "c": "date", "d_e": ""}
-
-
-def test_values_are_converted(values_of):
-    assert values_of("price", 10, "10.5", 0.1, None, "") == [Decimal(10), Decimal("10.5"), Decimal("0.1"), None, None]
-    assert values_of("at", "2026-06-30T02:00:00+02:00", None) == [datetime(2026, 6, 30, tzinfo=UTC), None]
-    assert values_of("other", "x", 5, ["y"], True, None) == ["x", "5", '["y"]', "true", None]
-    [whole, half] = values_of("other", 5, 5.5)
-    assert (whole, half, type(whole)) == (5.0, 5.5, float)
-    assert values_of("a", {"b": 5}, {"b": 7}) == [5.0, 7.0]
-    assert values_of("id", 5, "", known={"id": "int64"}) == [5, None]
-    assert values_of("id", "", known={"id": "int64"}) == [None]
-    assert values_of("id", "", None, known={"id": "string"}) == ["", None]
-
-
-def test_a_value_that_does_not_fit_is_told_by_column_and_row_never_shown(values_of):
-    with pytest.raises(CatalogParameterError, match=r"^row 3: the value of column 'id' .*field_types=") as caught:
-        values_of("id", 1, None, "secret", known={"id": "int64"})
-    assert "secret" not in str(caught.value)
-    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("row", [{"Name": 1, "name": 2}, {"a": {"B": 1}, "A_b": 2}])
