@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_catalog.errors import CatalogParameterError
 from tests.output.conftest import write
 
 
@@ -74,38 +73,6 @@ def test_only_nulls_in_a_single_column_still_count_as_rows(save):
     path, info = save([{"a": None}, {"a": None}], name="out.csv")
     assert path.read_bytes() == b'a\r\n""\r\n""\r\n'
     assert info.row_count == 2
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
-@pytest.mark.parametrize(
-    "pages",
-    [
-        [[{"a": 1}] * 3, [{"a": 1, "b": 2}] * 3],  # another column
-        [[{"a": 1}] * 3, [{"b": 2}] * 3],
-        [[{"a": None}] * 3, [{"a": {"b": 2}}] * 3],  # a null that turns out to be an object
-        [[{"a": {"b": 1}}] * 3, [{"a": None}] * 3],
-        [[{"a": None, "a_b": 1}] * 3, [{"a": {"c": 2}, "a_b": 1}] * 3],
-        [[{"a": 1e16}] * 3, [{"a": True}] * 3],  # another kind in a column
-        [[{"a": 1.5}] * 3, [{"a": [1]}] * 3],
-        [[{"a": "x"}] * 3],
-        [[{}] * 3, [{"a": 1}]],
-    ],
-)
-def test_the_same_file_whatever_was_written_before_all_columns_were_known(save, monkeypatch, pages, suffix):
-    files = []
-    for rows_at_once in (1, 4, 1000):
-        monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", rows_at_once)
-        monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", rows_at_once)
-        path, info = save(*pages, name=f"{rows_at_once}{suffix}", endpoint="orders")
-        files.append((path.read_bytes(), info.columns, info.row_count))
-    assert files[0] == files[1] == files[2]
-
-
-def test_a_value_that_does_not_fit_is_told_however_late_it_comes(save, monkeypatch):
-    monkeypatch.setattr("airflow_provider_catalog.output.output.CHUNK_ROWS", 2)
-    monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", 2)
-    with pytest.raises(CatalogParameterError, match=r"row 7: .*'a'"):
-        save([{"a": "1"}] * 6, [{"a": "x"}], [{"a": "1"}] * 6, name="out.csv", field_types={"a": "int64"})
 
 
 def test_for_excel(tmp_path):

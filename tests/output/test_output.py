@@ -59,9 +59,22 @@ def test_no_rows_give_an_empty_readable_file(save, suffix):
 
 
 @all_formats
-def test_the_same_rows_give_the_same_bytes_however_they_are_paged(save, suffix):
-    rows = [{"a": 1, "b": None}, {"c": {"x": 1}, "b": {"y": 2}}, {"d": "z", "a": 5}] * 300
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [[{"a": 1, "b": None}], [{"c": {"x": 1}, "b": {"y": 2}}], [{"d": "z", "a": 5}]],
+        [[{"a": 1}], [{"a": 1, "b": 2}], [{"b": 2}], [{"a": 1}]],  # a column that comes and goes
+        [[{"a": None}], [{"a": {"b": 2}}]],  # a null that turns out to be an object
+        [[{"a": {"b": 1}}], [{"a": None}]],
+        [[{"a": 1e16}], [{"a": True}]],  # another kind in a column
+        [[{"a": 1.5}], [{"a": [1]}]],
+        [[{}], [{"a": 1}]],
+    ],
+)
+def test_the_same_bytes_however_rows_come_and_whatever_was_written_ahead(save, monkeypatch, suffix, pages):
+    rows = [row for page in pages for row in page * 3]
     _, first = save(rows, name=f"a{suffix}")
+    monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", 1)
     _, second = save(*([row] for row in rows), name=f"b{suffix}")
     assert first == second
 

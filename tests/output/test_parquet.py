@@ -181,13 +181,3 @@ print(info.row_count, "pandas" in sys.modules)
 """
     command = [sys.executable, "-c", script, str(tmp_path / "out.parquet")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "2 False\n"
-
-
-def test_a_column_that_comes_and_goes_between_blocks(save, monkeypatch):
-    monkeypatch.setattr("airflow_provider_catalog.output.spool.BATCH_ROWS", 4)
-    monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", 3)
-    pages = [[{"a": n}] * 3 if n % 3 else [{"b": True, "c": f"{n}.5"}] * 3 for n in range(12)]
-    rows = [row for page in pages for row in page]
-    path, _ = save(*pages)
-    expected = [{name: row.get(name) for name in ("b", "c", "a")} for row in rows]
-    assert pq.read_table(path).to_pylist() == expected
