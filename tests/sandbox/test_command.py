@@ -88,13 +88,10 @@ def test_every_option_is_explained_and_keeps_its_default(capsys) -> None:
         assert re.search(rf"^  --{option.name.replace('_', '-')}\b.*\n? +\w", text, re.MULTILINE), option.name
 
 
-def test_options_are_read() -> None:
+def test_options_are_read(capsys) -> None:
     line = "--token a --fault-rate 0.1 --first-page 0 --paging none --gzip --as-of 2026-07-01 --live --day-length 60"
     chosen = {"token": "a", "fault_rate": 0.1, "first_page": 0, "paging": "none", "gzip": True, "day_length": 60}
     assert parse_options(line.split()) == Options(port=8474, as_of="2026-07-01", live=True, **chosen)
-
-
-def test_a_wrong_option_on_the_command_line(capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse_options(["--fault-rate", "2"])
     assert "error: fault_rate=2.0 is not between 0 and 1" in capsys.readouterr().err
