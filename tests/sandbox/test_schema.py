@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
 
-EXAMPLES = os.environ.get("CATALOG_SCHEMATHESIS_EXAMPLES", "5")
+EXAMPLES = os.environ.get("CATALOG_SCHEMATHESIS_EXAMPLES", "25")
 """Random requests for each endpoint and kind of body, beside those that are made from the page one by one."""
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 
