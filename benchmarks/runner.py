@@ -20,6 +20,8 @@ from benchmarks.contents import digest
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "benchmarks" / ".venv"
+OWN = ("provider", "into_postgres", "requests_loop", "bare_reader")
+"""Contenders that need no environment of their own."""
 PEER_PACKAGES = ["apache-airflow-providers-http", "dlt[parquet]", "singer-sdk", "requests"]
 
 
@@ -99,7 +101,11 @@ def run(case: Case, *, check: bool = True) -> dict[str, Any]:
     :return: seconds, rows a second, CPU seconds, memory above the state after imports, XCom bytes, connections.
     :raises RuntimeError: when the file does not hold every row as it was sent.
     """
-    python = sys.executable if case.contender in ("provider", "requests_loop", "bare_reader") else peers_python()
+    python = (
+        sys.executable
+        if case.contender in ("provider", "requests_loop", "bare_reader", "into_postgres")
+        else peers_python()
+    )
     with tempfile.TemporaryDirectory() as folder, server(case) as url:
         path = Path(folder) / f"out{case.suffix}"
         environment = os.environ | {

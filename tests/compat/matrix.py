@@ -36,12 +36,15 @@ OLDER_TESTS = (
     "tests/operators",
     "tests/sensors",
     "tests/output/test_destination.py",
+    "tests/tables",
     "tests/test_failures.py",
     "tests/test_provider_info.py",
     "tests/triggers",
 )
 NOT_ON_AIRFLOW_2 = (
     "tests/example_dags/test_examples.py",  # written for Airflow 3
+    "tests/tables/test_examples.py",
+    "tests/tables/test_leaks.py",
     "tests/test_provider_info.py",  # asks the API server
 )
 WARNINGS = ("default", "error:::airflow_provider_catalog", "error:::catalog_")
@@ -85,7 +88,7 @@ def install(cell: Cell) -> str:
         uv("pip", "install", "--python", python, "--no-deps", "--editable", ".")
     else:
         constraints = f"constraints/airflow-{cell.airflow}.txt"
-        provider = ("--editable", ".[parquet,sandbox]")
+        provider = ("--editable", ".[parquet,sandbox,sql]", "apache-airflow-providers-sqlite")
         uv(
             "pip",
             "install",

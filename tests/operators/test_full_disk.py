@@ -29,12 +29,22 @@ LARGE_BODY = json.dumps({"orders": [{"id": n, "text": "x" * 1000} for n in range
 
 # Runs operators in a process of its own, one after the other, each with so many bytes free on the disk.
 PULL = """
-import json, os, sys, tempfile
+import json, os, sqlite3, sys, tempfile
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from airflow_provider_catalog.transfers.analytics_to_sql import CatalogOrdersAnalyticsToSqlOperator as LOAD
 from tests.tasks import operator
 
 disk, token, cases = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
 tempfile.tempdir = str(disk)
+
+def in_database(path, *statements):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return [connection.execute(each).fetchall() for each in statements][-1]
+
+def content(path):
+    return str(in_database(path, "SELECT * FROM orders")) if path.suffix == ".db" else path.read_text()
 
 def used():
     left = os.statvfs(disk)
@@ -45,20 +55,27 @@ def pull(url, path, free):
         {"conn_type": "instructure_catalog", "host": url, "password": token}
     )
     (disk / "earlier").write_text("earlier")
-    if path.parent == disk:
+    if path.suffix == ".db":
+        (disk / "earlier").unlink()
+        in_database(path, "CREATE TABLE orders (id, text)", "INSERT INTO orders VALUES (1, 'earlier')")
+        os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({"conn_type": "sqlite", "host": str(path)})
+        task = LOAD(task_id="load", sql_conn_id="warehouse", table="orders", write_disposition="replace")
+    else:
+        task = operator(output_path=path)
+    if path.parent == disk and path.suffix != ".db":
         (disk / "earlier").rename(path)
     with open(disk / "ballast", "wb") as ballast:
         left = os.statvfs(disk)
         os.posix_fallocate(ballast.fileno(), 0, left.f_bavail * left.f_bsize - free)
     before = used()
     try:
-        operator(output_path=path).execute({})
+        task.execute({"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1)})
         error = None
     except Exception as raised:
         error = raised
     grown = used() - before
     (disk / "ballast").unlink()
-    files = {found.name: found.read_text() for found in disk.iterdir()}
+    files = {found.name: content(found) for found in disk.iterdir()}
     for name in files:
         (disk / name).unlink()
     return type(error).__name__, str(error), getattr(error, "retryable", None), files, grown
@@ -125,3 +142,17 @@ def test_a_full_disk(disk):
             assert "free some space" in message
             assert left == {Path(path).name: "earlier"}
     assert not Path(elsewhere).exists()
+
+
+def test_a_full_disk_under_a_table(disk):
+    """The spool does not fit, or it does and the table does not."""
+    with catalog_server(Pages(ROWS)) as catalog:
+        results = play(disk, [(catalog.url, str(disk / "warehouse.db"), free * KIB) for free in (0, 300, 1600)])
+    for error, message, retryable, left, grown in results:
+        assert error == "CatalogStorageError", message
+        assert "disk" in message
+        assert "full" in message
+        assert retryable
+        assert left == {"warehouse.db": "[(1, 'earlier')]"}
+        assert grown == 0
+    assert "SQLITE_FULL" in results[-1][1]

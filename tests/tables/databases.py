@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from airflow.sdk import BaseHook
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_catalog.transfers.analytics_to_sql import (
     CatalogEnrollmentsAnalyticsToSqlOperator,

@@ -38,7 +38,8 @@ def text(statement, dialect):
     ],
 )
 def test_types(dialect, types):
-    assert " ".join(new_type(name).compile(dialect=dialect) for name in TYPES) == types
+    found = " ".join(new_type(name).compile(dialect=dialect) for name in TYPES)
+    assert found in (types, types.replace("BOOLEAN", "SMALLINT")), "Oracle has got a boolean, and SQLAlchemy knows it"
     columns = [sa.Column("order_id", new_type("string", 1), primary_key=True), sa.Column("50 %", new_type("int64"))]
     assert "PRIMARY KEY (order_id)" in create_table(dialect, "orders", columns)
     assert "50 %" in column_ddl(dialect, sa.Column("50 %", sa.Text()))

@@ -338,17 +338,32 @@ class TestConnections:
         postgres.run("DROP TRIGGER kill ON orders")
         assert postgres.rows("COUNT(*)") == [(25,)]
 
-    def test_killed_in_the_middle(self, postgres):
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended by Airflow"])
+    def test_killed_in_the_middle(self, postgres, how):
         postgres.load(ROWS)
         postgres.run(
             "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'",
             "CREATE TRIGGER pause BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION pause()",
         )
         inside = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-        number = killed_while(postgres, inside)
+        number = killed_while(postgres, inside, how)
         postgres.run(f"SELECT pg_terminate_backend({number})")  # a server sees a lost client when it next writes
         postgres.run("DROP TRIGGER pause ON orders")
         time.sleep(0.2)
+        assert postgres.rows("COUNT(*)") == [(25,)]
+
+    def test_a_full_disk(self, postgres):
+        """As the server tells it."""
+        postgres.load(ROWS)
+        postgres.run(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN RAISE EXCEPTION ''could not extend file: No space left on device'' USING ERRCODE = ''53100''; END'",
+            "CREATE TRIGGER fail BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION fail()",
+        )
+        with pytest.raises(CatalogStorageError, match=r"try again.*53100.*No space left") as caught:
+            postgres.load(ROWS[:3])
+        assert not isinstance(caught.value, AirflowFailException)
+        postgres.run("DROP TRIGGER fail ON orders")
         assert postgres.rows("COUNT(*)") == [(25,)]
 
 
@@ -396,21 +411,31 @@ def changed_connection(database, **fields):
         database.set_connection(database.conn_id, database.connection)
 
 
-def killed_while(database, inside):
-    """Load in a process of its own, kill that once a query finds its session, and return what it found."""
+def killed_while(database, inside, how=signal.SIGKILL):
+    """Load in a process of its own, send that a signal once a query finds its session, and return what it found."""
     script = (
         "from tests.tables.databases import *\nfrom tests.tables.test_loads import ROWS\n"
-        "import json, os\n"
+        "import json, os, signal\n"
         "put = lambda name, value: os.environ.__setitem__(f'AIRFLOW_CONN_{name.upper()}', json.dumps(value))\n"
+        "Load = OPERATORS['orders']\n"
+        "class Ended(Load):\n"
+        "    def execute(self, context):\n"
+        "        signal.signal(signal.SIGTERM, lambda *_: self.on_kill())  # as Airflow does\n"
+        "        return super().execute(context)\n"
+        "OPERATORS['orders'] = Ended\n"
         f"Database({database.kind!r}, {database.connection!r}, put).load(ROWS[:3])\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2], env=os.environ)
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=Path(__file__).parents[2], env=os.environ, stderr=subprocess.PIPE, text=True
+    )
     for _ in range(600):
         if found := database.run(inside):
             break
         time.sleep(0.1)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
+    child.send_signal(how)
+    said = child.communicate()[1]
+    assert child.returncode == (-how if how == signal.SIGKILL else 1), said
+    assert how == signal.SIGKILL or "Airflow has ended the task" in said
     return found[0][0]
 
 

@@ -75,7 +75,9 @@ class Database:
         package = type(raw).__module__.partition(".")[0]
         try:
             driver = _DRIVERS.get(package) or sa.engine.make_url(self.hook.get_uri()).drivername
-            engine = sa.create_engine(f"{driver}://", creator=lambda: raw, poolclass=NullPool, hide_parameters=True)
+            # SQLAlchemy 1.4, which Airflow 2.11 and 3.0 have, has what 2 has where it is told future.
+            options = {"poolclass": NullPool, "hide_parameters": True, "future": True}
+            engine = sa.create_engine(f"{driver}://", creator=lambda: raw, **options)
             dialect = DIALECTS.get(engine.dialect.name, Dialect)
             dialect.prepare(raw)
             connection: Connection = engine.connect()

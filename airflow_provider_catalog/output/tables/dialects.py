@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
 from typing_extensions import override
 
@@ -309,6 +310,17 @@ class MySql(Dialect):
         self.insert_by_place(stage, values)
 
 
+class _UpdateFrom(SQLiteCompiler):
+    """Knows SQLite's ``UPDATE … FROM``, which SQLAlchemy does from version 2."""
+
+    @override
+    def update_from_clause(
+        self, update_stmt: Any, from_table: Any, extra_froms: Any, from_hints: Any, **kw: Any
+    ) -> str:
+        kw["asfrom"] = True
+        return "FROM " + ", ".join(each._compiler_dispatch(self, fromhints=from_hints, **kw) for each in extra_froms)
+
+
 class Sqlite(Dialect):
     """SQLite. It has one writer at a time, so the transaction is the lock."""
 
@@ -317,6 +329,12 @@ class Sqlite(Dialect):
     is_ddl_transactional = True
     has_time_zones = False
     is_schema_database = True
+
+    @override
+    def __init__(self, connection: Connection, schema: str | None, table: str) -> None:
+        super().__init__(connection, schema, table)
+        if sa.__version__.startswith("1."):
+            connection.dialect.statement_compiler = _UpdateFrom
 
     @staticmethod
     @override

@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.types import NullType
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.output.convert import to_timestamp
@@ -216,7 +217,10 @@ class TableLoad:
             inserted=inserted,
             updated=key_total - inserted if self._plan.write_disposition == "merge" else 0,
             deleted=deleted,
-            columns={each.name: each.type.compile(dialect.connection.dialect) for each in table.columns},
+            columns={
+                each.name: "" if isinstance(each.type, NullType) else each.type.compile(dialect.connection.dialect)
+                for each in table.columns  # SQLite has columns without a type
+            },
             columns_added=[each.name for each in table.columns if each.is_new],
         )
 
