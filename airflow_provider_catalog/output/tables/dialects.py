@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
+from sqlalchemy.types import NullType
 from typing_extensions import override
 
 from airflow_provider_catalog.errors import CatalogParameterError
@@ -356,6 +357,10 @@ class Sqlite(Dialect):
     def check(self, *, deletes: bool) -> None:
         if self.first("PRAGMA foreign_keys")[0]:
             super().check(deletes=deletes)
+
+    @override
+    def takes_any(self, column_type: Any) -> bool:
+        return isinstance(column_type, NullType)
 
     @override
     def commit(self, stage: Any) -> None:

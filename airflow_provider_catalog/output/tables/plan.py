@@ -168,7 +168,11 @@ class Table:
         pinned = {name: kind for name, kind in plan.field_types.items() if name not in self._constants}
         every = spool.columns(plan.endpoint, plan.transform, pinned)
         names = {column.name: self.name_of(column.name) for column in every}
-        known = {raw: known_type(self.existing[name]["type"]) for raw, name in names.items() if name in self.existing}
+        known = {
+            raw: known_type(self.existing[name]["type"])
+            for raw, name in names.items()
+            if name in self.existing and not self.dialect.takes_any(self.existing[name]["type"])
+        }
         columns = spool.columns(plan.endpoint, plan.transform, pinned, known)
         if unknown := [column.name for column in columns if not column.type and column.path in spool.kinds]:
             log.warning(
