@@ -93,6 +93,10 @@ class Dialect:
     def analyze(self, stage: Any) -> None:
         """Let the planner know the staging table's size."""
 
+    def takes_any(self, column_type: Any) -> bool:
+        """Tell whether a column has no type, and so takes each value as it is."""
+        return False
+
     def compared(self, column: Any) -> Any:
         """Return what is equal for the same values of a column, and for no others."""
         return column
