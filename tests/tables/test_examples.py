@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -55,7 +56,7 @@ def run(dag_id, **arguments):
     assert str(done.state) == "success", [str(each) for each in done.get_task_instances()]
 
 
-def test_the_warehouse_follows_the_catalog(airflow_database, catalog, database):  # noqa: F811
+def test_the_warehouse_follows_the_catalog(airflow_database, catalog, database, tmp_path):  # noqa: F811
     # Runs without a logical date or a data interval, as those of an asset or by hand: of a Sunday, then of a Monday.
     sunday = catalog.advance(days=6 - catalog.now.weekday())
     run("catalog_warehouse", logical_date=None, run_after=sunday)
@@ -67,6 +68,13 @@ def test_the_warehouse_follows_the_catalog(airflow_database, catalog, database):
     second = {endpoint: in_catalog(endpoint) for endpoint in COLUMNS}
     assert all(second[endpoint] != first[endpoint] for endpoint in COLUMNS)
     assert {endpoint: in_table(database, endpoint) for endpoint in COLUMNS} == second
+
+    run("catalog_report", run_conf={"path": str(tmp_path / "report.html")})
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    orders = list(CatalogHook().iter_rows("orders"))
+    for currency in {row["currency"] for row in orders}:
+        revenue = sum(Decimal(str(row["revenue"])) for row in orders if row["currency"] == currency)
+        assert f"Revenue, {currency}</span><strong>{revenue:,.2f}<" in text
 
 
 def test_by_day(airflow_database, catalog, database):  # noqa: F811
