@@ -53,11 +53,6 @@ class TestReplace:
         assert (manifest["deleted"], manifest["inserted"], manifest["columns_added"]) == (25, 3, [])
         assert database.run("SELECT total FROM totals") == [(Decimal("3.75"),)]
 
-    def test_a_retry_gives_the_same(self, database):
-        for attempt in (1, 2):
-            database.load(ROWS, attempt=attempt)
-        assert database.rows("COUNT(*)") == [(25,)]
-
     def test_an_empty_answer_empties_no_table_by_accident(self, database):
         database.load(ROWS)
         with pytest.raises(CatalogError, match="no row matches"):
@@ -164,10 +159,6 @@ class TestMerge:
         with pytest.raises(CatalogParameterError, match=r"has no 'id'"):
             self.merge(database, ROWS, primary_key="id")
         assert not database.asked, "told before the first request"
-
-    def test_merge_without_a_key(self):
-        with pytest.raises(CatalogParameterError, match="primary_key"):
-            OPERATORS["orders"](task_id="t", sql_conn_id="w", table="t", write_disposition="merge")
 
     def test_no_rows(self, database):
         self.merge(database, ROWS)
@@ -384,6 +375,7 @@ class TestParameters:
             ({"load_columns": "yes"}, "load_columns"),
             ({"field_types": {"a": "money"}}, "field_types"),
             ({"filters": {"colour": 1}}, "colour"),
+            ({"write_disposition": "merge"}, "primary_key"),
         ],
     )
     def test_told_when_the_dag_is_parsed(self, parameters, says):

@@ -4,6 +4,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,11 @@ def empty(kind: str, servers, monkeypatch) -> Iterator[Database]:
     database = Database(kind, servers[kind], set_connection)
     yield database
     if kind == "postgres":
+        ours = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        staging = database.run("SELECT relname FROM pg_class WHERE relname LIKE '\\_catalog%'")
+        locks = database.run(f"SELECT * FROM pg_locks WHERE locktype = 'advisory' AND {ours}")
         database.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "GRANT USAGE ON SCHEMA public TO PUBLIC")
+        assert staging + locks == [], "a load leaves nothing behind"
     else:
         database.run(f"DROP DATABASE {NAME}", f"CREATE DATABASE {NAME}")
 
@@ -76,3 +81,36 @@ def postgres(servers, monkeypatch) -> Iterator[Database]:
 def mysql(servers, monkeypatch) -> Iterator[Database]:
     """Alone on the server, for these tests change settings that all sessions have."""
     yield from made("mysql", servers, monkeypatch, fcntl.LOCK_EX)
+
+
+@contextmanager
+def changed_connection(database: Database, **fields) -> Iterator[None]:
+    database.set_connection(database.conn_id, {**database.connection, **fields})
+    try:
+        yield
+    finally:
+        database.set_connection(database.conn_id, database.connection)
+
+
+def user(database: Database, login: str) -> str:
+    """Return a login as statements name it."""
+    return login if database.kind == "postgres" else f"{login}@'127.0.0.1'"
+
+
+def made_loader(database: Database) -> Iterator[str]:
+    login = f"loader_{os.getpid()}"
+    loader = user(database, login)
+    if database.kind == "postgres":
+        database.run(f"CREATE ROLE {loader} LOGIN")
+        yield login
+        database.run(f"DROP OWNED BY {loader}", f"DROP ROLE {loader}")
+    else:
+        database.run(f"CREATE USER {loader}", f"GRANT CREATE TEMPORARY TABLES ON {NAME}.* TO {loader}")
+        yield login
+        database.run(f"DROP USER {loader}")
+
+
+@pytest.fixture
+def loader(database) -> Iterator[str]:
+    """Return the login of a user with no rights but to look at the database."""
+    yield from made_loader(database)

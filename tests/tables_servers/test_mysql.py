@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from contextlib import closing
-from decimal import Decimal
 
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from tests.airflow_names import AirflowFailException
 from tests.tables.test_loads import ROWS
-from tests.tables_servers.test_postgres import changed_connection, killed_while
-
-
-@pytest.fixture
-def loader(mysql):
-    """Return a user with no rights but to look at the database."""
-    mysql.run(
-        "CREATE OR REPLACE USER loader@'127.0.0.1'",
-        f"GRANT CREATE TEMPORARY TABLES ON {mysql.connection['schema']}.* TO loader@'127.0.0.1'",
-    )
-    yield "loader"
-    mysql.run("DROP USER loader@'127.0.0.1'")
+from tests.tables_servers.conftest import changed_connection
 
 
 class TestServersThatBend:
@@ -112,58 +98,6 @@ class TestServersThatBend:
             mysql.run("SET GLOBAL max_allowed_packet = DEFAULT")
         assert mysql.tables() == []
 
-    def test_what_a_replace_would_cascade_into(self, mysql):
-        mysql.load(ROWS, primary_key="order_id")
-        mysql.run(
-            "CREATE TABLE refunds (order_id BIGINT, FOREIGN KEY (order_id) REFERENCES orders (order_id) ON DELETE CASCADE)"
-        )
-        with pytest.raises(CatalogParameterError, match=r"refunds.*CASCADE"):
-            mysql.load(ROWS)
-        assert not mysql.asked
-
-
-class TestOthersAtTheTable:
-    def test_a_dashboard_s_open_transaction(self, mysql):
-        mysql.load(ROWS)
-        with closing(mysql.connect()) as dashboard:
-            dashboard.cursor().execute("SELECT * FROM orders")
-            assert mysql.load(ROWS)["deleted"] == 25
-            with pytest.raises(CatalogStorageError, match="end the session"):
-                mysql.load([{**row, "new": 1} for row in ROWS])
-        assert mysql.rows("COUNT(*)") == [(25,)]
-
-    def test_the_connection_is_killed_in_the_middle(self, mysql):
-        mysql.load(ROWS)
-        mysql.run("CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW SET NEW.price = NEW.price + SLEEP(0.2)")
-        stop = threading.Event()
-
-        def kill():
-            while not stop.is_set():
-                for [number] in mysql.run("SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"):
-                    mysql.run(f"KILL {number}")
-                    return
-                time.sleep(0.05)
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        try:
-            with pytest.raises(CatalogStorageError, match="try again"):
-                mysql.load(ROWS)
-        finally:
-            stop.set()
-            thread.join()
-        assert mysql.rows("COUNT(*), SUM(price)") == [(25, Decimal("306.25"))]
-
-    def test_killed_in_the_middle(self, mysql):
-        mysql.load(ROWS)
-        mysql.run("CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW SET NEW.price = NEW.price + SLEEP(60)")
-        number = killed_while(mysql, "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'")
-        mysql.run(f"KILL {number}")
-        mysql.run("DROP TRIGGER slow")
-        assert mysql.rows("COUNT(*), SUM(price)") == [(25, Decimal("306.25"))]
-        assert mysql.tables() == ["orders"]
-        assert mysql.load(ROWS)["deleted"] == 25, "the lock has gone with the session"
-
 
 class TestConnections:
     def test_connector_python(self, mysql):
@@ -172,36 +106,7 @@ class TestConnections:
                 mysql.load([{**row, "50 %": "😀"} for row in ROWS], write_disposition="merge", primary_key="order_id")
         assert mysql.rows("COUNT(*)") == [(25,)]
 
-    def test_a_dict_cursor(self, mysql):
-        with changed_connection(mysql, extra={"cursor": "dictcursor"}):
-            mysql.load(ROWS)
-
-    def test_tls_as_the_hook_has_it(self, mysql):
-        extra = {"ssl": {"ca": "/nowhere/ca.pem"}, "ssl_mode": "VERIFY_IDENTITY"}
-        with changed_connection(mysql, extra=extra):
-            with pytest.raises(Exception) as own:  # noqa: PT011 - whatever the driver raises
-                mysql.connect()
-            with pytest.raises(CatalogStorageError, match="can't be reached") as caught:
-                mysql.load(ROWS)
-        assert type(own.value).__name__ in str(caught.value)
-        assert not mysql.asked
-
-    def test_rights(self, mysql, loader):
-        schema = mysql.connection["schema"]
-        mysql.load(ROWS)
-        for granted in (None, "SELECT", "SELECT, INSERT"):
-            if granted:
-                mysql.run(f"GRANT {granted} ON {schema}.orders TO loader@'127.0.0.1'")
-            with changed_connection(mysql, login=loader), pytest.raises(CatalogStorageError) as caught:
-                mysql.load(ROWS)
-            assert isinstance(caught.value, AirflowFailException)
-            assert not mysql.asked
-        assert "GRANT SELECT, INSERT, DELETE ON orders TO loader" in str(caught.value)
-        mysql.run(f"GRANT DELETE ON {schema}.orders TO loader@'127.0.0.1'")
-        with changed_connection(mysql, login=loader):
-            mysql.load(ROWS)
-
-    def test_a_replica(self, mysql, loader):
+    def test_a_replica(self, mysql):
         mysql.load(ROWS)
         mysql.run("SET GLOBAL read_only = 1")
         try:

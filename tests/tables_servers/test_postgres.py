@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,24 +18,9 @@ import pytest
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from tests.airflow_names import AirflowFailException
 from tests.tables.test_loads import ROWS
+from tests.tables_servers.conftest import changed_connection, made_loader
 
 UUIDS = [f"00000000-0000-4000-8000-{n:012}" for n in range(3)]
-
-
-DATABASE = "(SELECT oid FROM pg_database WHERE datname = current_database())"
-
-
-def left_behind(postgres):
-    """What a load may leave on a server: tables, locks, sessions."""
-    staging = postgres.run("SELECT relname FROM pg_class WHERE relname LIKE '\\_catalog%'")
-    locks = postgres.run(f"SELECT * FROM pg_locks WHERE locktype = 'advisory' AND database = {DATABASE}")
-    return staging + locks
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(postgres):
-    yield
-    assert left_behind(postgres) == []
 
 
 class TestTypes:
@@ -106,19 +89,6 @@ class TestWhatHangsOnTheTable:
         assert postgres.run("SELECT oid, relacl::text FROM pg_class WHERE relname = 'orders'") == before
         assert postgres.run("SELECT COUNT(*) FROM noted") == [(25,)]
 
-    @pytest.mark.parametrize("rule", ["CASCADE", "SET NULL"])
-    def test_what_a_replace_would_cascade_into(self, postgres, rule):
-        postgres.load(ROWS, primary_key="order_id")
-        postgres.run(
-            f"CREATE TABLE refunds (order_id bigint REFERENCES orders ON DELETE {rule})",
-            "INSERT INTO refunds VALUES (1)",
-        )
-        with pytest.raises(CatalogParameterError, match=f"refunds.*{rule}"):
-            postgres.load(ROWS)
-        assert not postgres.asked
-        assert postgres.load(ROWS, write_disposition="merge", primary_key="order_id")["updated"] == 25
-        assert postgres.run("SELECT order_id FROM refunds") == [(1,)]
-
     def test_row_level_security(self, postgres, loader):
         postgres.load(ROWS)
         postgres.run("ALTER TABLE orders ENABLE ROW LEVEL SECURITY", f"GRANT ALL ON orders TO {loader}")
@@ -152,25 +122,6 @@ class TestWhatHangsOnTheTable:
 
 
 class TestRights:
-    def test_no_more_than_a_load_needs(self, postgres, loader):
-        postgres.load(ROWS, primary_key="order_id")
-        rights = {
-            "replace": "SELECT, INSERT, DELETE",
-            "merge": "SELECT, INSERT, UPDATE",
-            "append": "SELECT, INSERT, DELETE",
-        }
-        for disposition, granted in rights.items():
-            postgres.run(f"REVOKE ALL ON orders FROM {loader}")
-            with as_loader(postgres, loader):
-                with pytest.raises(CatalogStorageError, match=f"GRANT {granted} ON orders TO {loader}") as caught:
-                    postgres.load(ROWS, write_disposition=disposition, primary_key="order_id")
-                assert isinstance(caught.value, AirflowFailException)
-                assert not postgres.asked, "told before the first request"
-            postgres.run(f"GRANT {granted} ON orders TO {loader}")
-            with as_loader(postgres, loader):
-                rows = [{**row, "order_id": row["order_id"] + 100} for row in ROWS] if disposition == "append" else ROWS
-                postgres.load(rows, write_disposition=disposition, primary_key="order_id", run=disposition)
-
     def test_staging_tables(self, postgres, loader):
         postgres.load(ROWS)
         name = postgres.connection["schema"]
@@ -234,17 +185,6 @@ class TestRights:
 
 
 class TestOthersAtTheTable:
-    def test_a_dashboard_s_open_query(self, postgres):
-        postgres.load(ROWS)
-        with closing(postgres.connect()) as dashboard:
-            dashboard.cursor().execute("SELECT * FROM orders")
-            assert postgres.load(ROWS)["deleted"] == 25, "no column is new: nobody waits"
-            with pytest.raises(CatalogStorageError, match="end the session") as caught:
-                postgres.load([{**row, "new": 1} for row in ROWS])
-            assert not isinstance(caught.value, AirflowFailException)
-        assert postgres.rows("COUNT(*)") == [(25,)]
-        assert postgres.load([{**row, "new": 1} for row in ROWS])["columns_added"] == ["new"]
-
     def test_it_goes_on_as_soon_as_the_query_has_ended(self, postgres, monkeypatch):
         monkeypatch.setattr("airflow_provider_catalog.output.tables.dialects.PAUSES", (0.1,) * 30)
         postgres.load(ROWS)
@@ -286,71 +226,6 @@ class TestConnections:
         postgres.run("CREATE TABLE things (n int, thing uuid)")
         with pytest.raises(CatalogStorageError, match=r"row 2"):
             postgres.load([{"n": 1}, {"n": 2, "thing": "x"}], table="things")
-
-    def test_a_cursor_of_the_connection(self, postgres):
-        with changed_connection(postgres, extra={"cursor": "dictcursor"}):
-            for _ in range(2):
-                postgres.load(ROWS, write_disposition="merge", primary_key="order_id")
-        assert postgres.rows("COUNT(*)") == [(25,)]
-
-    def test_tls_as_the_hook_has_it(self, postgres, tmp_path):
-        ca = tmp_path / "ca.pem"
-        ca.write_text("-----BEGIN CERTIFICATE-----\n")
-        for extra in (
-            {"sslmode": "verify-full", "sslrootcert": str(ca)},
-            {"sslmode": "verify-full", "sslrootcert": "/nowhere"},
-        ):
-            with changed_connection(postgres, extra=extra):
-                with pytest.raises(Exception) as own:  # noqa: PT011 - whatever the driver raises
-                    postgres.connect()
-                with pytest.raises(CatalogStorageError, match="can't be reached") as caught:
-                    postgres.load(ROWS)
-            assert str(own.value).strip()[-60:] in str(caught.value)
-        assert not postgres.asked
-
-    def test_the_connection_is_encrypted_where_the_extras_say_so(self, postgres):
-        if postgres.run("SHOW ssl") != [("on",)]:
-            with changed_connection(postgres, extra={"sslmode": "require"}):
-                with pytest.raises(CatalogStorageError, match="SSL"):
-                    postgres.load(ROWS)
-            return
-        postgres.run(
-            "CREATE TABLE sessions (encrypted boolean)",
-            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
-            "INSERT INTO sessions SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid(); RETURN NULL; END'",
-            "CREATE TABLE orders (order_id bigint)",
-            "CREATE TRIGGER note AFTER INSERT ON orders FOR EACH STATEMENT EXECUTE FUNCTION note()",
-        )
-        with changed_connection(postgres, extra={"sslmode": "require"}):
-            postgres.load(ROWS)
-        assert postgres.run("SELECT DISTINCT encrypted FROM sessions") == [(True,)]
-
-    def test_the_backend_is_terminated_in_the_middle(self, postgres):
-        postgres.load(ROWS)
-        postgres.run(
-            "CREATE FUNCTION kill() RETURNS trigger LANGUAGE plpgsql AS "
-            "'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'",
-            "CREATE TRIGGER kill BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION kill()",
-        )
-        with pytest.raises(CatalogStorageError, match=r"57P01|try again") as caught:
-            postgres.load(ROWS[:3])
-        assert not isinstance(caught.value, AirflowFailException)
-        postgres.run("DROP TRIGGER kill ON orders")
-        assert postgres.rows("COUNT(*)") == [(25,)]
-
-    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended by Airflow"])
-    def test_killed_in_the_middle(self, postgres, how):
-        postgres.load(ROWS)
-        postgres.run(
-            "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'",
-            "CREATE TRIGGER pause BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION pause()",
-        )
-        inside = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-        number = killed_while(postgres, inside, how)
-        postgres.run(f"SELECT pg_terminate_backend({number})")  # a server sees a lost client when it next writes
-        postgres.run("DROP TRIGGER pause ON orders")
-        time.sleep(0.2)
-        assert postgres.rows("COUNT(*)") == [(25,)]
 
     def test_a_full_disk(self, postgres):
         """As the server tells it."""
@@ -395,48 +270,7 @@ class TestPgBouncer:
 
 @pytest.fixture
 def loader(postgres):
-    """Return a role without any rights."""
-    name = f"loader_{os.getpid()}"
-    postgres.run(f"CREATE ROLE {name} LOGIN")
-    yield name
-    postgres.run(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
-
-
-@contextmanager
-def changed_connection(database, **fields):
-    database.set_connection(database.conn_id, {**database.connection, **fields})
-    try:
-        yield
-    finally:
-        database.set_connection(database.conn_id, database.connection)
-
-
-def killed_while(database, inside, how=signal.SIGKILL):
-    """Load in a process of its own, send that a signal once a query finds its session, and return what it found."""
-    script = (
-        "from tests.tables.databases import *\nfrom tests.tables.test_loads import ROWS\n"
-        "import json, os, signal\n"
-        "put = lambda name, value: os.environ.__setitem__(f'AIRFLOW_CONN_{name.upper()}', json.dumps(value))\n"
-        "Load = OPERATORS['orders']\n"
-        "class Ended(Load):\n"
-        "    def execute(self, context):\n"
-        "        signal.signal(signal.SIGTERM, lambda *_: self.on_kill())  # as Airflow does\n"
-        "        return super().execute(context)\n"
-        "OPERATORS['orders'] = Ended\n"
-        f"Database({database.kind!r}, {database.connection!r}, put).load(ROWS[:3])\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=Path(__file__).parents[2], env=os.environ, stderr=subprocess.PIPE, text=True
-    )
-    for _ in range(600):
-        if found := database.run(inside):
-            break
-        time.sleep(0.1)
-    child.send_signal(how)
-    said = child.communicate()[1]
-    assert child.returncode == (-how if how == signal.SIGKILL else 1), said
-    assert how == signal.SIGKILL or "Airflow has ended the task" in said
-    return found[0][0]
+    yield from made_loader(postgres)
 
 
 def as_loader(database, name):
