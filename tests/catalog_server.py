@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send(request, reply)
 
-    do_GET = do_CONNECT = do_POST  # noqa: N815 - the names that http.server asks for
+    do_GET = do_HEAD = do_PUT = do_CONNECT = do_POST  # noqa: N815 - the names that http.server asks for
 
     def send(self, request: Request, reply: Answer) -> None:
         content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

@@ -6,56 +6,44 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Any
 
 
-@dataclass
-class Proxy:
-    """
-    :param port: where it listens.
-    :param max_sent: bytes that a connection may send before it is cut.
-    :param cut: how many were.
-    """
+class Proxy(ThreadingTCPServer):
+    daemon_threads = True
+    target = max_sent = cut = 0
 
-    port: int
-    max_sent: int
-    cut: int = 0
+    @property
+    def port(self) -> int:
+        return self.server_address[1]
+
+
+class Relay(BaseRequestHandler):
+    server: Proxy
+
+    def handle(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.server.target)) as store:
+            threading.Thread(target=self.pump, args=(store, self.request), daemon=True).start()
+            left = self.pump(self.request, store, self.server.max_sent)
+            self.server.cut += left <= 0
+
+    @staticmethod
+    def pump(source: Any, sink: Any, most: float = float("inf")) -> float:
+        with suppress(OSError):
+            while most > 0 and (chunk := source.recv(65536)):
+                most -= len(chunk)
+                sink.sendall(chunk)
+        for each in (source, sink):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        return most
 
 
 @contextmanager
 def cutting_proxy(target: int, max_sent: int) -> Iterator[Proxy]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = Proxy(listener.getsockname()[1], max_sent)
-        threading.Thread(target=accept, args=(listener, target, proxy), daemon=True).start()
+    with Proxy(("127.0.0.1", 0), Relay) as proxy:
+        proxy.target, proxy.max_sent = target, max_sent
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
         yield proxy
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def accept(listener: socket.socket, target: int, proxy: Proxy) -> None:
-    with suppress(OSError):
-        while True:
-            client, _ = listener.accept()
-            threading.Thread(target=connect, args=(client, target, proxy), daemon=True).start()
-
-
-def connect(client: socket.socket, target: int, proxy: Proxy) -> None:
-    with client, socket.create_connection(("127.0.0.1", target)) as server:
-        back = threading.Thread(target=pump, args=(server, client, None), daemon=True)
-        back.start()
-        pump(client, server, proxy)
-        back.join()
-
-
-def pump(source: socket.socket, sink: socket.socket, proxy: Proxy | None) -> None:
-    """Pass bytes on; with a proxy, until they are too many."""
-    sent = 0
-    with suppress(OSError):
-        while chunk := source.recv(65536):
-            sent += len(chunk)
-            if proxy and sent > proxy.max_sent:
-                proxy.cut += 1
-                break
-            sink.sendall(chunk)
-    for each in (source, sink):
-        with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+        proxy.shutdown()

@@ -18,16 +18,11 @@ pytestmark = pytest.mark.takes(seconds=40)
 
 WRITE = """
 import random, resource, sys
-from airflow_provider_catalog.client.endpoints import ENDPOINTS
-from airflow_provider_catalog.output.transform import RowTransform
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.output.output import OutputFile
+from tests.output.conftest import new_output
 
 url, size_mb = sys.argv[1], int(sys.argv[2])
-destination = Destination.parse(url)
-destination.check()
 text = random.Random(0).randbytes(500_000).hex()
-with OutputFile(destination, ENDPOINTS["orders"], RowTransform()) as output:
+with new_output(url) as output:
     for n in range(size_mb):
         output.write([{"id": n, "text": text}])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

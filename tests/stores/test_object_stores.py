@@ -7,18 +7,15 @@ import hashlib
 import io
 import json
 import random
-import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
 
 import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
-from airflow_provider_catalog.output import output
 from tests.catalog_server import Answer, catalog_server
+from tests.output.conftest import write
 from tests.stores.cutting_proxy import cutting_proxy
 from tests.tasks import OPERATORS
 
@@ -69,11 +66,6 @@ def test_a_file_is_written_and_replaced(store, pull, suffix):
     assert manifest["size_bytes"] == len(data)
     assert manifest["sha256"] == hashlib.sha256(data).hexdigest()
     assert manifest["path"].endswith(f"@catalog/{key}")
-
-
-def test_no_rows(store, pull):
-    pull(store, [], key="none.jsonl")
-    assert store.read("none.jsonl") == b""
 
 
 def test_a_file_that_goes_up_in_parts(store, pull):
@@ -196,72 +188,32 @@ class TestGoogleAccounts:
         assert "PRIVATE" not in str(caught.value)
 
 
-def write_a_day(url, day, rows):
-    """Write a day of a dataset, as a task does."""
-    from airflow_provider_catalog.client.endpoints import ENDPOINTS
-    from airflow_provider_catalog.output.destination import Destination
-    from airflow_provider_catalog.output.transform import RowTransform
-
-    destination = Destination.parse(url.replace("DAY", f"2026-01-{day:02}"))
-    destination.check()
-    with output.OutputFile(destination, ENDPOINTS["orders"], RowTransform()) as file:
-        file.write(rows)
-        return file.publish()
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_pulls_at_once_lose_no_column_of_a_dataset(store, connect):
     folder = f"memory-{uuid.uuid4().hex}"
     url = store.url(f"{folder}/orders/day=DAY/orders.parquet", connect(store.connection()))
     days = range(1, 6)
     with ThreadPoolExecutor(len(days)) as pool:
-        infos = list(pool.map(lambda day: write_a_day(url, day, [{"id": day, f"c{day}": "x"}]), days))
-    assert [info.row_count for info in infos] == [1] * len(days)
+        list(pool.map(lambda day: write(url.replace("DAY", f"{day}"), [{"id": day, f"c{day}": "x"}]), days))
     memory = json.loads(store.read(f"{folder}/orders.schema.json"))
     assert set(memory["orders.parquet"]["written"]) == {"id", *(f"c{day}" for day in days)}
     with pytest.raises(CatalogParameterError, match="'id' does not fit its type 'int64'"):
-        write_a_day(url, 9, [{"id": "p-5"}])
-    assert store.read(f"{folder}/orders/day=2026-01-09/orders.parquet") is None
-
-
-class OldS3(BaseHTTPRequestHandler):
-    """An S3 server of before Amazon's checksums: it refuses what has one."""
-
-    protocol_version = "HTTP/1.1"
-    kept: ClassVar[dict[str, bytes]] = {}
-
-    def do_GET(self):
-        listing = b'<?xml version="1.0"?><ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>'
-        self.answer(200, listing)
-
-    def do_HEAD(self):
-        self.answer(200, b"")
-
-    def do_PUT(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        names = {name.lower() for name in self.headers}
-        is_new = any(name.startswith(("x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer")) for name in names)
-        if not is_new:
-            self.kept[self.path] = body
-        self.answer(501 if is_new else 200, b"")
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        write(url.replace("DAY", "9"), [{"id": "p-5"}])
+    assert [store.read(f"{folder}/orders/day={day}/orders.parquet") is not None for day in (1, 9)] == [True, False]
 
 
 @pytest.mark.usefixtures("no_waiting")
 def test_an_s3_server_that_refuses_amazons_newer_checksums(pull, s3_store, connect):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), OldS3)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        pull(s3_store, key="old.jsonl", conn_id=connect(s3_store.connection(port=server.server_port)))
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert OldS3.kept["/catalog/old.jsonl"].count(b"\n") == len(ROWS)
+    kept = {}
+
+    def old_s3(request):
+        new = ("x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer")
+        if any(name.startswith(new) for name in request.headers):
+            return Answer(status=501)
+        if request.method == "PUT":
+            kept[request.path] = request.body
+        return Answer(b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>" * (request.method == "GET"))
+
+    with catalog_server(old_s3) as server:
+        pull(s3_store, key="old.jsonl", conn_id=connect(s3_store.connection(port=server.port)))
+    assert kept["/catalog/old.jsonl"].count(b"\n") == len(ROWS)
