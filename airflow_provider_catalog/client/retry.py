@@ -216,7 +216,7 @@ def with_retries(
             failures += 1
         wait = policy.wait_after(error, failures, refusals, max_tries)
         if error.throttled or error.retry_after is not None:
-            gate.close(wait if wait is not None else min(error.retry_after or 0.0, MAX_BACKOFF))
+            gate.close(wait if wait is not None else min(error.retry_after or 0.0, PATIENCE))
         if wait is None:
             raise _gave_up(what, error, failures + refusals) from error
         outlook = f"trying again in {wait:.1f} s (try {failures} of {max_tries} failed)"

@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
-from airflow_provider_catalog.errors import CatalogDataMovedError
+from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogUnavailableError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from tests.catalog_server import Pages
+from tests.catalog_server import Answer, Pages
 from tests.servers.kinds import ALL_WAYS
 from tests.servers.reading import is_clear, read_into_xcom, read_with_hook, read_with_operator, rows_of
 
@@ -177,3 +177,10 @@ def test_accepting_changes_nothing_when_nothing_moves(serve, tmp_path, way, capl
     assert outcome.rows == rows_of(47)
     assert outcome.manifest["moved"] is False
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+def test_a_server_that_goes_down_after_a_short_page_is_not_at_its_end(serve, tmp_path):
+    down = []
+    pages = Pages(rows_of(30), sizes=(10, 7, 10), links="none", changes={1: lambda rows: down.append(True)})
+    with serve(lambda request: Answer(b"down", 503) if down else pages(request), max_concurrency=1):
+        assert isinstance(read_with_operator(tmp_path).error, CatalogUnavailableError)
