@@ -244,8 +244,6 @@ class LinkWalk(Walk):
                 self.ahead.look(following)
         elif self._counts_up and same_but_for_page(page.params, following):
             self.ahead.look(following)
-        else:
-            self.ahead.drop()
 
     def _circle(self, what: str) -> CatalogPaginationError:
         message = f"set `pagination` in the connection's extra to page or none: the links go in circles, for {what}"

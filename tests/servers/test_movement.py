@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 
 import pytest
@@ -184,3 +185,12 @@ def test_a_server_that_goes_down_after_a_short_page_is_not_at_its_end(serve, tmp
     pages = Pages(rows_of(30), sizes=(10, 7, 10), links="none", changes={1: lambda rows: down.append(True)})
     with serve(lambda request: Answer(b"down", 503) if down else pages(request), max_concurrency=1):
         assert isinstance(read_with_operator(tmp_path).error, CatalogUnavailableError)
+
+
+def test_a_link_that_is_missing_once(serve, tmp_path):
+    rows = rows_of(30)
+    without = Answer(json.dumps({"orders": rows[10:20]}).encode(), headers={"X-Total": "30"})
+    pages = Pages(rows, by="cursor", total="X-Total", answers={1: [without]})
+    with serve(pages):
+        outcome = read_with_operator(tmp_path)
+    assert outcome.rows == rows, outcome
