@@ -132,7 +132,18 @@ def typed_columns(
     field_types: Mapping[str, str],
     known: Mapping[str, str],
 ) -> list[Column]:
-    """Return the columns of some rows, as ``RowSpool.columns`` says."""
+    """
+    Return the columns of some rows, with their types; first those that are known.
+
+    What tells a column's type, the first that does: ``known``, ``field_types``, the API's documentation, its name and
+    the kind of its values. A column that one of the first three names is there even if no row has it.
+
+    :param kinds: of the values at each path.
+    :param objects: the paths where objects stand.
+    :param field_types: column or dotted path → type.
+    :param known: column → type, as earlier files or a database table have it.
+    :return: those that are null in every row and that nothing tells the type of have the type ``""``.
+    """
     documented = documented_types(endpoint, transform)
     paths = list(dict.fromkeys((*documented, *kinds, *transform.fields)))
     names = set(map(column_name, paths))

@@ -94,15 +94,7 @@ class RowSpool:
         field_types: Mapping[str, str] | None = None,
         known: Mapping[str, str] | None = None,
     ) -> list[Column]:
-        """
-        Return the columns of the rows, with their types; first those that are known.
-
-        What tells a column's type, the first that does: ``known``, ``field_types``, the API's documentation, its name
-        and the kind of its values. A column that one of the first three names is there even if no row has it.
-
-        :param known: column → type, as earlier files or a database table have it.
-        :return: those that are null in every row and that nothing tells the type of have the type ``""``.
-        """
+        """Return the columns of the rows, as :func:`typed_columns` does."""
         return typed_columns(
             self.kinds, self._objects, endpoint, transform, field_types=field_types or {}, known=known or {}
         )
