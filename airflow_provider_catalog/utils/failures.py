@@ -36,14 +36,48 @@ def fail_at_once() -> Iterator[None]:
         raise failure from error.__cause__
 
 
-def _failing(kind: type[errors.CatalogError]) -> type[errors.CatalogError]:
-    """Return a class of the same name that Airflow takes for a failure without retries."""
-    return type(kind.__name__, (kind, AirflowFailException), {"__doc__": kind.__doc__, "__module__": __name__})
+class CatalogError(errors.CatalogError, AirflowFailException):
+    """A ``CatalogError`` without retries."""
+
+
+class CatalogParameterError(errors.CatalogParameterError, AirflowFailException):
+    """A ``CatalogParameterError`` without retries."""
+
+
+class CatalogFilterError(errors.CatalogFilterError, AirflowFailException):
+    """A ``CatalogFilterError`` without retries."""
+
+
+class CatalogAuthError(errors.CatalogAuthError, AirflowFailException):
+    """A ``CatalogAuthError`` without retries."""
+
+
+class CatalogRequestError(errors.CatalogRequestError, AirflowFailException):
+    """A ``CatalogRequestError`` without retries."""
+
+
+class CatalogUnavailableError(errors.CatalogUnavailableError, AirflowFailException):
+    """A ``CatalogUnavailableError`` without retries."""
+
+
+class CatalogResponseError(errors.CatalogResponseError, AirflowFailException):
+    """A ``CatalogResponseError`` without retries."""
+
+
+class CatalogPaginationError(errors.CatalogPaginationError, AirflowFailException):
+    """A ``CatalogPaginationError`` without retries."""
+
+
+class CatalogDataMovedError(errors.CatalogDataMovedError, AirflowFailException):
+    """A ``CatalogDataMovedError`` without retries."""
+
+
+class CatalogStorageError(errors.CatalogStorageError, AirflowFailException):
+    """A ``CatalogStorageError`` without retries."""
 
 
 _FAILURES = {
-    kind: _failing(kind)
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, errors.CatalogError)
+    failure.__mro__[1]: failure
+    for failure in AirflowFailException.__subclasses__()
+    if issubclass(failure, errors.CatalogError)
 }
-globals().update({kind.__name__: failure for kind, failure in _FAILURES.items()})  # where pickle looks for them
