@@ -48,12 +48,20 @@ SENSORS = {
 def signalled(handler: Callable[[], object], when: Callable[[], object]) -> Iterator[None]:
     """Send this process a signal, as Airflow does, as soon as ``when()``; the block is over when it was handled."""
 
+    handled = threading.Event()
+
+    def handle(*_):
+        handled.set()
+        handler()
+
     def send():
         while not when():
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
+        while not handled.is_set():  # one that comes right before a system call is handled after that
+            os.kill(os.getpid(), signal.SIGTERM)
+            handled.wait(1)
 
-    before = signal.signal(signal.SIGTERM, lambda *_: handler())
+    before = signal.signal(signal.SIGTERM, handle)
     sender = threading.Thread(target=send)
     sender.start()
     try:
