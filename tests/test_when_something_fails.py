@@ -15,6 +15,7 @@ from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator, CatalogUsersAnalyticsOperator
 from airflow_provider_catalog.transfers.analytics_to_sql import CatalogOrdersAnalyticsToSqlOperator
 from tests.catalog_server import AT_ONCE, TOKEN, Answer, catalog_server
+from tests.tables.databases import context
 
 PAGE = Path(__file__).parents[1] / "docs" / "when-something-fails.md"
 ROWS = [{"order_id": n, "student": {"name": "A. Student", "email": "a@example.edu"}} for n in range(3)]
@@ -29,7 +30,7 @@ def pull(folder: Path, **parameters: Any) -> None:
 
 def load(folder: Path, **parameters: Any) -> None:
     parameters = {"sql_conn_id": "warehouse", "table": "orders", "write_disposition": "replace", **parameters}
-    CatalogOrdersAnalyticsToSqlOperator(task_id="orders", **parameters).execute({})
+    CatalogOrdersAnalyticsToSqlOperator(task_id="orders", **parameters).execute(context())
 
 
 OF_THE_DAG: dict[str, Callable[[Path], Any]] = {
@@ -56,6 +57,12 @@ OF_THE_DAG: dict[str, Callable[[Path], Any]] = {
     "a merge without a key": lambda folder: load(folder, write_disposition="merge"),
     "a partition that is empty": lambda folder: load(folder, partition={"day": ""}),
 }
+OF_THE_DATABASE: dict[str, Callable[[Path], Any]] = {
+    "no connection to the database": lambda folder: load(folder, sql_conn_id="nowhere"),
+    "a schema in a database without it": lambda folder: load(folder, table="analytics.orders"),
+    "a file of SQLite in a folder that is not there": lambda folder: load(folder, sql_conn_id="elsewhere"),
+    "a connection that is of no SQL database": lambda folder: load(folder, sql_conn_id="catalog_default"),
+}
 OF_THE_CONNECTION: dict[str, dict[str, Any]] = {
     "http in the Catalog URL": {"host": "http://learn.uni.edu"},
     "a path in the Catalog URL": {"host": "https://learn.uni.edu:8443/catalog/"},
@@ -77,6 +84,8 @@ OF_THE_CATALOG: dict[str, Answer] = {
     "the Catalog says that there are more rows": Answer({"orders": ROWS}, 200, {"X-Total": "5"}),
 }
 
+EVERY = [*OF_THE_DAG, *OF_THE_CONNECTION, *OF_THE_DATABASE, *OF_THE_CATALOG]
+
 
 def message_of(name: str, folder: Path, environment: pytest.MonkeyPatch) -> str:
     """Make a mistake, and return the message that comes, with the names of this test's server taken out."""
@@ -85,9 +94,10 @@ def message_of(name: str, folder: Path, environment: pytest.MonkeyPatch) -> str:
         port = catalog.url.rpartition(":")[2]
         given = json.dumps(connection | OF_THE_CONNECTION.get(name, {})).replace("{port}", port)
         environment.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", given)
-        environment.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": str(folder / "db")}))
+        for conn_id, path in {"WAREHOUSE": folder / "db", "ELSEWHERE": "/no/such/folder/warehouse.db"}.items():
+            environment.setenv(f"AIRFLOW_CONN_{conn_id}", json.dumps({"conn_type": "sqlite", "host": str(path)}))
         with pytest.raises(CatalogError) as caught:
-            OF_THE_DAG.get(name, pull)(folder)
+            (OF_THE_DAG | OF_THE_DATABASE).get(name, pull)(folder)
     text = str(caught.value).replace(catalog.url, "URL").replace(f"https://127.0.0.1:{port}", "URL")
     if name in OF_THE_CONNECTION or name in OF_THE_CATALOG:
         assert "'catalog_default'" in text
@@ -99,14 +109,14 @@ def shown_messages() -> dict[str, str]:
     return {name: message.replace("\\|", "|") for name, message in rows}
 
 
-@pytest.mark.parametrize("name", [*OF_THE_DAG, *OF_THE_CONNECTION, *OF_THE_CATALOG])
+@pytest.mark.parametrize("name", EVERY)
 def test_a_mistake(name, tmp_path, monkeypatch, no_backoff):
     assert message_of(name, tmp_path, monkeypatch)[:SHOWN].rstrip() == shown_messages().get(name)
     assert "example.edu" not in shown_messages()[name]
 
 
 def test_the_page_shows_no_others():
-    assert set(shown_messages()) == {*OF_THE_DAG, *OF_THE_CONNECTION, *OF_THE_CATALOG}
+    assert set(shown_messages()) == set(EVERY)
 
 
 def test_a_connection_that_is_not_there_is_named(monkeypatch):

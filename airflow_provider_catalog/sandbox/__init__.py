@@ -134,7 +134,9 @@ class sandbox(Options):  # noqa: N801 - used like a function, as contextlib.supp
             from airflow_provider_catalog.sandbox.server import running
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                f"install airflow-provider-catalog[sandbox]: the sandbox needs {error.name}", name=error.name
+                "install airflow-provider-catalog[sandbox], or activate the environment that has Airflow: the sandbox "
+                f"needs {error.name}",
+                name=error.name,
             ) from error
         self._running = running(self)
         return self._running.__enter__()

@@ -149,7 +149,7 @@ try:
 except SystemExit as ended:
     print(ended.code)
 """)
-    assert done.stdout.startswith("install airflow-provider-catalog[sandbox]: ")
+    assert done.stdout.startswith("install airflow-provider-catalog[sandbox], or ")
 
 
 def test_it_works_without_speedups_and_without_posix() -> None:

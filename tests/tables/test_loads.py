@@ -392,7 +392,7 @@ class TestParameters:
             ({"sql_conn_id": "big"}, "GCSToBigQueryOperator"),
             ({"table": "a.b.c"}, "schema.table"),
             ({"table": "None"}, "table"),
-            ({"table": "nowhere.orders"}, "CREATE SCHEMA"),
+            ({"table": "nowhere.orders"}, "create the schema .nowhere."),
             ({"write_disposition": "{{ 'merge' }}"}, "write_disposition"),
         ],
     )

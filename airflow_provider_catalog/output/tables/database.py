@@ -37,7 +37,10 @@ class Database:
             self.connection = BaseHook.get_connection(conn_id)
         except Exception as error:  # Airflow's own classes of it differ from version to version
             name = type(error).__name__
-            raise CatalogParameterError(f"make the connection that sql_conn_id={conn_id!r} names ({name})") from None
+            raise CatalogParameterError(
+                f"make the connection that sql_conn_id={conn_id!r} names, such as with the environment variable "
+                f"AIRFLOW_CONN_{conn_id.upper()} ({name})"
+            ) from None
         kind = str(self.connection.conn_type)
         if "bigquery" in kind or kind == "google_cloud_platform":
             raise CatalogParameterError(
@@ -53,9 +56,8 @@ class Database:
             hook = self.connection.get_hook()  # type: ignore[no-untyped-call]
         except Exception as error:
             raise CatalogParameterError(
-                f"install the provider of connections of the type {kind!r}, such as "
-                f"pip install 'airflow-provider-catalog[postgres]' or [mysql]: sql_conn_id={self.conn_id!r} can't be "
-                f"used ({type(error).__name__})"
+                f"install the provider of connections of the type {kind!r}, such as pip install "
+                f"apache-airflow-providers-{kind}: sql_conn_id={self.conn_id!r} can't be used ({type(error).__name__})"
             ) from None
         if not isinstance(hook, DbApiHook):
             raise CatalogParameterError(
@@ -96,8 +98,10 @@ class Database:
             text = str(error).strip()
             if password := self.connection.password:
                 text = text.replace(password, "***")
+            remedy = "make the folder of the file, or " if self.connection.conn_type == "sqlite" else ""
             raise CatalogStorageError(
-                f"check the connection {self.conn_id!r}, the database can't be reached ({type(error).__name__}): {text}"
+                f"{remedy}check the connection {self.conn_id!r}, the database can't be reached "
+                f"({type(error).__name__}): {text}"
             ) from None
 
     def uri(self, dialect: Dialect) -> str:

@@ -81,8 +81,8 @@ class TableLoad:
             schemas = [schema.casefold() for schema in sa.inspect(dialect.connection).get_schema_names()]
             if plan.schema and plan.schema.casefold() not in schemas:
                 raise CatalogParameterError(
-                    f"create the schema with CREATE SCHEMA {plan.schema}, or correct table={plan.name!r}: it is not in "
-                    f"the database of sql_conn_id={self._database.conn_id!r}"
+                    f"write table={plan.table!r}, or create the schema {plan.schema!r}: table={plan.name!r} is in a "
+                    f"schema that the database of sql_conn_id={self._database.conn_id!r} does not have"
                 )
             dialect.check(deletes=plan.write_disposition == "replace")
             if is_free:
