@@ -16,11 +16,12 @@ from airflow_provider_catalog.probe.asking import Asker, NotReachedError
 from airflow_provider_catalog.probe.questions import ask_catalog
 from airflow_provider_catalog.probe.report import as_text, make_report
 
-EPILOG = """
+EXAMPLES = """
 examples:
   CATALOG_TOKEN=... python -m airflow_provider_catalog.probe --url https://NAME.catalog.instructure.com
   python -m airflow_provider_catalog.probe --conn-id catalog_default
-
+"""
+EPILOG = f"""{EXAMPLES}
 exit status:
   0  the provider reads this Catalog as it is set up
   1  something has to be done; the report says what
@@ -33,7 +34,7 @@ exit status:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse repeats what it does not know, which may be a token that was given in the wrong place.
-        super().error("an option is unknown, missing or wrong; --help has examples")
+        self.exit(2, f"{self.format_usage()}an option is unknown, missing or wrong; --help tells the rest\n{EXAMPLES}")
 
 
 def _parser() -> _Parser:

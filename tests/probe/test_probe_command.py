@@ -119,7 +119,7 @@ URL = ["--url", "https://x.example.com"]
         ([*URL, "--path", f"orders={SECRET}"], "starts with /"),
         ([*URL, "--path", "orders"], "starts with /"),
         ([*URL, "--verify", "/no/such/file"], "CA bundle"),
-        ([], "missing or wrong"),
+        ([], "CATALOG_TOKEN=... python -m airflow_provider_catalog.probe --url https://"),
         *(([*URL, *more], "missing or wrong") for more in (["--token", SECRET], [SECRET], ["--max-requests", "0"])),
         *(([*URL, name, SECRET], "missing or wrong") for name in ("--max-requests", "--conn-id")),
     ],
