@@ -41,9 +41,9 @@ Effect = Literal["read", "ignored", "refused", "no answer"]
 Bound = Literal["inclusive", "exclusive"]
 
 TOLD = (
-    *("path", "answer", "encoding", "filters", "pagination", "links", "has_last", "first_page", "page_size"),
-    *("has_total", "is_cut_short", "dates", "to_instant", "to_day", "rows_looked_at"),
-)
+    "path", "answer", "encoding", "filters", "pagination", "links", "has_last", "first_page", "page_size",
+    "has_total", "is_cut_short", "dates", "to_instant", "to_day", "rows_looked_at",
+)  # fmt: skip
 """Of what is found out, what the report has."""
 
 

@@ -10,15 +10,14 @@ from datetime import UTC, date, datetime
 from typing import Literal, get_args, get_origin, get_type_hints
 
 RANDOM_FAULTS = (
-    *("500", "503", "503-retry-now", "503-retry-date", "429", "cut-off", "dropped"),
-    *("reset-before-headers", "reset-in-headers", "reset-after-headers", "html", "broken-json", "broken-gzip"),
-)
+    "500", "503", "503-retry-now", "503-retry-date", "429", "cut-off", "dropped",
+    "reset-before-headers", "reset-in-headers", "reset-after-headers", "html", "broken-json", "broken-gzip",
+)  # fmt: skip
 """Those that a client that asks again soon never notices; what ``fault_rate`` mixes in unless told otherwise."""
 FAULTS = (
-    *RANDOM_FAULTS,
-    *("429-retry-after", "stalled", "other-json"),
-    *("page-twice", "page-missing", "page-empty", "circles", "row-inserted", "row-deleted"),
-)
+    *RANDOM_FAULTS, "429-retry-after", "stalled", "other-json",
+    "page-twice", "page-missing", "page-empty", "circles", "row-inserted", "row-deleted",
+)  # fmt: skip
 BOUNDS: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
     "products": (0, 10_000_000),

@@ -204,8 +204,7 @@ class Postgres(Dialect):
     def change(self, ddl: list[str], write: Callable[[], T]) -> T:
         def in_savepoint() -> T:
             with self.connection.begin_nested():
-                self.run(*ddl)
-                return write()
+                return super(Postgres, self).change(ddl, write)
 
         return _until_unlocked(in_savepoint)
 

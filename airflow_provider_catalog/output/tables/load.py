@@ -156,9 +156,10 @@ class TableLoad:
 
         What a later try has loaded before this one began is of an earlier run of the same name.
         """
-        plan, columns = self._plan, _sa_table(table).c
+        plan = self._plan
         if plan.load_id is None or not {LOADED_AT, LOAD_ID} <= table.existing.keys():
             return
+        columns = _sa_table(table).c
         later = plan.load_ids(range(plan.try_number + 1, plan.try_number + MOST_TRIES))
         newest = sa.select(sa.func.max(columns[LOADED_AT])).where(columns[LOAD_ID].in_(later))
         found = table.dialect.connection.execute(newest).scalar()
