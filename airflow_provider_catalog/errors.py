@@ -69,7 +69,7 @@ class CatalogResponseError(CatalogError):
 
 
 class CatalogPaginationError(CatalogError):
-    """Pages go in circles, lead to another host, or moved while they were being read."""
+    """Links go in circles, pages can't be told apart, or there is more than came."""
 
 
 class CatalogDataMovedError(CatalogPaginationError):

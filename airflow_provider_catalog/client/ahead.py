@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 
+from airflow_provider_catalog.client.fetch import PageFetcher
 from airflow_provider_catalog.client.hints import Params, page_number, with_page
 from airflow_provider_catalog.client.page import Page
-from airflow_provider_catalog.client.query import Query
 from airflow_provider_catalog.client.retry import MAX_TRIES
 from airflow_provider_catalog.client.workers import Workers
 from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError
@@ -20,22 +20,23 @@ class Ahead:
     How many are asked for grows by one with each page that is used, so it doubles with each round trip; twice as many
     as can be in flight, since a worker goes on while its page waits for an earlier one.
 
-    :param query: gets one page.
+    :param fetch: gets one page.
     :param workers: the threads that it is called in.
     """
 
-    def __init__(self, query: Query, workers: Workers) -> None:
-        self._query = query
+    def __init__(self, fetch: PageFetcher, workers: Workers) -> None:
+        self._fetch = fetch
         self._workers = workers
-        self._most = 2 * query.max_concurrency
+        self._most = 2 * fetch.max_concurrency
         self._width = 0
         self._until: int | None = None
         self._pages: dict[Params, Future[Page]] = {}
-        self._is_trusted = True
+        self._failures_left = 3
+        """Some servers know a page only after they have linked to it."""
 
     def ask(self, params: Params, *, head_only: bool = False) -> None:
         """Ask for one page now."""
-        self._pages[params] = self._workers.submit(self._query, params, max_tries=1, head_only=head_only)
+        self._pages[params] = self._workers.submit(self._fetch, params, max_tries=1, head_only=head_only)
 
     def open(self, until: int) -> None:
         """
@@ -51,7 +52,7 @@ class Ahead:
 
         :param params: of the first of them.
         """
-        if not self._is_trusted:
+        if self._failures_left <= 0 or self._fetch.max_concurrency == 1:  # one at a time needs no second thread
             return
         number = page_number(params) or 0
         if self._until is not None and number > self._until + 1:
@@ -66,8 +67,8 @@ class Ahead:
     def drop(self) -> None:
         """Forget the pages that were asked for; those that are under way no longer count as in flight."""
         for future in self._pages.values():
-            if not future.cancel() and not future.done():
-                self._query.release()
+            future.cancel()
+        self._fetch.forget_in_flight()
         self._pages.clear()
         self._width = 0
         self._until = None
@@ -80,14 +81,16 @@ class Ahead:
         """
         future = self._pages.pop(params, None)
         if future is None:
-            return self._query(params, max_tries=max_tries)
+            return self._fetch(params, max_tries=max_tries)
         try:
-            return future.result()
+            page = future.result()
         except (CatalogRequestError, CatalogUnavailableError):
             if max_tries == 1:
                 raise
-        page = self._query(params, max_tries=max_tries - 1)
-        self._is_trusted = False  # there are servers that know a page only after they have linked to it
+            page = self._fetch(params, max_tries=max_tries - 1)
+            self._failures_left -= 1
+        else:
+            self._failures_left += 1
         return page
 
     def beyond(self, number: int) -> Iterator[Page]:

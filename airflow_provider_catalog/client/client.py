@@ -8,14 +8,11 @@ from typing import Any
 
 from airflow_provider_catalog.client.answers import check_status, receive
 from airflow_provider_catalog.client.endpoints import Endpoint
+from airflow_provider_catalog.client.fetch import PageFetcher, Usage, build_request
 from airflow_provider_catalog.client.http import CatalogSession, transport_errors
-from airflow_provider_catalog.client.page import Page
-from airflow_provider_catalog.client.progress import Progress
-from airflow_provider_catalog.client.query import Query, build_request
 from airflow_provider_catalog.client.reading import Reading
-from airflow_provider_catalog.client.retry import MAX_TRIES, PATIENCE, Gate, RetryLog, RetryPolicy
+from airflow_provider_catalog.client.retry import MAX_TRIES, PATIENCE, Gate, Retries, RetryLog
 from airflow_provider_catalog.client.settings import MAX_CONCURRENCY, CatalogSettings
-from airflow_provider_catalog.client.usage import Usage
 from airflow_provider_catalog.errors import CatalogError, forget_locals
 
 
@@ -70,7 +67,6 @@ class CatalogClient:
         page_size: int | None = None,
         max_concurrency: int | None = None,
         accept_moved: bool = False,
-        usage: Usage | None = None,
     ) -> Iterator[Reading]:
         """
         Return a read of an endpoint, which ends with the block; nobody waits for requests that are under way then.
@@ -79,7 +75,6 @@ class CatalogClient:
         :param page_size: rows asked for in one page; the settings' where ``None``.
         :param max_concurrency: requests in flight at once; the settings' where ``None``.
         :param accept_moved: whether to go on, rather than fail, when rows moved from page to page meanwhile.
-        :param usage: counts the requests, too.
         :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
         :raises CatalogRequestError: when the request is refused.
         :raises CatalogUnavailableError: when tries are used up.
@@ -87,29 +82,23 @@ class CatalogClient:
         :raises CatalogPaginationError: when links go in circles, or the server says that there is more than it gives.
         :raises CatalogDataMovedError: when rows moved from page to page.
         """
-        progress = Progress(endpoint.name)
-
-        def on_page(page: Page) -> None:
-            progress.add(page.count, page.last_number)
-            self.usage.add(rows=page.count)
-
         with self._in_context(endpoint):
-            query = Query(
+            fetch = PageFetcher(
                 settings=self.settings,
                 session=self._session,
                 endpoint=endpoint,
                 filters=filters,
                 page_size=page_size or self.settings.page_size,
-                gate=self._gate,
-                policy=RetryPolicy(self._max_tries, PATIENCE if self._max_tries > 1 else 0, self._retry_log),
-                usage=(self.usage, usage) if usage else (self.usage,),
+                retries=Retries(self._gate, self._retry_log, self._max_tries, PATIENCE),
                 max_concurrency=max_concurrency or self.settings.max_concurrency,
             )
-            reading = Reading(query, accept_moved=accept_moved, on_page=on_page)
+            reading = Reading(fetch, accept_moved=accept_moved)
             try:
                 yield reading
             finally:
                 reading.close()
+                used = fetch.usage
+                self.usage.add(rows=used.rows, requests=used.requests, retries=used.retries)
 
     def ping(self, method: str, path: str, endpoint: Endpoint | None = None) -> None:
         """

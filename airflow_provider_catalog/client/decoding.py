@@ -153,7 +153,7 @@ def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
         raise
     _refuse_error([{}] * min(count, 1), members)
     rows = _LargeRows(body, prefix)
-    head = list(islice(rows, min(count - is_cut, HEAD_ROWS)))  # the last row may be cut, too
+    head = list(islice(rows, max(0, min(count - is_cut, HEAD_ROWS))))  # the last row may be cut, too
     fingerprint = hash((count, msgspec.json.encode(head)))
     return Content(count, fingerprint, head if is_cut else rows, members, is_cut)
 

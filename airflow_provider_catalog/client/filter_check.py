@@ -71,7 +71,7 @@ def _mapping(endpoint: Endpoint, filters: Any) -> dict[str, Any]:
                 f"{filters!r}",
                 endpoint=endpoint.name,
             )
-        filters = parse_literal(filters.strip()) or None
+        filters = parse_literal(filters.strip()) if filters.strip() else None
     if filters is None:
         return {}
     if not isinstance(filters, Mapping):

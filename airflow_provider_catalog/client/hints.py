@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -24,7 +25,7 @@ _NEXT_URL = {"next", "nexturl", "nexthref", "nextlink", "nextpage", "nextpageurl
 _CURSOR = re.compile(r"x?(next(page|cursor|token|pagetoken|offset|key)?|cursor|(ms)?continuation(token)?)")
 _MORE = {"hasmore", "hasnext", "hasnextpage", "morepages"}
 _TOTAL = {"totalcount", "totalentries", "totalrows", "totalrecords", "totalresults", "totalitems"}
-_TOTAL_HEADERS = ("Total", "X-Total", "X-Total-Count")
+_TOTAL_HEADERS = ("total", "x-total", "x-total-count")
 _PLACES = {"meta", "metadata", "pagination", "paging", "page", "pageinfo", "links", "responsemetadata", "odata"} | {
     "cursor", "cursors",
 }  # fmt: skip
@@ -57,10 +58,12 @@ def read_hints(headers: Mapping[str, str], members: Mapping[str, Any]) -> Hints:
     """
     found = _BodyHints()
     found.look_at(members, is_root=True)
-    found.look_at(_json_object(headers.get("X-Pagination")))
-    urls = found.links | parse_links(headers.get("Link", ""))
+    headers = {name.lower(): value for name, value in headers.items()}
+    if "x-pagination" in headers:
+        found.look_at(_json_object(headers["x-pagination"]))
+    urls = found.links | parse_links(headers.get("link", ""))
     links: dict[str, Params] = {relation: query_of(urls[relation]) for relation in ("next", "last") if relation in urls}
-    of_range = headers.get("Content-Range", "").rpartition("/")[2]
+    of_range = headers.get("content-range", "").rpartition("/")[2]
     totals = map(_as_count, (*map(headers.get, _TOTAL_HEADERS), of_range))
     total = next((each for each in totals if each is not None), found.total)
     cursors = (name for name, value in headers.items() if _CURSOR.fullmatch(_plain(name)) and _is_cursor(value))
@@ -167,15 +170,16 @@ class _BodyHints:
             self.total = count if count is not None else self.total
 
 
-def _json_object(text: str | None) -> Mapping[str, Any]:
+def _json_object(text: str) -> Mapping[str, Any]:
     """Return a header's JSON object; an empty one where it is none."""
     try:
-        value = json.loads(text or "")
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
+@lru_cache(1000)
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.lower())
 

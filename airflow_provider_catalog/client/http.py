@@ -8,8 +8,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from http.client import BadStatusLine, HTTPResponse
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class CatalogSession:
 
     def __init__(self, settings: CatalogSettings, pool_size: int) -> None:
         self._settings = settings
-        self._session = session = _Session()
+        self._session = session = requests.Session()
         session.auth = _TokenAuth(settings.token.get_secret_value())
         session.headers.update(
             {
@@ -64,7 +64,6 @@ class CatalogSession:
                 "User-Agent": f"airflow-provider-catalog/{__version__}",
             }
         )
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # A connection to this machine is plain http: it must not go through a proxy from the environment.
         session.trust_env = not settings.is_loopback
         # Once, for there is one origin. The connection's own settings go before those of the environment.
@@ -96,7 +95,7 @@ class CatalogSession:
         :param timeout: seconds without a byte after which it is given up.
         :raises requests.RequestException: when there is no answer.
         """
-        request = request.copy()
+        request = copy(request)  # its own method would copy headers and cookies, too
         request.url = f"{self._settings.base_url}{target}"
         try:
             return self._send(request, timeout)
@@ -114,7 +113,9 @@ class CatalogSession:
 
     def _send(self, request: Any, timeout: float) -> requests.Response:
         timeouts = (min(CONNECT_TIMEOUT, timeout), timeout)
-        return self._session.send(request, timeout=timeouts, allow_redirects=False, **self._environment)
+        # Session.send would keep cookies, and look where a redirect leads even when told not to follow it.
+        adapter = self._session.get_adapter(self._settings.base_url)
+        return adapter.send(request, timeout=timeouts, **self._environment)
 
 
 class _TokenAuth(AuthBase):
@@ -127,13 +128,6 @@ class _TokenAuth(AuthBase):
         """Add the header."""
         request.headers["Authorization"] = f'Token token="{self._token}"'
         return request
-
-
-class _Session(requests.Session):
-    """A session that follows no redirect; ``requests`` would look where one leads even when told not to follow it."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Say that there is nowhere to go."""
 
 
 class _Adapter(HTTPAdapter):

@@ -61,7 +61,7 @@ class Page:
         return shown_page(self.params)
 
 
-def has_rows_of(page: Page, other: Page) -> bool:
+def is_likely_same_page(page: Page, other: Page) -> bool:
     """
     Return whether two answers are the same page, though rows may have been edited or have moved in between.
 
@@ -79,7 +79,7 @@ def have_ids(page: Page, other: Page) -> bool:
     return bool(one) and not isinstance(one[0], bytes)
 
 
-def repeats(page: Page, before: Page, *, may_be_equal: bool = False) -> bool:
+def has_same_rows(page: Page, before: Page, *, may_be_equal: bool = False) -> bool:
     """
     Return whether a page has the very rows of the one before it, where rows differ among themselves.
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 
 from airflow_provider_catalog.client.ahead import Ahead
+from airflow_provider_catalog.client.fetch import PageFetcher
 from airflow_provider_catalog.client.hints import page_number, same_but_for_page
-from airflow_provider_catalog.client.page import Page, has_moved, has_rows_of
-from airflow_provider_catalog.client.query import Query
+from airflow_provider_catalog.client.page import Page, has_moved, is_likely_same_page
 from airflow_provider_catalog.client.walks import LinkWalk, NumberWalk, Walk
 from airflow_provider_catalog.client.workers import Workers
 from airflow_provider_catalog.errors import (
@@ -27,29 +28,35 @@ from airflow_provider_catalog.errors import (
 
 log = logging.getLogger(__name__)
 
+LOG_INTERVAL = 10.0
+"""Seconds between two lines about the progress of a long read."""
+
 
 class Reading:
     """
     One read of an endpoint.
 
-    :param query: gets one page.
+    :param fetch: gets one page.
     :param accept_moved: whether to go on, rather than fail, when rows have moved from page to page.
-    :param on_page: called with each page before it is handed out.
     """
 
-    def __init__(
-        self, query: Query, *, accept_moved: bool = False, on_page: Callable[[Page], None] = lambda _: None
-    ) -> None:
-        self._query = query
-        self._endpoint = query.endpoint.name
-        self._pagination = query.settings.pagination
+    def __init__(self, fetch: PageFetcher, *, accept_moved: bool = False) -> None:
+        self._fetch = fetch
+        self._endpoint = fetch.endpoint.name
+        self._pagination = fetch.settings.pagination
         self._accept_moved = accept_moved
-        self._on_page = on_page
-        self._workers = Workers(query.max_concurrency)
+        self._workers = Workers(fetch.max_concurrency)
+        self._started_at = self._logged_at = time.monotonic()
+        self.usage = fetch.usage
+        self._last_page: int | None = None
         self.page_count = 0
-        self.row_count = 0
         self.moved = False
         """Whether rows have moved from page to page, which was accepted."""
+
+    @property
+    def row_count(self) -> int:
+        """How many rows have been handed out."""
+        return self.usage.rows
 
     def pages(self) -> Iterator[Page]:
         """
@@ -58,8 +65,8 @@ class Reading:
         :raises CatalogPaginationError: when links go in circles, or more was promised than came.
         :raises CatalogDataMovedError: when rows have moved from page to page.
         """
-        first = page = self._query(self._query.first)
-        watch = _Watch(first, self._query, self._workers)
+        first = page = self._fetch(self._fetch.first_params)
+        watch = _Watch(first, self._fetch, self._workers)
         walk = self._walk(first, watch)
         for page in self._pages_of(walk):
             self._note(page)
@@ -67,8 +74,8 @@ class Reading:
             yield page
         walk.ahead.drop()
         promise = self._broken_promise(walk, page)
-        has_moved = (promise is not None or self.page_count > 1) and self._has_moved(watch)
-        if promise and not has_moved:  # after movement it is movement
+        is_moved = (promise is not None or self.page_count > 1) and self._check_movement(watch)
+        if promise and not is_moved:  # after movement it is movement
             self._complain(promise)
 
     def count(self, limit: float = math.inf) -> tuple[Page, int]:
@@ -80,7 +87,7 @@ class Reading:
         :param limit: how many rows are enough; the number may be too small when there are more.
         :raises CatalogError: as :meth:`pages` does, but for movement: a count is of a moment.
         """
-        first = page = self._query(self._query.first)
+        first = page = self._fetch(self._fetch.first_params)
         if first.count >= limit:
             return first, first.count
         if (count := self._count_by_last(first)) is not None:
@@ -96,36 +103,50 @@ class Reading:
 
     def close(self) -> None:
         """End the read; nobody waits for the requests that are under way."""
-        self._query.cancelled.set()
+        self._fetch.cancel()
         self._workers.stop()
 
     def _note(self, page: Page) -> None:
         self.page_count += 1
-        self.row_count += page.count
-        self._on_page(page)
+        self.usage.add(rows=page.count)
+        self._last_page = page.last_number or self._last_page
+        now = time.monotonic()
+        if now - self._logged_at >= LOG_INTERVAL:
+            self._logged_at = now
+            self._log_progress(now - self._started_at)
+
+    def _log_progress(self, seconds: float) -> None:
+        pages, rows, last_page, left = f"{self.page_count:,}", self.row_count, self._last_page, ""
+        if last_page:
+            pages += f" of {last_page:,}"
+            left = f", about {(last_page - self.page_count) * seconds / self.page_count:,.0f} s left"
+        log.info(
+            "Catalog %s: %s pages, %s rows, %s rows/s%s",
+            self._endpoint, pages, f"{rows:,}", f"{rows / seconds:,.0f}", left,
+        )  # fmt: skip
 
     def _count_by_last(self, first: Page) -> int | None:
         """Return how many rows there are by the last page; ``None`` when none is told, or it looks like another one."""
         told = _told_last(first)
-        if told is None or told[1] < told[0]:
+        if self._pagination not in ("auto", "link") or told is None or told[1] < told[0]:
             return None
         try:
-            last = self._query(first.hints.links["last"])
+            last = self._fetch(first.hints.links["last"])
         except (CatalogRequestError, CatalogUnavailableError):
             return None
-        is_last = last.next is None and 0 < last.count <= first.count
+        is_last = last.next is None and 0 < last.count <= first.count and not is_likely_same_page(last, first)
         return first.count * (told[1] - told[0] + 1) + last.count if is_last else None
 
     def _walk(self, first: Page, watch: _Watch | None = None) -> Walk:
         """Return the way from page to page."""
-        ahead = Ahead(self._query, self._workers)
+        ahead = Ahead(self._fetch, self._workers)
         if self._pagination == "link" or (self._pagination == "auto" and (first.next or _is_alone(first))):
             return LinkWalk(
-                self._endpoint, first, self._query, ahead,
+                self._endpoint, first, self._fetch, ahead,
                 known_last=watch.last_number if watch else None,
-                has_moved=lambda: watch is not None and self._has_moved(watch),
+                check_movement=lambda: watch is not None and self._check_movement(watch),
             )  # fmt: skip
-        return NumberWalk(self._endpoint, first, self._query, ahead)
+        return NumberWalk(self._endpoint, first, self._fetch, ahead)
 
     def _pages_of(self, walk: Walk) -> Iterator[Page]:
         for page in walk:
@@ -157,7 +178,7 @@ class Reading:
             f"the connection's extra if nothing is missing: {promise}"
         )
 
-    def _has_moved(self, watch: _Watch) -> bool:
+    def _check_movement(self, watch: _Watch) -> bool:
         """
         Return whether rows have moved, where that is accepted.
 
@@ -182,9 +203,9 @@ class _Watch:
     The first page is asked for once more at the end, and the last one at the beginning, where links tell it.
     """
 
-    def __init__(self, first: Page, query: Query, workers: Workers) -> None:
+    def __init__(self, first: Page, fetch: PageFetcher, workers: Workers) -> None:
         self._first = self._latest = first
-        self._query = query
+        self._fetch = fetch
         self._workers = workers
         self.last_number: int | None = None
         """The number of the last page, where links tell it from the start."""
@@ -193,7 +214,7 @@ class _Watch:
         if told := _told_last(first):
             number, self.last_number = told
             if self.last_number > number:  # of two pages, the first one shows it
-                self._early = workers.submit(query, first.hints.links["last"], max_tries=1)
+                self._early = workers.submit(fetch, first.hints.links["last"], max_tries=1)
         self._late: Page | None = None
 
     def see(self, page: Page) -> None:
@@ -204,7 +225,7 @@ class _Watch:
         if self._early is not None and self.last_number is not None:
             if page.number == self.last_number - 1:
                 # While the last page is asked for: what moves after this, and matters, moves that one.
-                self._again = self._workers.submit(self._query, self._first.params, max_tries=1)
+                self._again = self._workers.submit(self._fetch, self._first.params, max_tries=1)
             if page.number == self.last_number:
                 self._late = page
 
@@ -215,7 +236,7 @@ class _Watch:
             if early and self._again and self._latest is self._late and not self._again.exception():
                 again = self._again.result()
             else:
-                again = self._query(self._first.params)
+                again = self._fetch(self._first.params)
         except (CatalogRequestError, CatalogUnavailableError) as error:
             log.warning("whether rows moved while they were read can't be told: %s", error)
             return False
@@ -224,7 +245,7 @@ class _Watch:
         if early is None:
             return False
         if self._late is None:
-            return not has_rows_of(early, self._latest)  # it has gone
+            return not is_likely_same_page(early, self._latest)  # it has gone
         # Rows that came or went at its end shift no others; of two answers, either may be the later one.
         return has_moved(early, self._late, may_grow=True) and has_moved(self._late, early, may_grow=True)
 
@@ -233,7 +254,7 @@ class _Watch:
             return None
         early = self._early.result()
         # Some servers answer with the first page where they don't know the page that is asked for.
-        return None if not early.count or has_rows_of(early, self._first) else early
+        return None if not early.count or is_likely_same_page(early, self._first) else early
 
 
 def _told_last(first: Page) -> tuple[int, int] | None:

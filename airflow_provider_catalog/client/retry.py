@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, TypeVar
@@ -24,7 +23,7 @@ MAX_TRIES = 8
 MAX_BACKOFF = 60.0
 """Seconds; waits grow 1, 2, 4, ... up to this, each drawn evenly from zero to that (full jitter)."""
 PATIENCE = 15 * 60.0
-"""Seconds without a page after which a server that keeps answering 429 counts as unavailable."""
+"""Seconds without a page, from the first 429 on, after which a server that keeps answering so is unavailable."""
 READS = 3
 """How often everything is read when rows keep moving from page to page."""
 LOG_INTERVAL = 60.0
@@ -121,41 +120,73 @@ class RetryLog:
         log.warning("Catalog %s: %s; %s%s", what, error, outlook, more)
 
 
-@dataclass
-class RetryPolicy:
+class Retries:
     """
-    How often and for how long failed requests of one read are made again.
+    Makes the failed requests of one read again.
 
-    :param max_tries: how often a request is made; 429 does not count.
-    :param patience: seconds without a page for which 429 is put up with; 0 for whoever asks again later anyway:
-        then no request waits at all.
+    :param gate: closed while the server asks for patience.
     :param log: where retries are logged.
+    :param max_tries: how often a request is made; 429 does not count. 1 is for whoever asks again later anyway: then no
+        request waits at all.
+    :param patience: seconds without a page for which 429 is put up with.
     """
 
-    max_tries: int = MAX_TRIES
-    patience: float = PATIENCE
-    log: RetryLog = field(default_factory=RetryLog, repr=False)
-    _page_at: float = field(default_factory=time.monotonic, repr=False)
+    def __init__(self, gate: Gate, log: RetryLog, max_tries: int, patience: float) -> None:
+        self.cancelled = threading.Event()
+        """Set when no more requests are to be made."""
+        self._gate = gate
+        self._log = log
+        self._max_tries = max_tries
+        self._patience = patience if max_tries > 1 else 0.0
+        self._refused_at: float | None = None
+        """When the first 429 came since the last page."""
 
-    def succeeded(self) -> None:
-        """Note that a page has come, which renews the patience."""
-        self._page_at = time.monotonic()
-
-    def wait_after(self, error: TransientError, failures: int, refusals: int, max_tries: int) -> float | None:
+    def call(self, attempt: Callable[[int], T], *, what: str, max_tries: int) -> T:
         """
-        Return how many seconds to wait before the next try; ``None`` to give up.
+        Call ``attempt`` until it returns, or there have been too many tries.
 
-        :param failures: how many tries have failed so far.
-        :param refusals: how many have been answered with 429 so far.
-        :param max_tries: how many may fail.
+        :param attempt: makes one request; gets the number of the try; raises :class:`TransientError` for what is worth
+            another one.
+        :param what: what is asked for, for the log: ``"orders, page 3"``.
+        :param max_tries: how many tries may fail, if that is less than the read allows.
+        :raises CatalogUnavailableError: when it gives up.
+        :raises CancelledError: when the read ends before there is an answer.
         """
+        max_tries = min(max_tries, self._max_tries)
+        failures = refusals = 0
+        while True:
+            if not self._patience and (seconds := self._gate.seconds_left()):
+                raise CatalogUnavailableError(f"the server has asked for patience, for {seconds:.0f} s more")
+            self._gate.wait(self.cancelled)
+            try:
+                result = attempt(failures + refusals + 1)
+            except TransientError as failure:
+                error = failure
+            else:
+                self._refused_at = None
+                return result
+            refusals += error.throttled
+            failures += not error.throttled
+            wait = self._wait_after(error, failures, refusals, max_tries)
+            if error.throttled or error.retry_after is not None:
+                self._gate.close(wait if wait is not None else min(error.retry_after or 0.0, PATIENCE))
+            if wait is None:
+                raise _gave_up(what, error, failures + refusals) from error
+            outlook = f"trying again in {wait:.1f} s (try {failures} of {max_tries} failed)"
+            self._log.warn(what, error, f"waiting {wait:.1f} s" if error.throttled else outlook)
+            if self.cancelled.wait(wait):
+                raise CancelledError
+
+    def _wait_after(self, error: TransientError, failures: int, refusals: int, max_tries: int) -> float | None:
+        """Return how many seconds to wait before the next try; ``None`` to give up."""
         wait = error.retry_after
         if wait is None or (wait < 1 and failures + refusals > 1):  # "at once" has not helped
             wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** min(failures + refusals - 1, 10)))  # noqa: S311
         if error.throttled:
-            waited = time.monotonic() - self._page_at
-            return wait if waited + wait <= self.patience else None
-        return wait if failures < max_tries and wait <= self.patience else None
+            now = time.monotonic()
+            self._refused_at = now if self._refused_at is None else self._refused_at
+            return wait if now - self._refused_at + wait <= self._patience else None
+        return wait if failures < max_tries and wait <= self._patience else None
 
 
 def retry_after_seconds(header: str | None) -> float | None:
@@ -177,52 +208,6 @@ def retry_after_seconds(header: str | None) -> float | None:
     if seconds > 1e11:
         seconds /= 1000
     return max(0.0, seconds - time.time() if seconds > 1e9 else seconds)
-
-
-def with_retries(
-    attempt: Callable[[], T],
-    *,
-    what: str,
-    gate: Gate,
-    policy: RetryPolicy,
-    cancelled: threading.Event,
-    max_tries: int | None = None,
-) -> T:
-    """
-    Call ``attempt`` until it returns, or the policy gives up.
-
-    :param attempt: makes one request; raises :class:`TransientError` for what is worth another try.
-    :param what: what is asked for, for the log: ``"orders, page 3"``.
-    :param max_tries: how many tries may fail; as the policy says where ``None``.
-    :raises CatalogUnavailableError: when the policy gives up.
-    :raises CancelledError: when ``cancelled`` is set before there is an answer.
-    """
-    max_tries = max_tries or policy.max_tries
-    failures = refusals = 0
-    while True:
-        if not policy.patience and (seconds := gate.seconds_left()):
-            raise CatalogUnavailableError(f"the server has asked for patience, for {seconds:.0f} s more")
-        gate.wait(cancelled)
-        try:
-            result = attempt()
-        except TransientError as failure:
-            error = failure
-        else:
-            policy.succeeded()
-            return result
-        if error.throttled:
-            refusals += 1
-        else:
-            failures += 1
-        wait = policy.wait_after(error, failures, refusals, max_tries)
-        if error.throttled or error.retry_after is not None:
-            gate.close(wait if wait is not None else min(error.retry_after or 0.0, PATIENCE))
-        if wait is None:
-            raise _gave_up(what, error, failures + refusals) from error
-        outlook = f"trying again in {wait:.1f} s (try {failures} of {max_tries} failed)"
-        policy.log.warn(what, error, f"waiting {wait:.1f} s" if error.throttled else outlook)
-        if cancelled.wait(wait):
-            raise CancelledError
 
 
 def _gave_up(what: str, error: TransientError, tries: int) -> CatalogUnavailableError:

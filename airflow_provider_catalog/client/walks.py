@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from airflow_provider_catalog.client.ahead import Ahead
+from airflow_provider_catalog.client.fetch import PageFetcher
 from airflow_provider_catalog.client.hints import Params, page_number, same_but_for_page, shown_page, with_page
-from airflow_provider_catalog.client.page import Page, has_moved, has_rows_of, have_ids, repeats
-from airflow_provider_catalog.client.query import Query
+from airflow_provider_catalog.client.page import Page, has_moved, has_same_rows, have_ids, is_likely_same_page
 from airflow_provider_catalog.client.retry import MAX_TRIES
 from airflow_provider_catalog.errors import CatalogPaginationError, CatalogRequestError, CatalogUnavailableError
 
@@ -35,14 +35,14 @@ class Walk(ABC):
 
     :param endpoint: the endpoint's name, for the log.
     :param first: the first page.
-    :param query: gets one page.
+    :param fetch: gets one page.
     :param ahead: gets pages before their turn.
     """
 
-    def __init__(self, endpoint: str, first: Page, query: Query, ahead: Ahead) -> None:
+    def __init__(self, endpoint: str, first: Page, fetch: PageFetcher, ahead: Ahead) -> None:
         self.endpoint = endpoint
         self.first = first
-        self.query = query
+        self.fetch = fetch
         self.ahead = ahead
         self.total: int | None = None
         """How many rows there are, as the last page that told it said."""
@@ -69,36 +69,36 @@ class Walk(ABC):
         """Return whether a total says that there are more rows than have come."""
         return self.total is not None and self.total > self.row_count
 
-    def get(self, params: Params, *, is_beyond: bool, head_only: bool = False) -> Page | None:
+    def get(self, params: Params, *, may_be_past_end: bool, head_only: bool = False) -> Page | None:
         """
         Return a page; ``None`` where a hint says that there is none, and the server does not give one.
 
-        :param is_beyond: whether a hint says so: then a page that fails in a way that servers have for pages beyond the
-            last one is asked for once more, and not for minutes.
+        :param may_be_past_end: whether a hint says so: then a page that fails in a way that servers have for pages
+            beyond the last one is asked for once more, and not for minutes.
         :param head_only: whether the first rows of a large page are enough.
         :raises CatalogError: when the page can't be had otherwise.
         """
         try:
-            page = self.ahead.take(params, 2 if is_beyond else MAX_TRIES)
+            page = self.ahead.take(params, 2 if may_be_past_end else MAX_TRIES)
             is_enough = head_only and any(True for _ in page.content.rows)  # not where one row is longer than that
-            return self.query(params) if page.content.is_cut and not is_enough else page
+            return self.fetch(params) if page.content.is_cut and not is_enough else page
         except (CatalogRequestError, CatalogUnavailableError) as error:
-            if not is_beyond:
+            if not may_be_past_end:
                 raise
             if error.status not in REFUSED:
-                self.query(self.first.params)  # fails, too, if it is the whole server that fails
+                self.fetch(self.first.params)  # fails, too, if it is the whole server that fails
             self._log_end(f"{shown_page(params)} fails ({error}), and there should be none")
             return None
 
     def again(self, page: Page) -> Page:
         """Ask once more for a page that looked like the last one; rows that were added to it since are handed out."""
-        again = self.query(page.params)
+        again = self.fetch(page.params)
         grown = again.content.count > page.content.count and not has_moved(page, again, may_grow=True)
         return replace(again, skipped=page.content.count if grown else again.content.count)
 
     def is_seen(self, page: Page, before: Page) -> bool:
         """Return whether a page, which may be any that the server has, is the one before it or the first."""
-        return has_rows_of(page, before) or has_rows_of(page, self.first)
+        return is_likely_same_page(page, before) or is_likely_same_page(page, self.first)
 
     def new_page_beyond(self, number: int, page: Page) -> Page | None:
         """Return a page that has come already and was not seen, of those after a number."""
@@ -113,22 +113,22 @@ class LinkWalk(Walk):
     Goes where the links to the next page lead.
 
     :param known_last: the number of the last page, where the first one told it; it is left for the end.
-    :param has_moved: returns whether rows have moved from page to page, where that is accepted, or raises.
+    :param check_movement: returns whether rows have moved from page to page, where that is accepted, or raises.
     """
 
     def __init__(
         self,
         endpoint: str,
         first: Page,
-        query: Query,
+        fetch: PageFetcher,
         ahead: Ahead,
         *,
         known_last: int | None,
-        has_moved: Callable[[], bool],
+        check_movement: Callable[[], bool],
     ) -> None:
-        super().__init__(endpoint, first, query, ahead)
+        super().__init__(endpoint, first, fetch, ahead)
         self._known_last = known_last
-        self._has_moved = has_moved
+        self._check_movement = check_movement
         self._visited = {hash(first.params)}
         self._counts_up = False  # whether the last link led to the next number
         self._empty = 0  # pages without rows, one after the other
@@ -188,7 +188,7 @@ class LinkWalk(Walk):
             return None
         if beyond := self.new_page_beyond(page.number, page):
             return self.ahead.take(beyond.params)
-        found = self.get(with_page(page.params, page.number + 1), is_beyond=True)
+        found = self.get(with_page(page.params, page.number + 1), may_be_past_end=True)
         return None if found is None or not found.count or self.is_seen(found, page) else found
 
     def _linked(self, page: Page, following: Params) -> Page | None:
@@ -199,10 +199,10 @@ class LinkWalk(Walk):
         :raises CatalogUnavailableError: when the server refuses the page: there were pages before, so it may pass.
         """
         try:
-            found = self.get(following, is_beyond=not page.content.count or self._is_complete(page))
+            found = self.get(following, may_be_past_end=not page.content.count or self._is_complete(page))
             if found and self._may_be_a_slip(found, page):
-                found = self.query(following)
-                if repeats(found, page) and not self._has_moved():
+                found = self.fetch(following)
+                if has_same_rows(found, page) and not self._check_movement():
                     raise self._circle(f"{found} has the rows of {page}")
             return found
         except CatalogRequestError as error:
@@ -218,7 +218,7 @@ class LinkWalk(Walk):
         """Return whether a page may be the answer to another request, such as a cache gives."""
         after = page_number(page.next or ())
         jumps = self._counts_up and after is not None and page.number is not None and after != page.number + 1
-        return jumps or not page.count or repeats(page, before)
+        return jumps or not page.count or has_same_rows(page, before)
 
     def _ends_with(self, page: Page, following: Params, error: CatalogRequestError) -> bool:
         """Return whether a page is the last one: nothing says more, and the next two pages are both refused."""
@@ -229,7 +229,7 @@ class LinkWalk(Walk):
 
     def _is_refused(self, params: Params) -> bool:
         try:
-            self.query(params)
+            self.fetch(params)
         except CatalogRequestError as error:
             return error.status in REFUSED
         return False
@@ -272,22 +272,22 @@ class NumberWalk(Walk):
             self.ahead.ask(params, head_only=True)
         is_ignored = False
         for params in numbers:
-            found = self.get(params, is_beyond=self._is_short(self.first), head_only=True)
+            found = self.get(params, may_be_past_end=self._is_short(self.first), head_only=True)
             is_ignored = bool(found and found.count)
-            if found and found.count and not has_rows_of(found, self.first):
+            if found and found.count and not is_likely_same_page(found, self.first):
                 if not self._can_be_told(found):
                     return None
                 self._second = params
-                return self.query(params) if found.content.is_cut else found
+                return self.fetch(params) if found.content.is_cut else found
         if is_ignored:
             self._warn_if_full()
         return None
 
     def _can_be_told(self, found: Page) -> bool:
         """Return whether other rows mean another page, rather than that each answer has some."""
-        if self.query.settings.pagination == "page" or have_ids(found, self.first):
+        if self.fetch.settings.pagination == "page" or have_ids(found, self.first):
             return True
-        if has_rows_of(self.query(self.first.params), self.first):
+        if is_likely_same_page(self.fetch(self.first.params), self.first):
             return True
         log.warning(
             "Catalog %s: each answer has other rows, without ids, and there are no links: the first page is taken for "
@@ -316,12 +316,12 @@ class NumberWalk(Walk):
         :raises CatalogPaginationError: when a full page is as the one before it, and so are all of its rows.
         """
         is_short = self._is_short(before)
-        page = self.get(params, is_beyond=is_short)
-        if page is None or not page.count or repeats(page, self.first):
+        page = self.get(params, may_be_past_end=is_short)
+        if page is None or not page.count or has_same_rows(page, self.first):
             return None
-        if not repeats(page, before, may_be_equal=True):
+        if not has_same_rows(page, before, may_be_equal=True):
             return page
-        if is_short or repeats(page, before):
+        if is_short or has_same_rows(page, before):
             return None
         raise CatalogPaginationError(
             "set `pagination` in the connection's extra to none, or ask for less with filters: pages of rows that are "
@@ -329,10 +329,10 @@ class NumberWalk(Walk):
             retryable=False,
         )
 
-    def get(self, params: Params, *, is_beyond: bool, head_only: bool = False) -> Page | None:
+    def get(self, params: Params, *, may_be_past_end: bool, head_only: bool = False) -> Page | None:
         """Return a page; ``None`` where the server refuses it, as servers do beyond the end, or as the base says."""
         try:
-            return super().get(params, is_beyond=is_beyond, head_only=head_only)
+            return super().get(params, may_be_past_end=may_be_past_end, head_only=head_only)
         except CatalogRequestError as error:
             if error.status in REFUSED:
                 return None
@@ -340,12 +340,12 @@ class NumberWalk(Walk):
 
     def _is_short(self, page: Page) -> bool:
         """Return whether a page has fewer rows than the first one; the first one, than were asked for."""
-        full = self.query.page_size if page.number is None else self.first.content.count
+        full = self.fetch.page_size if page.number is None else self.first.content.count
         return page.content.count < full
 
     def _warn_if_full(self) -> None:
         count = self.first.content.count
-        if count in (self.query.page_size, DEFAULT_PAGE_SIZE) and self.total is None:
+        if count in (self.fetch.page_size, DEFAULT_PAGE_SIZE) and self.total is None:
             log.warning(
                 "Catalog %s: %d rows came, as many as a page may have, and the server seems to ignore `page`; if "
                 "there should be more, `python -m airflow_provider_catalog.probe` tells how this Catalog pages",

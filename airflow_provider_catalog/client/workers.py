@@ -66,11 +66,9 @@ class Workers:
             future, call = job
             if future.set_running_or_notify_cancel():
                 try:
-                    result = call()
+                    future.set_result(call())
                 except BaseException as error:
                     future.set_exception(error)
-                else:
-                    future.set_result(result)
             del job, future, call  # a thread that waits must not keep a page in memory
             with self._lock:
                 self._free += 1

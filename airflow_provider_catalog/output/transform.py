@@ -61,6 +61,7 @@ class RowTransform:
         self._secret = (hash_secret or "").encode()
         self._tree = _tree(self.fields)
         self._seen: dict[Path, None] = {}  # the paths of all rows, as long as some parameter has matched none
+        self._has_paths = any(self._paths.values())
         self._unmatched = {(parameter, path) for parameter, paths in self._paths.items() for path in paths}
         # The hashes made for the current row: where two paths lead to one value, it is hashed once.
         self._made: set[str] = set()
@@ -79,6 +80,8 @@ class RowTransform:
 
     def __call__(self, row: Row) -> Row:
         """Return what is to be kept of a row as the API sent it, which may be changed in place."""
+        if not self._has_paths:
+            return row
         if self._unmatched:
             note_paths(row, self._seen)
         try:

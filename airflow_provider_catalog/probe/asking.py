@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,11 +11,11 @@ from typing import Any, Literal
 import requests
 
 from airflow_provider_catalog.client.endpoints import Endpoint
+from airflow_provider_catalog.client.fetch import PageFetcher
 from airflow_provider_catalog.client.hints import Params
 from airflow_provider_catalog.client.http import CatalogSession
 from airflow_provider_catalog.client.page import Page
-from airflow_provider_catalog.client.query import Query
-from airflow_provider_catalog.client.retry import Gate, RetryLog, RetryPolicy, TransientError
+from airflow_provider_catalog.client.retry import Gate, Retries, RetryLog, TransientError
 from airflow_provider_catalog.client.settings import MAX_PAGE_SIZE, CatalogSettings
 from airflow_provider_catalog.errors import (
     CatalogError,
@@ -103,8 +104,9 @@ class Asker(CatalogSession):
             self.is_complete = False
             raise OutOfRequestsError
         self.count += 1
+        started = time.monotonic()
         response = super().send(request, target, timeout)
-        self.seconds.append(response.elapsed.total_seconds())
+        self.seconds.append(time.monotonic() - started)
         self.throttled += response.status_code == 429
         for name, value in response.headers.items():
             if RATE_HEADER.fullmatch(name):
@@ -123,17 +125,16 @@ class Asker(CatalogSession):
         params: Params | None = None,
     ) -> Answer:
         """Ask for one page, the first one unless ``params`` are those of another."""
-        query = Query(
+        fetch = PageFetcher(
             settings=self.settings.model_copy(update={"paths": {endpoint.name: path}, "request_encoding": encoding}),
             session=self,
             endpoint=endpoint,
             filters=filters or {},
             page_size=per_page,
-            gate=self._gate,
-            policy=RetryPolicy(TRIES, PATIENCE, self._log),
+            retries=Retries(self._gate, self._log, TRIES, PATIENCE),
         )
         try:
-            page = query(params or query.first, head_only=True)
+            page = fetch(params or fetch.first_params, head_only=True)
         except (CatalogError, OutOfRequestsError) as error:
             if not self.seconds or isinstance(error, (CatalogParameterError, CatalogStorageError)):
                 raise NotReachedError(self.settings.redacted(str(error)) or "no answer") from None

@@ -13,7 +13,7 @@ from airflow_provider_catalog.client.decoding import Row
 from airflow_provider_catalog.client.endpoints import ENDPOINTS, Endpoint
 from airflow_provider_catalog.client.filter_check import filter_names
 from airflow_provider_catalog.client.hints import Params, page_number, with_page
-from airflow_provider_catalog.client.page import Page, has_rows_of
+from airflow_provider_catalog.client.page import Page, is_likely_same_page
 from airflow_provider_catalog.client.settings import MAX_PAGE_SIZE, Pagination
 from airflow_provider_catalog.client.walks import DEFAULT_PAGE_SIZE
 from airflow_provider_catalog.probe.asking import Answer, Asker, Encoding, OutOfRequestsError
@@ -171,7 +171,7 @@ class Findings:
         number = page_number(link)
         self.links, self.has_last = "cursor" if number is None else "number", "last" in small.hints.links
         following = self._ask(params=link).page
-        if following and small.count > 1 and has_rows_of(following, small):
+        if following and small.count > 1 and is_likely_same_page(following, small):
             self.links = "in circles"
             self._count_up(small, small.count)
         elif following:
@@ -182,7 +182,7 @@ class Findings:
         """Compare pages 1 and 2 with the first one, which has no number."""
         pages = [self._ask(params=with_page(small.params, number)).page for number in (1, 2)]
         for number, page in enumerate(pages):
-            if page and not has_rows_of(page, small):
+            if page and not is_likely_same_page(page, small):
                 self.pagination, self.first_page = "page", number
                 return
         # A page that has as many rows as pages usually have may be the first of several, which can't be asked for.

@@ -58,7 +58,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
     :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
     :raises CatalogRequestError: when the request is refused.
     :raises CatalogResponseError: for an answer without rows.
-    :raises CatalogPaginationError: when pages go in circles or lead to another host.
+    :raises CatalogPaginationError: when links go in circles, or the server says that there is more than it gives.
     :raises AirflowSensorTimeout: when there are not enough rows within ``timeout``; says what the last poke saw.
     """
 

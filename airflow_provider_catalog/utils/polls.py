@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_catalog.client.endpoints import get_endpoint
-from airflow_provider_catalog.client.usage import Usage
 from airflow_provider_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -62,11 +61,13 @@ def poll_once(
     :return: with the rows of the first page, or as many as a page holds when the server sends all rows at once.
     :raises CatalogError: for what will last, such as a token or a filter that is refused.
     """
-    spec, usage = get_endpoint(endpoint), Usage()
     result = Poll(min_rows, None)
     try:
-        with client.reading(spec, filters, usage=usage) as reading:
-            first, count = reading.count() if exact else reading.count(limit=min_rows)
+        with client.reading(get_endpoint(endpoint), filters) as reading:
+            try:
+                first, count = reading.count() if exact else reading.count(limit=min_rows)
+            finally:
+                Stats.incr(f"catalog.{endpoint}.requests", reading.usage.requests)
         result = Poll(min_rows, count, islice(first.rows, client.settings.page_size))
     except CatalogError as error:
         if not error.retryable:
@@ -74,7 +75,6 @@ def poll_once(
         result = Poll(min_rows, None, problem=str(error))
     finally:
         Stats.incr(f"catalog.{endpoint}.polls")
-        Stats.incr(f"catalog.{endpoint}.requests", usage.requests)
         if result.row_count is None:
             Stats.incr(f"catalog.{endpoint}.polls_failed")
         if throttled := client.take_throttled_seconds():

@@ -43,7 +43,7 @@ def test_no_more_connections_than_requests_at_once(read):
 
 
 def test_progress_of_a_long_pull(read, monkeypatch, caplog):
-    monkeypatch.setattr("airflow_provider_catalog.client.progress.INTERVAL", 0.0)
+    monkeypatch.setattr("airflow_provider_catalog.client.reading.LOG_INTERVAL", 0.0)
     caplog.set_level(logging.INFO)
     with catalog_server(Pages([{"n": n} for n in range(30)])) as catalog:
         read(catalog.url)

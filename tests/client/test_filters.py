@@ -274,7 +274,7 @@ def test_native_values_of_a_template_are_sent_as_its_text_is(name, text):
 def test_filters_that_one_template_made():
     assert check_filters(ENDPOINTS["orders"], "{'account_ids': [3]}") == {"account_ids": [3]}
     assert check_filters(ENDPOINTS["orders"], '{"account_ids": [3]}') == {"account_ids": [3]}
-    for wrong in ("{{ oops", "[1]", 5, [("account_ids", 1)]):
+    for wrong in ("{{ oops", "[1]", "[]", "False", "0", 5, [("account_ids", 1)]):
         with pytest.raises(CatalogFilterError, match="allowed: a dict"):
             check_filters(ENDPOINTS["orders"], wrong)
 

@@ -11,6 +11,7 @@ from email.utils import formatdate
 
 import pytest
 
+from airflow_provider_catalog.client import client
 from airflow_provider_catalog.errors import (
     CatalogAuthError,
     CatalogRequestError,
@@ -126,6 +127,18 @@ def test_a_rate_limit_and_failures_together(serve):
     answers = [*([LIMITS["429"]] * 5 + [Answer(b"", 503, AT_ONCE)]) * 3]
     with serve(once(*answers)):
         assert read_with_hook().rows == ROWS
+
+
+def test_a_reader_that_takes_its_time_still_waits_for_a_rate_limit(serve, monkeypatch):
+    """Patience begins with the first 429, not with the page before it."""
+    monkeypatch.setattr(client, "PATIENCE", 0.5)
+    with serve(Pages(list(ROWS), answers={1: [LIMITS["429"]] * 3}), max_concurrency=1):
+        rows = []
+        for row in CatalogHook().iter_rows("orders"):
+            if not rows:
+                time.sleep(1)
+            rows.append(row)
+    assert rows == ROWS
 
 
 AFTER = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_catalog.errors import CatalogPaginationError
+from airflow_provider_catalog.hooks.catalog import CatalogHook
 from tests.catalog_server import Answer, Pages
 from tests.servers.kinds import ALL, EITHER, ERROR, Kind, all_kinds
-from tests.servers.reading import is_clear, is_read_by_a_loop, read_with_hook, read_with_operator
+from tests.servers.reading import is_clear, is_read_by_a_loop, read_with_hook, read_with_operator, rows_of
 
 pytestmark = pytest.mark.takes(seconds=40)
 KINDS = all_kinds()
@@ -44,3 +46,18 @@ def test_what_a_plain_loop_reads_is_read(serve, kind: Kind):
         next_in = None if pages.links in ("header", "none") else pages.links
         with serve(pages) as catalog:
             assert not is_read_by_a_loop(catalog.url, pages.rows, next_in, stop_when_empty)
+
+
+def test_links_that_lead_to_the_same_rows_are_not_counted(serve):
+    """As of a gateway that adds links, before a Catalog that sends all rows whatever is asked for."""
+
+    def all_at_once(request):
+        number = request.page or 1
+        links = {"next": number + 1, "last": 5} if number < 5 else {}
+        link = ", ".join(f'<https://x.example/?page={n}>; rel="{name}"' for name, n in links.items())
+        return Answer({"orders": rows_of(10)}, headers={"Link": link})
+
+    with serve(all_at_once), pytest.raises(CatalogPaginationError, match="circles"):
+        CatalogHook().count_rows("orders")
+    with serve(all_at_once, pagination="none"):
+        assert CatalogHook().count_rows("orders") == 10

@@ -39,7 +39,8 @@ class Database:
             name = type(error).__name__
             raise CatalogParameterError(
                 f"make the connection that sql_conn_id={conn_id!r} names, such as with the environment variable "
-                f"AIRFLOW_CONN_{conn_id.upper()} ({name})"
+                f"AIRFLOW_CONN_{conn_id.upper()} ({name})",
+                retryable=name != "AirflowNotFoundException",  # what Airflow asks for it may only be down
             ) from None
         kind = str(self.connection.conn_type)
         if "bigquery" in kind or kind == "google_cloud_platform":
