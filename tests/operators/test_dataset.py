@@ -54,10 +54,12 @@ def test_days_with_and_without_rows_read_as_one_table(catalog, tmp_path, task_lo
 
 
 def test_what_contradicts_earlier_files_is_told_before_the_first_request(catalog, tmp_path):
-    pull(tmp_path, "2026-01-03")
+    pull(tmp_path, "2026-01-03", field_types={"student.id": "string", "fee": "decimal(12, 2)"})
+    pull(tmp_path, "2026-01-03", field_types={"student_id": "string", "fee": "decimal(12,2)"})
     before = len(catalog.requests)
-    with pytest.raises(CatalogParameterError, match="leave out 'fee', or rewrite"):
-        pull(tmp_path, "2026-01-02", field_types={"fee": "float64"})
+    for name in ("fee", "student.id", "student_id"):
+        with pytest.raises(CatalogParameterError, match=rf"^field_types: leave out '{name}', or rewrite"):
+            pull(tmp_path, "2026-01-02", field_types={name: "float64"})
     with pytest.raises(CatalogParameterError, match=r"call the folder fee=\.\.\. something else"):
         pull(tmp_path, "2026-01-02", output_path=tmp_path / "orders" / "fee=1" / "orders.parquet")
     assert len(catalog.requests) == before

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import random
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.catalog_server import TOKEN, Answer, Pages, catalog_server
+from tests.processes import python
 
 pytestmark = pytest.mark.takes(seconds=8)
 
-PROJECT = Path(__file__).parents[2]
 SUFFIXES = ("jsonl", "jsonl.gz", "csv", "csv.gz", "parquet")
 DISK = 10 << 20
 KIB = 1024
@@ -50,27 +47,24 @@ def used():
     left = os.statvfs(disk)
     return (left.f_blocks - left.f_bfree) * left.f_bsize
 
-def pull(url, path, free):
-    os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(
-        {"conn_type": "instructure_catalog", "host": url, "password": token}
-    )
-    (disk / "earlier").write_text("earlier")
+def task_of(url, path):
+    catalog = {"conn_type": "instructure_catalog", "host": url, "password": token}
+    os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(catalog)
+    os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({"conn_type": "sqlite", "host": str(path)})
     if path.suffix == ".db":
-        (disk / "earlier").unlink()
         in_database(path, "CREATE TABLE orders (id, text)", "INSERT INTO orders VALUES (1, 'earlier')")
-        os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({"conn_type": "sqlite", "host": str(path)})
-        task = LOAD(task_id="load", sql_conn_id="warehouse", table="orders", write_disposition="replace")
-    else:
-        task = operator(output_path=path)
-    if path.parent == disk and path.suffix != ".db":
-        (disk / "earlier").rename(path)
+        return LOAD(task_id="load", sql_conn_id="warehouse", table="orders", write_disposition="replace")
+    (disk / path.name).write_text("earlier")
+    return operator(output_path=path)
+
+def pull(url, path, free):
+    task = task_of(url, path)
     with open(disk / "ballast", "wb") as ballast:
         left = os.statvfs(disk)
         os.posix_fallocate(ballast.fileno(), 0, left.f_bavail * left.f_bsize - free)
-    before = used()
+    before, error = used(), None
     try:
         task.execute({"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1)})
-        error = None
     except Exception as raised:
         error = raised
     grown = used() - before
@@ -84,44 +78,42 @@ print(json.dumps([pull(url, Path(path), free) for url, path, free in cases]))
 """
 
 
-def where_mounting_is_allowed(*command: str) -> list[str]:
+def where_mounting_is_allowed(*command: str) -> tuple[str, ...]:
     users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", *users, "--mount", *command]
-
-
-@functools.cache
-def why_not() -> str:
-    """Return why there can't be such a disk here; nothing where there can."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            command = where_mounting_is_allowed("mount", "-t", "tmpfs", "tmpfs", folder)
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except OSError as error:
-            return f"a disk to fill needs Linux's unshare: {error}"
-    return done.returncode and f"a disk to fill needs the right to mount one: {done.stderr.strip()}"
+    return ("unshare", *users, "--mount", *command)
 
 
 @pytest.fixture
 def disk(tmp_path):
-    if reason := why_not():
-        pytest.skip(reason)
-    (tmp_path / "disk").mkdir()
-    return tmp_path / "disk"
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        command = where_mounting_is_allowed("mount", "-t", "tmpfs", "tmpfs", str(disk))
+        subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a disk to fill needs Linux's unshare, and the right to mount one: {error}")
+    return disk
 
 
 def play(disk, cases):
     """Run the cases (URL of the Catalog, path, bytes that are free); return what came of each."""
-    mounted = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift && exec "$0" -c "$2" "$1" "$3" "$4"'
-    arguments = (sys.executable, str(DISK), str(disk), PULL, TOKEN, json.dumps(cases))
-    command = where_mounting_is_allowed("sh", "-c", mounted, *arguments)
-    variables = {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    mounted = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
+    before = where_mounting_is_allowed("sh", "-c", mounted, str(DISK), str(disk))
+    return json.loads(python(PULL, disk, TOKEN, json.dumps(cases), before=before).splitlines()[-1])
 
 
-def test_a_full_disk(disk):
-    """While rows are written, at the end, or for a large response alone: the earlier file stays, and nothing else."""
+def check(result, path, left):
+    """Check that nothing but what was there before is left, not even without a name; return the error's message."""
+    error, message, retryable, found, grown = result
+    assert error == "CatalogStorageError", (path, message)
+    assert retryable
+    assert grown == 0, path
+    assert found == {Path(path).name: left}
+    return message
+
+
+def test_a_full_disk_under_a_file(disk):
+    """While rows are written, at the end, or for a large response alone."""
     with catalog_server(Pages(ROWS, size=100)) as paged, catalog_server(lambda request: Answer(LARGE_BODY)) as large:
         # Parquet takes less room than its spool: with so much, there is none left for it.
         free = {suffix: (0, 300, 1300) if suffix == "parquet" else (0, 300) for suffix in SUFFIXES}
@@ -130,30 +122,22 @@ def test_a_full_disk(disk):
         elsewhere = str(disk.parent / "rows.jsonl")
         bodies = [(large.url, elsewhere, each) for each in (0, 1024 * KIB, (len(LARGE_BODY) - 1) // 4096 * 4096)]
         results = play(disk, files + bodies)
-    for (_, path, free), (error, message, retryable, left, grown) in zip(files + bodies, results, strict=True):
-        assert error == "CatalogStorageError", (path, free, message)
-        assert retryable
-        assert grown == 0, "nothing without a name is left either"
+    for (_, path, _), result in zip(files + bodies, results, strict=True):
+        message = check(result, path, "earlier")
         if path == elsewhere:
             assert message.startswith(f"free some space in '{disk}', or set TMPDIR to another folder: a response does")
-            assert left == {"earlier": "earlier"}
         else:
             assert message.startswith(f"no room for '{path}': the disk of '{disk}' is full"), message
             assert "free some space" in message
-            assert left == {Path(path).name: "earlier"}
     assert not Path(elsewhere).exists()
 
 
 def test_a_full_disk_under_a_table(disk):
     """The spool does not fit, or it does and the table does not."""
     pytest.importorskip("airflow.providers.sqlite", reason="needs apache-airflow-providers-sqlite")
+    path = str(disk / "warehouse.db")
     with catalog_server(Pages(ROWS)) as catalog:
-        results = play(disk, [(catalog.url, str(disk / "warehouse.db"), free * KIB) for free in (0, 300, 1600)])
-    for error, message, retryable, left, grown in results:
-        assert error == "CatalogStorageError", message
-        assert "disk" in message
-        assert "full" in message
-        assert retryable
-        assert left == {"warehouse.db": "[(1, 'earlier')]"}
-        assert grown == 0
-    assert "SQLITE_FULL" in results[-1][1]
+        results = play(disk, [(catalog.url, path, free * KIB) for free in (0, 300, 1600)])
+    messages = [check(result, path, "[(1, 'earlier')]") for result in results]
+    assert all("disk" in message and "full" in message for message in messages)
+    assert "SQLITE_FULL" in messages[-1]

@@ -36,22 +36,16 @@ def stalled(request, serve):
 
 @pytest.fixture
 def earlier(tmp_path):
-    """Return a function that makes a file, which has to be as it was in the end, and alone."""
-    paths = []
-
-    def make(suffix):
-        paths.append(tmp_path / f"rows.{suffix}")
-        paths[-1].write_text("earlier")
-        return paths[-1]
-
-    yield make
-    assert list(tmp_path.iterdir()) == paths
-    assert [path.read_text() for path in paths] == ["earlier"] * len(paths)
+    """A file that has to be as it was in the end, and alone."""
+    path = tmp_path / "rows"
+    path.write_text("earlier")
+    yield path
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("rows", "earlier")]
 
 
 @pytest.mark.parametrize("suffix", [None, "jsonl", "csv", "parquet"])
 def test_cleared_or_marked_while_it_reads(stalled, earlier, suffix, caplog):
-    pull = operator(output_path=earlier(suffix) if suffix else None)
+    pull = operator(output_path=suffix and earlier, output_format=suffix)
     with signalled(pull.on_kill, stalled.is_waited_for):
         with pytest.raises(SystemExit, match="Catalog orders: Airflow has ended the task"):
             pull.execute({})
@@ -60,7 +54,7 @@ def test_cleared_or_marked_while_it_reads(stalled, earlier, suffix, caplog):
 
 
 def test_execution_timeout(stalled, earlier):
-    pull, limit = operator(output_path=earlier("csv")), timeout(600)
+    pull, limit = operator(output_path=earlier, output_format="csv"), timeout(600)
     with signalled(lambda: limit.handle_timeout(signal.SIGALRM, None), stalled.is_waited_for):
         with pytest.raises(AirflowTaskTimeout), limit:
             pull.execute({})
@@ -71,7 +65,7 @@ def test_while_it_writes(serve, earlier, monkeypatch):
     """Whatever the task does at that moment, it does not go on to publish."""
     from airflow_provider_catalog.output.table import TableFile
 
-    pull, finish = operator(output_path=earlier("parquet")), TableFile.finish
+    pull, finish = operator(output_path=earlier, output_format="parquet"), TableFile.finish
 
     def interrupted(table):
         signal.raise_signal(signal.SIGTERM)

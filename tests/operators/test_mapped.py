@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 
-import pytest
-
 from tests.catalog_server import TOKEN, Pages, catalog_server
 from tests.example_dags.conftest import airflow_database  # noqa: F401 - a fixture
 from tests.example_dags.test_examples import pytestmark  # noqa: F401 - what dag.test() warns of
@@ -44,41 +42,28 @@ with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1), params={"inde
 """
 
 
-@pytest.fixture(scope="module")
-def run(airflow_database, tmp_path_factory):  # noqa: F811 - it is that fixture
-    """Run the DAG once; return the states of its tasks by name, the names of the files, and the filters asked for."""
-    folder, output = tmp_path_factory.mktemp("dags"), tmp_path_factory.mktemp("output")
-    path = folder / "mapped.py"
+def test_one_file_for_all_is_an_error_before_the_first_request(airflow_database, tmp_path, monkeypatch):  # noqa: F811
+    output = tmp_path / "output"
+    output.mkdir()
+    path = tmp_path / "mapped.py"
     path.write_text(DAG_FILE.replace("FOLDER", str(output)))
-    bundle = {
-        "name": "mapped",
-        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(folder)},
-    }
-    with catalog_server(Pages([{"id": 1}])) as catalog, pytest.MonkeyPatch.context() as environment:
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundle = {"name": "mapped", "classpath": local, "kwargs": {"path": str(tmp_path)}}
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+    spec = importlib.util.spec_from_file_location("mapped", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with catalog_server(Pages([{"id": 1}])) as catalog:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
-        environment.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
-        environment.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
-        spec = importlib.util.spec_from_file_location("mapped", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        finished = module.dag.test()
-    states = {}
-    for instance in finished.get_task_instances():
-        states.setdefault(instance.task_id, []).append(str(instance.state))
-    return states, sorted(path.name for path in output.iterdir()), [request.filters for request in catalog.requests]
-
-
-def test_one_file_for_all_is_an_error_before_the_first_request(run):
-    states, files, filters = run
-    assert {name: states[name] for name in states if "same" in name} == {
-        name: ["failed", "failed"] for name in ("same_literal", "same_in_each_run", "same_object", "group.same")
-    }
-    assert not [name for name in files if name.startswith("same")]
-    assert {str(each) for each in filters} == {"{'account_ids': [1]}", "{'account_ids': [2]}", "{}"}
-
-
-def test_a_file_for_each_is_none(run):
-    states, files, _ = run
-    assert {tuple(states[name]) for name in states if "own" in name} == {("success", "success")}
+        monkeypatch.setenv("AIRFLOW_CONN_CATALOG_DEFAULT", json.dumps(connection))
+        states = {}
+        for instance in module.dag.test().get_task_instances():
+            states.setdefault(instance.task_id, []).append(str(instance.state))
+    assert len(states) == 11
+    for name, found in states.items():
+        assert found == ["failed" if "same" in name else "success"] * 2, name
+    files = [found.name for found in output.iterdir()]
     assert len(files) == 6 * 2
+    assert not [name for name in files if name.startswith("same")]
+    filters = {str(request.filters) for request in catalog.requests}
+    assert filters == {"{'account_ids': [1]}", "{'account_ids': [2]}", "{}"}

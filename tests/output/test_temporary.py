@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -12,100 +11,80 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_catalog.output.temporary import TemporaryFile
+from tests.output.conftest import new_output, write
+from tests.processes import python
 
-LEAVE = """
+ROWS = [{"text": "new"}]
+NEW = '{"text":"new"}\n'
+BEGIN = """
 import os, sys
-from pathlib import Path
-from airflow_provider_catalog.output.temporary import TemporaryFile
-print(TemporaryFile(Path(sys.argv[1]), sys.argv[2]).path, flush=True)
-if sys.argv[3] == "lives":
-    sys.stdin.read()
+from tests.output.conftest import new_output
+new_output(sys.argv[1]).__enter__()
+print("begun", flush=True)
+sys.stdin.read()
 os._exit(0)
 """
 
 
 @pytest.fixture
-def leave(tmp_path):
-    """Return a function that lets another process begin a file, and end or live on."""
+def begin(tmp_path):
+    """Return a function that lets another process begin a file, and die or live on; it returns the hidden file."""
     processes = []
 
-    def leave_one(name="out", *, lives=False):
-        command = [sys.executable, "-c", LEAVE, str(tmp_path), name, "lives" if lives else "ends"]
+    def begin_one(name="out.jsonl", *, lives=False):
+        before = {*tmp_path.iterdir()}
+        command = [sys.executable, "-c", BEGIN, str(tmp_path / name)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        path = Path(process.stdout.readline().strip())
         processes.append(process)
+        assert process.stdout.readline() == "begun\n"
         if not lives:
-            process.wait()
+            process.communicate("")
+        [path] = {*tmp_path.iterdir()} - before
         return path
 
-    yield leave_one
+    yield begin_one
     for process in processes:
-        process.communicate("")
+        if process.poll() is None:
+            process.communicate("")
 
 
-def begin(folder, name="out"):
-    file = TemporaryFile(folder, name)
-    file.file.write(b"new")
-    return file
-
-
-def test_nobody_else_can_read_it_and_it_is_hidden(tmp_path):
-    file = begin(tmp_path)
-    [path] = tmp_path.iterdir()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert path.name.startswith(".out.")
-    assert path.suffix == ".tmp"
-    file.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_it_is_moved_to_its_place(tmp_path):
-    (tmp_path / "out").write_text("earlier")
-    file = begin(tmp_path)
-    file.move_to(tmp_path / "out")
-    file.close()
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "new")]
-
-
-def test_what_a_killed_writer_has_left_is_removed_by_the_next_one_of_the_same_file(tmp_path, leave):
-    paths = [leave(), leave()]
-    other = leave("another")
-    begin(tmp_path).close()
-    assert not any(path.exists() for path in paths)
+def test_what_a_killed_writer_has_left_is_removed_by_the_next_one_of_the_same_file(tmp_path, begin):
+    left, other = begin(), begin("another.jsonl")
+    write(tmp_path / "out.jsonl", ROWS)
+    assert not left.exists()
     assert other.exists()
 
 
-def test_what_is_still_being_written_stays(tmp_path, leave):
-    path = leave(lives=True)
-    own = begin(tmp_path)
-    begin(tmp_path).close()
-    assert path.exists()
-    own.move_to(tmp_path / "out")
-    assert (tmp_path / "out").read_text() == "new"
+def test_what_is_still_being_written_stays(tmp_path, begin):
+    path = begin(lives=True)
+    with new_output(tmp_path / "out.jsonl") as output:
+        output.write(ROWS)
+        write(tmp_path / "out.jsonl", [])
+        assert path.exists()
+        output.publish()
+    assert (tmp_path / "out.jsonl").read_text() == NEW
 
 
 @pytest.mark.parametrize("days", [0.9, 1.1])
-def test_another_machines_is_left_behind_when_it_is_a_day_old(tmp_path, leave, monkeypatch, days):
-    path = leave()
+def test_another_machines_is_left_behind_when_it_is_a_day_old(tmp_path, begin, monkeypatch, days):
+    path = begin()
     os.utime(path, (time.time() - days * 86400,) * 2)
     monkeypatch.setattr(socket, "gethostname", lambda: "another")
-    begin(tmp_path).close()
+    write(tmp_path / "out.jsonl", ROWS)
     assert path.exists() is (days < 1)
 
 
-def test_another_process_that_got_the_number_of_a_killed_one(tmp_path, leave):
-    path = leave(lives=True)
+def test_another_process_that_got_the_number_of_a_killed_one(tmp_path, begin):
+    path = begin(lives=True)
     os.utime(path, (time.time() - 3600,) * 2)
-    begin(tmp_path).close()
+    write(tmp_path / "out.jsonl", ROWS)
     assert not path.exists()
 
 
 def test_a_name_that_is_as_long_as_names_may_be(tmp_path):
-    name = "é" * 100 + "x" * 50
-    file = begin(tmp_path, name)
-    file.move_to(tmp_path / name)
-    assert (tmp_path / name).read_text() == "new"
+    path = tmp_path / f"{'é' * 100}{'x' * 49}.jsonl"
+    write(path, ROWS)
+    assert path.read_text() == NEW
 
 
 @pytest.mark.parametrize("refused", [PermissionError(1, "not permitted"), OSError(95, "not supported")])
@@ -114,10 +93,10 @@ def test_a_mount_that_decides_on_rights_alone(tmp_path, monkeypatch, refused):
         raise refused
 
     monkeypatch.setattr(Path, "chmod", refuse)
-    monkeypatch.setattr(os, "chmod", refuse)
-    monkeypatch.setattr(os, "fchmod", refuse)
-    begin(tmp_path).move_to(tmp_path / "out")
-    assert (tmp_path / "out").read_text() == "new"
+    for name in ("chmod", "fchmod"):
+        monkeypatch.setattr(os, name, refuse)
+    write(tmp_path / "out.jsonl", ROWS)
+    assert (tmp_path / "out.jsonl").read_text() == NEW
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are looked up in /proc")
@@ -130,8 +109,8 @@ def test_a_mount_that_does_not_rename_open_files(tmp_path, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(Path, "replace", replace_closed)
-    begin(tmp_path).move_to(tmp_path / "out")
-    assert (tmp_path / "out").read_text() == "new"
+    write(tmp_path / "out.jsonl", ROWS)
+    assert (tmp_path / "out.jsonl").read_text() == NEW
 
 
 KILLED_AT_EACH_STEP = """
@@ -168,15 +147,12 @@ while was_killed:
         killed_at(step)
         os._exit(0)
     was_killed = os.waitpid(child, 0)[1] == signal.SIGKILL
-    content = path.read_bytes()
-    if content not in (old, new) or not (was_killed or content == new):
-        sys.exit(f"killed at step {step}: {content}")
+    assert path.read_bytes() in ((old, new) if was_killed else (new,)), step
     left += len(others())
-    if any(each.startswith("rows") for each in others()):
-        sys.exit(f"killed at step {step}: {others()} in the dataset, which Polars would refuse")
+    assert not any(each.startswith("rows") for each in others()), (step, "in the dataset, which Polars would refuse")
     write(path, [{"text": "new"}])
-    if path.read_bytes() != new or others():
-        sys.exit(f"after step {step}: {others()}")
+    assert path.read_bytes() == new, step
+    assert others() == [], step
 print(step, left)
 """
 
@@ -184,9 +160,6 @@ print(step, left)
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows/day=1/rows.csv"])
 def test_killed_at_each_step(tmp_path, name):
     """Before each operation on files, one after the other: the old file or the new one; then a retry tidies up."""
-    command = [sys.executable, "-c", KILLED_AT_EACH_STEP, str(tmp_path / name), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    steps, left = map(int, done.stdout.split())
+    steps, left = map(int, python(KILLED_AT_EACH_STEP, tmp_path / name, tmp_path).split())
     assert steps > 5
     assert left >= 1, "killed while there was a temporary file, too"
