@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_catalog.output.destination import Destination
-from airflow_provider_catalog.utils.openlineage import dataset_name
 from tests.airflow_names import AirflowSkipException
+from tests.tables.conftest import database  # noqa: F401 - a fixture
+from tests.tables.databases import context
 from tests.tasks import operator
 
 ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu"}} for n in range(25)]
@@ -23,68 +23,58 @@ FIGURES = {
 
 @pytest.fixture
 def pull(serve, tmp_path):
-    """Return a function that runs a task with outlets, and returns its manifest and their events."""
+    """Return a function that runs a task with an outlet, and returns its manifest."""
 
-    def run(*outlets, rows=ROWS, events=None, **parameters):
-        context = {"outlet_events": OutletEventAccessors() if events is None else events}
+    def run(outlet, events, rows=ROWS, **parameters):
+        parameters = {"output_path": tmp_path / "a b.csv", "filters": {"account_ids": [77]}, **parameters}
         with serve(rows):
-            parameters = {"output_path": tmp_path / "a b.csv", "filters": {"account_ids": [77]}, **parameters}
-            return operator(outlets=list(outlets), **parameters).execute(context), context["outlet_events"]
+            return operator(outlets=[outlet], **parameters).execute({"outlet_events": events})
 
     return run
 
 
-def test_an_asset(pull):
-    asset = Asset("rows", uri="x-rows://all")
-    manifest, events = pull(asset)
-    assert events[asset].extra == {name: manifest[name] for name in FIGURES}
-    assert "77" not in json.dumps({**events[asset].extra, "sha256": "", "started_at": "", "finished_at": ""})
-
-
-def test_what_is_on_an_event_already_stays(pull):
-    asset, events = Asset("rows"), OutletEventAccessors()
+def test_an_asset_and_what_is_on_its_event_already(pull):
+    asset, events = Asset("rows", uri="x-rows://all"), OutletEventAccessors()
     events[asset].extra["mine"] = 1
-    pull(asset, events=events)
-    assert events[asset].extra["mine"] == 1
-    assert events[asset].extra["row_count"] == 25
+    manifest = pull(asset, events)
+    assert events[asset].extra == {name: manifest[name] for name in FIGURES} | {"mine": 1}
+    assert "77" not in json.dumps({**events[asset].extra, "sha256": "", "started_at": "", "finished_at": ""})
 
 
 def test_an_asset_by_its_name(pull):
     """Which one it is, Airflow asks its server; here its place is taken by a plain mapping."""
     reference, events = Asset.ref(name="rows"), defaultdict(lambda: SimpleNamespace(extra={}))
-    pull(reference, events=events)
+    pull(reference, events)
     assert events[reference].extra["row_count"] == 25
 
 
 def test_an_alias_gets_the_file_as_an_asset(pull, tmp_path):
-    alias = AssetAlias("files")
-    manifest, events = pull(alias)
+    alias, events = AssetAlias("files"), OutletEventAccessors()
+    manifest = pull(alias, events)
     [event] = events[alias].asset_alias_events
     assert event.dest_asset_key.uri == f"file://{tmp_path}/a%20b.csv"
     assert event.extra["path"] == manifest["path"]
 
 
-def test_what_is_no_asset_and_rows_in_xcom_have_no_figures(pull):
-    for outlet, parameters in (("something else", {}), (Asset("rows"), {"output_path": None})):
-        _, events = pull(outlet, **parameters)
-        assert len(events) == 0
-
-
-def test_skipping_leaves_no_figures(pull):
+def test_what_is_no_asset_rows_in_xcom_and_a_skipped_task_have_no_figures(pull):
     events = OutletEventAccessors()
+    pull("something else", events)
+    pull(Asset("rows"), events, output_path=None)
     with pytest.raises(AirflowSkipException):
-        pull(Asset("rows"), rows=[], events=events, on_empty="skip")
+        pull(Asset("rows"), events, rows=[], on_empty="skip")
     assert len(events) == 0
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/data/a b/ä#1.csv", ("file", "/data/a b/ä#1.csv")),
-        ("s3://conn@bucket/day=1/b.csv", ("s3://bucket", "day=1/b.csv")),
-        ("gs://bucket/b c.csv", ("gs://bucket", "b c.csv")),
-        ("abfs://conn@box/100%.csv", ("abfs://box", "100%.csv")),
-    ],
-)
-def test_openlineage_s_name_of_a_file(path, expected):
-    assert dataset_name(Destination.parse(path).uri) == expected
+def test_a_table(database):  # noqa: F811
+    asset, alias, events = Asset("orders_rows"), AssetAlias("orders_tables"), OutletEventAccessors()
+    task = database.task(outlets=[asset, alias])
+    with database.catalog(ROWS):
+        manifest = task.execute({**context(), "outlet_events": events})
+    assert events[asset].extra.keys() == {
+        "endpoint", "table", "write_disposition", "row_count", "inserted", "updated", "deleted", "pages",
+        "started_at", "finished_at",
+    }  # fmt: skip
+    assert events[asset].extra["inserted"] == manifest["inserted"] == 25
+    [event] = events[alias].asset_alias_events
+    assert event.dest_asset_key.uri.endswith("/orders")
+    assert task.operator_extra_links[0].name == "Catalog analytics"

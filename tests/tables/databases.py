@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,9 @@ from airflow_provider_catalog.transfers.analytics_to_sql import (
     CatalogProductsAnalyticsToSqlOperator,
     CatalogUsersAnalyticsToSqlOperator,
 )
-from tests.catalog_server import TOKEN, Pages, StandIn, catalog_server
+from tests.catalog_server import TOKEN, Answer, Pages, Request, catalog_server
+
+Answers = Callable[[Request], Answer]
 
 OPERATORS = {
     "products": CatalogProductsAnalyticsToSqlOperator,
@@ -67,31 +70,35 @@ class Database:
     def rows(self, columns: str, table: str = "orders") -> list[tuple[Any, ...]]:
         return self.run(f"SELECT {columns} FROM {table} ORDER BY 1")
 
+    @contextmanager
+    def catalog(
+        self, rows: list[dict[str, Any]] | Answers, endpoint: str = "orders", conn_id: str = "catalog_default"
+    ) -> Iterator[None]:
+        """Serve rows, or what a function answers, with a connection to it."""
+        with catalog_server(rows if callable(rows) else Pages(rows, endpoint)) as catalog:
+            connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
+            self.set_connection(conn_id, {**connection, "extra": {"hash_secret": "k" * 32}})
+            self.asked = catalog.requests
+            yield
+
+    def task(self, endpoint: str = "orders", **parameters: Any) -> Any:
+        common = {"task_id": "load", "sql_conn_id": self.conn_id, "table": "orders", "write_disposition": "replace"}
+        return OPERATORS[endpoint](**{**common, **parameters})
+
     def load(
         self,
-        rows: list[dict[str, Any]],
+        rows: list[dict[str, Any]] | Answers,
         *,
         endpoint: str = "orders",
         run: str = "r",
         attempt: int = 1,
+        catalog_conn_id: str = "catalog_default",
         **parameters: Any,
     ) -> dict[str, Any]:
         """Load rows with the operator of an endpoint, as one try of a task; return the manifest."""
-        with catalog_server(Pages(rows, endpoint)) as catalog:
-            self.set_connection("catalog_default", catalog_connection(catalog))
-            self.asked = catalog.requests
-            parameters = {"sql_conn_id": self.conn_id, "table": "orders", "write_disposition": "replace", **parameters}
-            task = OPERATORS[endpoint](task_id="load", **parameters)
+        with self.catalog(rows, endpoint, catalog_conn_id):
+            task = self.task(endpoint, catalog_conn_id=catalog_conn_id, **parameters)
             return task.execute(context(run, attempt))
-
-
-def catalog_connection(catalog: StandIn) -> dict[str, Any]:
-    return {
-        "conn_type": "instructure_catalog",
-        "host": catalog.url,
-        "password": TOKEN,
-        "extra": {"hash_secret": "k" * 32},
-    }
 
 
 def context(run: str = "r", attempt: int = 1, map_index: int = -1) -> dict[str, Any]:

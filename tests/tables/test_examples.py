@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import reduce
+from operator import getitem
 
 import pytest
 
@@ -30,25 +32,22 @@ def catalog(database, monkeypatch):
         yield running
 
 
-def value_at(row, path):
-    for key in path.split("."):
-        row = row[key]
-    return row
-
-
 def comparable(rows):
-    return sorted(
-        (tuple(value if isinstance(value, str | None) else float(value) for value in row) for row in rows), key=repr
-    )
+    plain = (tuple(value if isinstance(value, str | None) else float(value) for value in row) for row in rows)
+    return sorted(plain, key=repr)
 
 
-def in_catalog(endpoint):
-    rows = CatalogHook().iter_rows(endpoint)
-    return comparable(tuple(value_at(row, path) for path in COLUMNS[endpoint]) for row in rows)
+def in_catalog():
+    rows = {endpoint: list(CatalogHook().iter_rows(endpoint)) for endpoint in COLUMNS}
+    return {
+        endpoint: comparable([reduce(getitem, path.split("."), row) for path in paths] for row in rows[endpoint])
+        for endpoint, paths in COLUMNS.items()
+    }
 
 
-def in_table(database, table):
-    return comparable(database.rows(", ".join(path.replace(".", "_") for path in COLUMNS[table]), table))
+def in_tables(database):
+    names = {table: ", ".join(path.replace(".", "_") for path in paths) for table, paths in COLUMNS.items()}
+    return {table: comparable(database.rows(columns, table)) for table, columns in names.items()}
 
 
 def run(dag_id, **arguments):
@@ -60,14 +59,14 @@ def test_the_warehouse_follows_the_catalog(airflow_database, catalog, database, 
     # Runs without a logical date or a data interval, as those of an asset or by hand: of a Sunday, then of a Monday.
     sunday = catalog.advance(days=6 - catalog.now.weekday())
     run("catalog_warehouse", logical_date=None, run_after=sunday)
-    first = {endpoint: in_catalog(endpoint) for endpoint in COLUMNS}
-    assert {endpoint: in_table(database, endpoint) for endpoint in COLUMNS} == first
+    first = in_catalog()
+    assert in_tables(database) == first
 
     monday = catalog.advance(days=1)
     run("catalog_warehouse", logical_date=None, run_after=monday, run_conf={"look_back_days": 5000})
-    second = {endpoint: in_catalog(endpoint) for endpoint in COLUMNS}
+    second = in_catalog()
     assert all(second[endpoint] != first[endpoint] for endpoint in COLUMNS)
-    assert {endpoint: in_table(database, endpoint) for endpoint in COLUMNS} == second
+    assert in_tables(database) == second
 
     run("catalog_report", run_conf={"path": str(tmp_path / "report.html")})
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -81,10 +80,8 @@ def test_by_day(airflow_database, catalog, database):  # noqa: F811
     orders = [datetime.fromisoformat(row["purchase_date"]) for row in CatalogHook().iter_rows("orders")]
     days = sorted({time.astimezone(UTC).date() for time in orders})[-3:]
     for day in [*days, days[0]]:
-        run(
-            "catalog_warehouse_by_day",
-            logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1),
-        )
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        run("catalog_warehouse_by_day", logical_date=midnight + timedelta(days=1))
     found = database.run("SELECT day, COUNT(*) FROM orders_by_day GROUP BY day ORDER BY day")
     expected = [(str(day), sum(time.astimezone(UTC).date() == day for time in orders)) for day in days]
     assert [(str(day), count) for day, count in found] == expected

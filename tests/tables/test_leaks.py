@@ -7,10 +7,9 @@ import logging
 import pytest
 
 from airflow_provider_catalog.errors import CatalogError
-from tests.catalog_server import Pages, catalog_server
 from tests.leaks.canaries import TOKEN, rows, search
 from tests.leaks.runs import outcome
-from tests.tables.databases import OPERATORS, catalog_connection, context
+from tests.tables.databases import context
 
 LOGGERS = ("", "airflow", "airflow_provider_catalog", "sqlalchemy", "sqlalchemy.engine", "sqlalchemy.pool", "psycopg")
 ROWS = rows("orders", 25)
@@ -31,53 +30,41 @@ PARAMETERS = {
 
 
 @pytest.fixture
-def everything_is_logged(caplog):
-    caplog.set_level(logging.DEBUG)
+def load(caplog, capfd):
+    """Return a function that loads rows with every log at DEBUG; it returns the error, if any, when nothing leaked."""
     for name in LOGGERS:
         caplog.set_level(logging.DEBUG, logger=name)
 
+    def load_rows(database, **parameters):
+        with database.catalog(ROWS):
+            told = outcome(lambda: database.task(**parameters).execute(context()))
+        said = capfd.readouterr()
+        failed = told.pop("failed", None)
+        assert failed is None or isinstance(failed, CatalogError), failed
+        assert caplog.text
+        places = {name: value if isinstance(value, str) else repr(value) for name, value in told.items()}
+        assert search(places | {"log": caplog.text, "out": said.out, "err": said.err}) == []
+        return failed
 
-def leaks(database, caplog, capfd, **parameters):
-    with catalog_server(Pages(ROWS)) as catalog:
-        database.set_connection("catalog_default", catalog_connection(catalog))
-        parameters = {"sql_conn_id": "warehouse", "table": "orders", "write_disposition": "replace", **parameters}
-        task = OPERATORS["orders"](task_id="load", **parameters)
-        told = outcome(lambda: task.execute(context()))
-    said = capfd.readouterr()
-    failed = told.pop("failed", None)
-    assert failed is None or isinstance(failed, CatalogError), failed
-    assert caplog.text
-    places = {name: value if isinstance(value, str) else repr(value) for name, value in told.items()}
-    return failed, search(places | {"log": caplog.text, "out": said.out, "err": said.err})
+    return load_rows
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_tables(database, everything_is_logged, caplog, capfd, table):
+def test_tables(database, load, table):
     if "students" in TABLES[table]:
         database.run("CREATE TABLE students (id BIGINT PRIMARY KEY)")
     if TABLES[table]:
         database.run(TABLES[table])
-    failed, found = leaks(database, caplog, capfd)
-    assert found == []
     lax = database.kind == "sqlite" and "foreign" in table
-    assert (failed is None) == (table == "no table yet" or lax)
+    assert (load(database) is None) == (table == "no table yet" or lax)
 
 
 @pytest.mark.parametrize("what", PARAMETERS)
-def test_parameters(database, everything_is_logged, caplog, capfd, what):
-    failed, found = leaks(database, caplog, capfd, **PARAMETERS[what])
-    assert failed is not None
-    assert found == []
+def test_parameters(database, load, what):
+    assert load(database, **PARAMETERS[what])
 
 
-def test_the_password(database, everything_is_logged, caplog, capfd):
-    connection = {**database.connection, "password": TOKEN}
-    if database.kind == "sqlite":
-        connection["host"] = "/nowhere/at/all"
-    else:
-        connection |= {"host": "127.0.0.2", "port": 9}
-    database.set_connection("warehouse", connection)
-    failed, found = leaks(database, caplog, capfd)
-    database.set_connection("warehouse", database.connection)
-    assert failed is not None
-    assert found == []
+def test_the_password(database, load):
+    elsewhere = {"host": "/nowhere/at/all"} if database.kind == "sqlite" else {"host": "127.0.0.2", "port": 9}
+    database.set_connection("elsewhere", {**database.connection, **elsewhere, "password": TOKEN})
+    assert load(database, sql_conn_id="elsewhere")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError, CatalogStorageError
 from tests.airflow_names import AIRFLOW, AirflowFailException, AirflowSkipException
-from tests.catalog_server import Pages, catalog_server
-from tests.tables.databases import OPERATORS, catalog_connection, context
+from tests.catalog_server import Pages
+from tests.tables.databases import OPERATORS, context
 
 ROWS = [
     {
@@ -25,6 +25,7 @@ ROWS = [
     }
     for n in range(25)
 ]
+MERGE = {"write_disposition": "merge", "primary_key": "order_id"}
 main_thread_alone = pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 executes a task in the main thread alone")
 
 
@@ -36,14 +37,12 @@ class TestReplace:
     def test_a_new_table(self, database):
         manifest = database.load(ROWS, primary_key="order_id")
         assert database.rows("order_id, price, student_id, student_name")[24] == (24, Decimal("24.25"), 3, "Zoë 24")
-        assert (manifest["endpoint"], manifest["table"], manifest["write_disposition"]) == (
-            "orders",
-            "orders",
-            "replace",
-        )
-        assert (manifest["row_count"], manifest["inserted"]) == (25, 25)
+        expected = {
+            "endpoint": "orders", "table": "orders", "write_disposition": "replace", "row_count": 25, "inserted": 25,
+            "pages": 3,
+        }  # fmt: skip
+        assert {name: manifest[name] for name in expected} == expected
         assert manifest["columns_added"][:2] == ["order_id", "price"]
-        assert manifest["pages"] == 3
         assert len(json.dumps(manifest)) < 4096
 
     def test_all_rows_are_replaced_and_what_hangs_on_the_table_stays(self, database):
@@ -54,6 +53,8 @@ class TestReplace:
         assert database.run("SELECT total FROM totals") == [(Decimal("3.75"),)]
 
     def test_an_empty_answer_empties_no_table_by_accident(self, database):
+        assert database.load([], on_empty="write")["row_count"] == 0
+        assert database.tables() == []
         database.load(ROWS)
         with pytest.raises(CatalogError, match="no row matches"):
             database.load([])
@@ -63,25 +64,17 @@ class TestReplace:
         assert database.load([], on_empty="write")["deleted"] == 25
         assert database.rows("COUNT(*)") == [(0,)]
 
-    def test_no_rows_and_no_table(self, database):
-        assert database.load([], on_empty="write")["row_count"] == 0
-        assert database.tables() == []
-
     def test_a_partition(self, database):
         for day, rows in (("2026-06-01", ROWS[:10]), ("2026-06-02", ROWS[10:]), ("2026-06-01", ROWS[:4])):
-            manifest = database.load(rows, partition={"day": day})
+            manifest = database.load(rows, partition={"day": day, "region": 3}, field_types={"day": "date"})
         assert (manifest["deleted"], manifest["inserted"]) == (10, 4)
-        assert database.run("SELECT day, COUNT(*) FROM orders GROUP BY day ORDER BY day") == [
-            ("2026-06-01", 4), ("2026-06-02", 15),
+        database.load(ROWS[:1], partition={"day": "2026-06-01", "region": 4})
+        counts = database.run("SELECT day, region, COUNT(*) FROM orders GROUP BY day, region ORDER BY 1, 2")
+        assert [(str(day), *rest) for day, *rest in counts] == [
+            ("2026-06-01", 3, 4), ("2026-06-01", 4, 1), ("2026-06-02", 3, 15),
         ]  # fmt: skip
-        database.load([], partition={"day": "2026-06-02"})
-        assert database.rows("COUNT(*)") == [(4,)]
-
-    def test_a_partition_of_a_type(self, database):
-        for _ in range(2):
-            database.load(ROWS, partition={"day": "2026-06-01", "region": 3}, field_types={"day": "date"})
-        [(day, region, count)] = database.run("SELECT day, region, COUNT(*) FROM orders GROUP BY day, region")
-        assert (str(day), region, count) == ("2026-06-01", 3, 25)
+        database.load([], partition={"day": "2026-06-02", "region": 3})
+        assert database.rows("COUNT(*)") == [(5,)]
         with pytest.raises(CatalogParameterError, match="no date"):
             database.load(ROWS, partition={"day": "yesterday", "region": 3})
 
@@ -96,13 +89,16 @@ class TestReplace:
 
 class TestMerge:
     def merge(self, database, rows, **parameters):
-        return database.load(rows, **{"write_disposition": "merge", "primary_key": "order_id", **parameters})
+        return database.load(rows, **MERGE | parameters)
 
     def test_known_keys_get_new_values_and_others_are_added(self, database):
         self.merge(database, ROWS[:20])
         manifest = self.merge(database, changed(ROWS[15:], price=99.5))
         assert (manifest["inserted"], manifest["updated"], manifest["deleted"]) == (5, 5, 0)
         assert database.rows("COUNT(*), SUM(price)") == [(25, Decimal(sum(range(15)) + 15 * 0.25 + 10 * 99.5))]
+        assert self.merge(database, [])["row_count"] == 0
+        self.merge(database, changed(ROWS, price=None))
+        assert database.run("SELECT DISTINCT price FROM orders") == [(None,)]
 
     def test_columns_that_were_not_loaded_stay(self, database):
         self.merge(database, ROWS)
@@ -110,11 +106,6 @@ class TestMerge:
         self.merge(database, ROWS, drop_fields=["student"])
         assert database.run("SELECT DISTINCT note FROM orders") == [("mine",)]
         assert database.rows("order_id, student_name")[3] == (3, "Zoë 3")
-
-    def test_a_null_becomes_null(self, database):
-        self.merge(database, ROWS)
-        self.merge(database, changed(ROWS, price=None))
-        assert database.run("SELECT DISTINCT price FROM orders") == [(None,)]
 
     def test_no_unique_index_is_needed(self, database):
         database.run("CREATE TABLE orders (order_id BIGINT, price DECIMAL(12, 2))")
@@ -130,17 +121,15 @@ class TestMerge:
         assert (manifest["updated"], manifest["inserted"]) == (4, 1)
         assert [row[2] for row in database.rows("order_id, seat, state") if row[1] != "sitz 0"] == ["paid"] * 4
 
-    def test_equal_rows_count_once(self, database):
+    def test_rows_that_share_a_key(self, database):
         manifest = self.merge(database, ROWS + ROWS[:5])
-        assert (manifest["row_count"], manifest["inserted"]) == (30, 25)
-
-    def test_rows_that_differ_and_share_a_key(self, database):
+        assert (manifest["row_count"], manifest["inserted"]) == (30, 25), "equal rows count once"
         rows = [*ROWS, {**ROWS[4], "price": 1000}]
         with pytest.raises(CatalogParameterError, match=r"rows 5 and 26 share the key order_id") as caught:
             self.merge(database, rows)
         assert isinstance(caught.value, AirflowFailException)
-        assert database.tables() == [] or database.rows("COUNT(*)") == [(0,)]
-        assert self.merge(database, rows, on_duplicate_key="last")["inserted"] == 25
+        assert database.rows("order_id, price")[4] == (4, 4.25)
+        assert self.merge(database, rows, on_duplicate_key="last")["updated"] == 25
         assert database.rows("order_id, price")[4] == (4, 1000)
 
     def test_rows_that_differ_in_case_alone_are_not_equal(self, database):
@@ -160,49 +149,29 @@ class TestMerge:
             self.merge(database, ROWS, primary_key="id")
         assert not database.asked, "told before the first request"
 
-    def test_no_rows(self, database):
-        self.merge(database, ROWS)
-        assert self.merge(database, [])["row_count"] == 0
-        assert database.rows("COUNT(*)") == [(25,)]
-
 
 class TestAppend:
     def append(self, database, rows, **parameters):
         return database.load(rows, write_disposition="append", **parameters)
 
     def test_a_retry_replaces_its_own_rows(self, database):
-        self.append(database, ROWS, run="a")
-        self.append(database, ROWS[:10], run="b", attempt=1)
-        manifest = self.append(database, ROWS[:12], run="b", attempt=2)
-        assert (manifest["deleted"], manifest["inserted"]) == (10, 12)
-        assert database.rows("COUNT(*)") == [(37,)]
-
-    def test_names_of_runs_are_no_patterns(self, database):
-        self.append(database, ROWS, run="a_1")
-        self.append(database, ROWS, run="a%1")
-        self.append(database, ROWS, run="aX1")
-        self.append(database, ROWS[:1], run="a_1", attempt=2)
-        assert database.rows("COUNT(*)") == [(51,)]
+        for run in ("a_1", "a%1", "aX1"):  # names of runs are no patterns
+            self.append(database, ROWS, run=run)
+        manifest = self.append(database, ROWS[:12], run="a_1", attempt=2)
+        assert (manifest["deleted"], manifest["inserted"]) == (25, 12)
+        assert database.rows("COUNT(*)") == [(62,)]
 
     @main_thread_alone
     def test_a_try_that_was_given_up_writes_nothing_after_its_retry(self, database):
-        tried = threading.Event()
-        rows = iter([ROWS, ROWS[:2]])
+        retries = [2]
 
         def answer(request):
-            if not tried.is_set():
-                tried.set()
-                database.load(next(rows), write_disposition="append", attempt=2)
+            while retries:
+                self.append(database, ROWS, attempt=retries.pop())
             return Pages([{"order_id": 1000}])(request)
 
-        with catalog_server(answer) as catalog:
-            task = OPERATORS["orders"](
-                task_id="load", sql_conn_id="warehouse", table="orders", write_disposition="append"
-            )
-            database.set_connection("late", catalog_connection(catalog))
-            task.catalog_conn_id = "late"
-            with pytest.raises(CatalogStorageError, match="a later try"):
-                task.execute(context(attempt=1))
+        with pytest.raises(CatalogStorageError, match="a later try"):
+            self.append(database, answer, attempt=1)
         assert database.rows("COUNT(*), MAX(order_id)") == [(25, 24)]
         # A run that was deleted and made anew counts its tries from 1 again.
         assert self.append(database, ROWS[:2], attempt=1)["deleted"] == 25
@@ -212,77 +181,53 @@ class TestAppend:
         self.append(database, ROWS, run="manual__1", attempt=3)
         [(load_id, loaded_at)] = database.run("SELECT DISTINCT _load_id, _loaded_at FROM orders")
         assert load_id == "warehouse/manual__1/load/-1#3"
-        loaded_at = datetime.fromisoformat(str(loaded_at)).replace(tzinfo=UTC)
-        assert before <= loaded_at <= datetime.now(UTC)
-
-    def test_without_load_columns(self, database):
-        manifest = self.append(database, ROWS, load_columns=False)
+        assert before <= datetime.fromisoformat(str(loaded_at)).replace(tzinfo=UTC) <= datetime.now(UTC)
+        manifest = self.append(database, ROWS, table="others", load_columns=False)
         assert manifest["columns_added"] == ["order_id", "price", "student_id", "student_name", "purchased_at"]
 
 
 class TestColumns:
     def test_new_columns(self, database):
-        database.load(ROWS)
+        database.load(changed(ROWS, coupon=None))
         more = changed(ROWS, refunded_at="2026-07-01", coupon={"code": "X"})
         with pytest.raises(CatalogParameterError, match=r"on_new_columns.*'refunded_at', 'coupon_code'"):
             database.load(more, on_new_columns="fail")
         assert database.load(more, on_new_columns="ignore")["columns_added"] == []
         assert database.load(more)["columns_added"] == ["refunded_at", "coupon_code"]
         assert database.rows("order_id, coupon_code")[0] == (0, "X")
-
-    def test_a_column_is_left_out_until_it_has_a_value(self, database):
-        assert "coupon" not in database.load(changed(ROWS, coupon=None))["columns_added"]
-        assert database.load(changed(ROWS, coupon=5))["columns_added"] == ["coupon"]
+        assert database.load(changed(ROWS, coupon=5))["columns_added"] == ["coupon"], "left out until it has a value"
 
     @pytest.mark.parametrize(
         "name",
         [
-            "order",
-            "Employee ID",
-            "50 %",
-            "%(p0)s",
-            ":name",
-            'in "quotes"',
-            "`b`",
-            "it's",
-            "naïve",
-            "a" * 200,
-            "é" * 60,
-            "{x}",
-            "x;--",
+            "order", "Employee ID", "50 %", "%(p0)s", ":name", 'in "quotes"', "`b`", "it's", "naïve", "a" * 200,
+            "é" * 60, "{x}", "x;--",
         ],
-    )
+    )  # fmt: skip
     def test_any_name(self, database, name):
         if name == "%(p0)s" and sa.__version__.startswith("2.0"):
             pytest.skip("SQLAlchemy 2.0 takes it for a parameter of its own, and fails")
         for price in (1, 2):
-            manifest = database.load(
-                [{"order_id": 1, name: price}], write_disposition="merge", primary_key="order_id", load_columns=False
-            )
+            manifest = database.load([{"order_id": 1, name: price}], load_columns=False, **MERGE)
         assert manifest["columns_added"] == [], "found again"
-        [(_, value)] = database.run("SELECT * FROM orders")
-        assert value == 2
-
-    def test_columns_that_have_no_type(self, database):
-        """SQLite has them."""
-        kind = "" if database.kind == "sqlite" else "bigint"
-        database.run(f"CREATE TABLE orders (order_id {kind}, price {kind})")
-        for price in (1, 2):
-            database.load([{"order_id": 1, "price": price}], write_disposition="merge", primary_key="order_id")
-        assert database.rows("order_id, price") == [(1, 2)]
+        assert database.run("SELECT * FROM orders") == [(1, 2)]
 
     def test_names_that_are_too_long_don_t_clash(self, database):
         names = ["a" * 2000 + end for end in "xy"]
         database.load([{"order_id": 1, names[0]: 1, names[1]: 2}], load_columns=False)
         assert database.run("SELECT * FROM orders") == [(1, 1, 2)]
 
+    def test_columns_that_have_no_type(self, database):
+        """SQLite has them."""
+        kind = "" if database.kind == "sqlite" else "bigint"
+        database.run(f"CREATE TABLE orders (order_id {kind}, price {kind})")
+        for price in (1, 2):
+            database.load([{"order_id": 1, "price": price}], **MERGE)
+        assert database.rows("order_id, price") == [(1, 2)]
+
     def test_columns_are_found_whatever_their_case(self, database):
-        database.run(
-            "CREATE TABLE orders (Order_ID BIGINT)"
-            if database.kind != "postgres"
-            else 'CREATE TABLE orders ("Order_ID" BIGINT)'
-        )
-        database.load([{"order_id": 1}], load_columns=False, write_disposition="merge", primary_key="order_id")
+        database.run(f"CREATE TABLE orders ({database.q('Order_ID')} BIGINT)")
+        database.load([{"order_id": 1}], load_columns=False, **MERGE)
         assert database.run("SELECT * FROM orders") == [(1,)]
 
     def test_a_column_that_nobody_fills(self, database):
@@ -301,8 +246,8 @@ class TestColumns:
         rows = [row, dict.fromkeys(row) | {"mixed": "x"}]
         database.load(rows, field_types={"day": "date", "n": "int64"}, load_columns=False)
         names = ", ".join(database.q(name) for name in row)
-        rows = sorted(database.run(f"SELECT {names} FROM orders"), key=lambda row: row[0] is None)
-        found = dict(zip(row, rows[0], strict=True))
+        first, second = sorted(database.run(f"SELECT {names} FROM orders"), key=lambda row: row[0] is None)
+        found = dict(zip(row, first, strict=True))
         assert found.pop("price") == Decimal("12345.67") or database.kind == "sqlite"
         assert str(found.pop("at"))[:26] == "1850-01-01 00:00:00.123456"
         assert str(found.pop("day")) == "2026-06-30"
@@ -310,27 +255,16 @@ class TestColumns:
             "n": 2**53 - 1, "count": -(2**63), "text": row["text"], "flag": True, "tags": '["a",{"b":1}]', "empty": "",
             "mixed": "5",
         }  # fmt: skip
-        assert rows[1] == (None,) * 8 + ("x", None)
+        assert second == (None,) * 8 + ("x", None)
 
     def test_products_as_documented(self, database):
-        product = {
-            "product": {"id": 5, "name": "Course"},
-            "promo_codes": ["A", "B"],
-            "list_price": 10,
-            "created_at": None,
-        }
-        database.load(
-            [product], endpoint="products", table="products", write_disposition="merge", primary_key="product_id"
-        )
+        to_products = {"endpoint": "products", "table": "products", **MERGE, "primary_key": "product_id"}
+        product = {"product": {"id": 5, "name": "Course"}, "promo_codes": ["A", "B"], "list_price": 10}
+        database.load([product], **to_products)
         [(codes, sku)] = database.rows("promo_codes, product_sku", "products")
         assert (json.loads(codes) if isinstance(codes, str) else codes) == ["A", "B"]
         assert sku is None
-        assert database.load([product], endpoint="products", table="products")["columns_added"] == []
-
-    def test_hashed_values_are_text(self, database):
-        database.run("CREATE TABLE orders (order_id BIGINT, student_id BIGINT)")
-        with pytest.raises(CatalogParameterError, match=r"hash_fields.*'string'"):
-            database.load(ROWS, hash_fields=["student.id"])
+        assert database.load([product | {"created_at": None}], **to_products)["columns_added"] == []
 
 
 class TestFit:
@@ -361,6 +295,8 @@ class TestFit:
         database.run("CREATE TABLE orders (order_id BIGINT, amount INTEGER)")
         with pytest.raises(CatalogParameterError, match=r"'amount'.*field_types"):
             database.load(ROWS, field_types={"amount": "timestamp"})
+        with pytest.raises(CatalogParameterError, match=r"'amount'.*hash_fields.*'string'"):
+            database.load(ROWS, hash_fields=["amount"])
         assert not database.asked
 
 
@@ -379,11 +315,9 @@ class TestParameters:
             ({"write_disposition": "merge"}, "primary_key"),
         ],
     )
-    def test_told_when_the_dag_is_parsed(self, parameters, says):
+    def test_told_when_the_dag_is_parsed(self, database, parameters, says):
         with pytest.raises(CatalogError, match=says):
-            OPERATORS["orders"](
-                **{"task_id": "t", "sql_conn_id": "w", "table": "t", "write_disposition": "append", **parameters}
-            )
+            database.task(**parameters)
 
     @pytest.mark.parametrize(
         ("parameters", "says"),
@@ -409,8 +343,7 @@ class TestParameters:
             with DAG("warehouse") as dag:
                 OPERATORS["orders"].partial(task_id="load", **common).expand(filters=[{"account_ids": [1]}, {}])
             task = dag.get_task("load").unmap({"filters": {}})  # as Airflow makes the tasks of a mapped one
-            with catalog_server(Pages(ROWS)) as catalog:
-                database.set_connection("catalog_default", catalog_connection(catalog))
+            with database.catalog(ROWS):
                 return task.execute({**context(map_index=map_index), "dag": dag})
 
         with pytest.raises(CatalogParameterError, match="each over the one before"):
@@ -420,40 +353,21 @@ class TestParameters:
 
 
 @main_thread_alone
-class TestTwoAtOnce:
-    def test_into_a_table_that_is_not_there_yet(self, database):
-        failed = []
+def test_loads_at_once_into_a_table_that_is_not_there_yet(database):
+    def load(number):
+        rows = [{"order_id": number * 100 + n, "price": n} for n in range(50)]
+        return database.load(rows, run=str(number), catalog_conn_id=f"c{number}", **MERGE)
 
-        def load(number):
-            try:
-                rows = [{"order_id": number * 100 + n, "price": n} for n in range(50)]
-                with catalog_server(Pages(rows)) as catalog:
-                    database.set_connection(f"c{number}", catalog_connection(catalog))
-                    task = OPERATORS["orders"](
-                        task_id="load", sql_conn_id="warehouse", table="orders", write_disposition="merge",
-                        primary_key="order_id", catalog_conn_id=f"c{number}",
-                    )  # fmt: skip
-                    task.execute(context(str(number)))
-            except Exception as error:
-                failed.append(error)
-
-        threads = [threading.Thread(target=load, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not failed
-        assert database.tables() == ["orders"]
-        assert database.rows("COUNT(*)") == [(200,)]
+    with ThreadPoolExecutor(4) as pool:
+        assert [manifest["inserted"] for manifest in pool.map(load, range(4))] == [50] * 4
+    assert database.tables() == ["orders"]
+    assert database.rows("COUNT(*)") == [(200,)]
 
 
-def test_the_storage_error_is_tried_again(database, monkeypatch):
-    broken = {**database.connection, "host": "/nowhere/at/all" if database.kind == "sqlite" else "127.0.0.2", "port": 9}
-    database.set_connection(
-        "warehouse", {name: value for name, value in broken.items() if name != "port" or database.kind != "sqlite"}
-    )
-    with pytest.raises(CatalogStorageError, match="check the connection 'warehouse'") as caught:
-        database.load(ROWS)
+def test_a_database_that_is_not_there_is_tried_again(database):
+    elsewhere = {"host": "/nowhere/at/all"} if database.kind == "sqlite" else {"host": "127.0.0.2", "port": 9}
+    database.set_connection("elsewhere", {**database.connection, **elsewhere})
+    with pytest.raises(CatalogStorageError, match="check the connection 'elsewhere'") as caught:
+        database.load(ROWS, sql_conn_id="elsewhere")
     assert not isinstance(caught.value, AirflowFailException)
     assert not database.asked
-    database.set_connection("warehouse", database.connection)

@@ -29,10 +29,9 @@ def servers() -> Iterator[dict[str, dict[str, str]]]:
             set_connection(f"admin_{kind}", connection)
             admins[kind] = Database(kind, connection, set_connection, f"admin_{kind}")
             try:
-                admins[kind].connect().close()
+                outside_transaction(admins[kind], f"CREATE DATABASE {NAME}")
             except Exception as error:
                 pytest.skip(f"needs {kind} on this machine: {type(error).__name__}")
-            outside_transaction(admins[kind], f"CREATE DATABASE {NAME}")
         yield {kind: {**connection, "schema": NAME} for kind, connection in SERVERS.items()}
         outside_transaction(admins["postgres"], f"DROP DATABASE {NAME} WITH (FORCE)")
         outside_transaction(admins["mysql"], f"DROP DATABASE {NAME}")
@@ -47,24 +46,20 @@ def outside_transaction(database: Database, statement: str) -> None:
 
 
 def made(kind: str, servers, monkeypatch, lock: int = fcntl.LOCK_SH) -> Iterator[Database]:
-    with Path(tempfile.gettempdir(), "catalog_tables.lock").open("w") as file:
-        fcntl.flock(file, lock)
-        yield from empty(kind, servers, monkeypatch)
-
-
-def empty(kind: str, servers, monkeypatch) -> Iterator[Database]:
     set_connection = setter(monkeypatch)
     set_connection("warehouse", servers[kind])
     database = Database(kind, servers[kind], set_connection)
-    yield database
-    if kind == "postgres":
-        ours = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        staging = database.run("SELECT relname FROM pg_class WHERE relname LIKE '\\_catalog%'")
-        locks = database.run(f"SELECT * FROM pg_locks WHERE locktype = 'advisory' AND {ours}")
-        database.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "GRANT USAGE ON SCHEMA public TO PUBLIC")
-        assert staging + locks == [], "a load leaves nothing behind"
-    else:
-        database.run(f"DROP DATABASE {NAME}", f"CREATE DATABASE {NAME}")
+    with Path(tempfile.gettempdir(), "catalog_tables.lock").open("w") as file:
+        fcntl.flock(file, lock)
+        yield database
+        if kind == "postgres":
+            ours = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            staging = database.run("SELECT relname FROM pg_class WHERE relname LIKE '\\_catalog%'")
+            locks = database.run(f"SELECT * FROM pg_locks WHERE locktype = 'advisory' AND {ours}")
+            database.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "GRANT USAGE ON SCHEMA public TO PUBLIC")
+            assert staging + locks == [], "a load leaves nothing behind"
+        else:
+            database.run(f"DROP DATABASE {NAME}", f"CREATE DATABASE {NAME}")
 
 
 @pytest.fixture(params=["postgres", "mysql"])
@@ -74,7 +69,7 @@ def database(request, servers, monkeypatch) -> Iterator[Database]:
 
 @pytest.fixture
 def postgres(servers, monkeypatch) -> Iterator[Database]:
-    yield from empty("postgres", servers, monkeypatch)
+    yield from made("postgres", servers, monkeypatch)
 
 
 @pytest.fixture
@@ -97,7 +92,10 @@ def user(database: Database, login: str) -> str:
     return login if database.kind == "postgres" else f"{login}@'127.0.0.1'"
 
 
-def made_loader(database: Database) -> Iterator[str]:
+@pytest.fixture
+def loader(request) -> Iterator[str]:
+    """Return the login of a user of the test's database with no rights but to look at it."""
+    database = request.getfixturevalue("postgres" if "postgres" in request.fixturenames else "database")
     login = f"loader_{os.getpid()}"
     loader = user(database, login)
     if database.kind == "postgres":
@@ -108,9 +106,3 @@ def made_loader(database: Database) -> Iterator[str]:
         database.run(f"CREATE USER {loader}", f"GRANT CREATE TEMPORARY TABLES ON {NAME}.* TO {loader}")
         yield login
         database.run(f"DROP USER {loader}")
-
-
-@pytest.fixture
-def loader(database) -> Iterator[str]:
-    """Return the login of a user with no rights but to look at the database."""
-    yield from made_loader(database)

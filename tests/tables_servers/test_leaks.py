@@ -3,7 +3,7 @@
 import pytest
 
 from tests.tables.test_leaks import *  # noqa: F403
-from tests.tables.test_leaks import everything_is_logged, leaks  # noqa: F401
+from tests.tables.test_leaks import load  # noqa: F401 - a fixture
 
 ON_POSTGRES = {
     "json": "CREATE TABLE orders (number int, student_name jsonb)",
@@ -16,19 +16,15 @@ ON_POSTGRES = {
 
 
 @pytest.mark.parametrize("table", ON_POSTGRES)
-def test_on_postgres(postgres, everything_is_logged, caplog, capfd, table):  # noqa: F811
+def test_on_postgres(postgres, load, table):  # noqa: F811
     postgres.run(ON_POSTGRES[table])
-    failed, found = leaks(postgres, caplog, capfd)
-    assert failed is not None
-    assert found == []
+    assert load(postgres)
 
 
-def test_a_signal_on_mariadb(mysql, everything_is_logged, caplog, capfd):  # noqa: F811
+def test_a_signal_on_mariadb(mysql, load):  # noqa: F811
     mysql.run(
         "CREATE TABLE orders (number INT, student_name TEXT)",
         "CREATE TRIGGER complain BEFORE INSERT ON orders FOR EACH ROW "
         "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = NEW.student_name",
     )
-    failed, found = leaks(mysql, caplog, capfd)
-    assert failed is not None
-    assert found == []
+    assert load(mysql)

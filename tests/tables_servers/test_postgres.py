@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import tempfile
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -16,9 +14,11 @@ from uuid import UUID
 import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
+from scripts.local_airflow import free_port
 from tests.airflow_names import AirflowFailException
-from tests.tables.test_loads import ROWS
-from tests.tables_servers.conftest import changed_connection, made_loader
+from tests.stores.servers import running
+from tests.tables.test_loads import MERGE, ROWS
+from tests.tables_servers.conftest import changed_connection
 
 UUIDS = [f"00000000-0000-4000-8000-{n:012}" for n in range(3)]
 
@@ -92,13 +92,11 @@ class TestWhatHangsOnTheTable:
     def test_row_level_security(self, postgres, loader):
         postgres.load(ROWS)
         postgres.run("ALTER TABLE orders ENABLE ROW LEVEL SECURITY", f"GRANT ALL ON orders TO {loader}")
-        with as_loader(postgres, loader), pytest.raises(CatalogParameterError, match="BYPASSRLS"):
+        with changed_connection(postgres, login=loader), pytest.raises(CatalogParameterError, match="BYPASSRLS"):
             postgres.load(ROWS)
         assert not postgres.asked
 
     def test_a_published_table_without_identity(self, postgres):
-        if postgres.run("SHOW wal_level") != [("logical",)]:
-            postgres.run("SET client_min_messages = error")
         postgres.load(ROWS)
         postgres.run("CREATE PUBLICATION everything FOR ALL TABLES")
         try:
@@ -116,8 +114,7 @@ class TestWhatHangsOnTheTable:
             "CREATE VIEW orders AS SELECT * FROM parts",
         )
         for _ in range(2):
-            parameters = {"write_disposition": "merge", "primary_key": "order_id", "load_columns": False}
-            postgres.load(ROWS, on_new_columns="ignore", **parameters)
+            postgres.load(ROWS, on_new_columns="ignore", load_columns=False, **MERGE)
         assert postgres.run("SELECT COUNT(*) FROM high") == [(15,)]
 
 
@@ -127,34 +124,34 @@ class TestRights:
         name = postgres.connection["schema"]
         postgres.run(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC", f"GRANT ALL ON orders TO {loader}")
         try:
-            with (
-                as_loader(postgres, loader),
-                pytest.raises(CatalogStorageError, match=f"GRANT TEMPORARY ON DATABASE {name}"),
-            ):
-                postgres.load(ROWS)
+            with changed_connection(postgres, login=loader):
+                with pytest.raises(CatalogStorageError, match=f"GRANT TEMPORARY ON DATABASE {name}"):
+                    postgres.load(ROWS)
             assert not postgres.asked
             postgres.run(f"GRANT CREATE, USAGE ON SCHEMA public TO {loader}")
-            with as_loader(postgres, loader):
+            with changed_connection(postgres, login=loader):
                 assert postgres.load(ROWS)["deleted"] == 25
-                merge = {"write_disposition": "merge", "primary_key": "order_id"}
-                assert postgres.load(ROWS, table="public.orders", **merge)["updated"] == 25
-                assert postgres.load(ROWS, table="public.others", **merge)["inserted"] == 25
+                assert postgres.load(ROWS, table="public.orders", **MERGE)["updated"] == 25
+                assert postgres.load(ROWS, table="public.others", **MERGE)["inserted"] == 25
         finally:
             postgres.run(f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC")
         assert postgres.tables() == ["orders", "others"]
 
     def test_a_new_table(self, postgres, loader):
-        with as_loader(postgres, loader), pytest.raises(CatalogStorageError, match="GRANT CREATE ON SCHEMA public"):
+        with (
+            changed_connection(postgres, login=loader),
+            pytest.raises(CatalogStorageError, match="GRANT CREATE ON SCHEMA public"),
+        ):
             postgres.load(ROWS)
         assert not postgres.asked
         postgres.run(f"GRANT CREATE, USAGE ON SCHEMA public TO {loader}")
-        with as_loader(postgres, loader):
+        with changed_connection(postgres, login=loader):
             postgres.load(ROWS)
 
     def test_a_new_column_of_a_table_of_others(self, postgres, loader):
         postgres.load(ROWS)
         postgres.run(f"GRANT ALL ON orders TO {loader}")
-        with as_loader(postgres, loader):
+        with changed_connection(postgres, login=loader):
             postgres.load(ROWS)
             with pytest.raises(CatalogStorageError, match="ALTER TABLE orders ADD COLUMN coupon TEXT"):
                 postgres.load([{**row, "coupon": "x"} for row in ROWS])
@@ -221,7 +218,7 @@ class TestConnections:
         monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", False)
         rows = [{**row, "50 % of": "tab\t\\ \n"} for row in ROWS]
         for _ in range(2):
-            postgres.load(rows, write_disposition="merge", primary_key="order_id")
+            postgres.load(rows, **MERGE)
         assert postgres.run('SELECT DISTINCT "50 % of" FROM orders') == [("tab\t\\ \n",)]
         postgres.run("CREATE TABLE things (n int, thing uuid)")
         with pytest.raises(CatalogStorageError, match=r"row 2"):
@@ -244,63 +241,33 @@ class TestConnections:
 
 class TestPgBouncer:
     def test_transaction_mode(self, postgres):
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            pgbouncer(Path(folder), postgres.connection["schema"]) as port,
-            changed_connection(postgres, port=port),
-        ):
+        with pgbouncer(postgres.connection["schema"]) as port, changed_connection(postgres, port=port):
             for _ in range(8):  # psycopg prepares what it sees for the fifth time
-                postgres.load(ROWS, write_disposition="merge", primary_key="order_id")
-            manifests, failed = [], []
+                postgres.load(ROWS, **MERGE)
 
             def load(number):
-                try:
-                    manifests.append(postgres.load(ROWS, table=f"t{number % 2}", run=str(number)))
-                except Exception as error:
-                    failed.append(error)
+                postgres.load(ROWS, table=f"t{number % 2}", run=str(number), catalog_conn_id=f"c{number}")
 
-            threads = [threading.Thread(target=load, args=(number,)) for number in range(4)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        assert not failed
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(load, range(4)))
         assert postgres.rows("COUNT(*)", "t0") == postgres.rows("COUNT(*)") == [(25,)]
 
 
-@pytest.fixture
-def loader(postgres):
-    yield from made_loader(postgres)
-
-
-def as_loader(database, name):
-    return changed_connection(database, login=name)
-
-
 @contextmanager
-def pgbouncer(folder: Path, database: str):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    (folder / "users.txt").write_text('"postgres" ""\n')
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{database} = host=127.0.0.1 port=5432\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nauth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
-        f"default_pool_size = 2\nunix_socket_dir =\n"
-    )
-    command = [shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", str(folder / "pgbouncer.ini")]
-    if os.getuid() == 0:  # it refuses to run as root
-        command[1:1] = ["-u", "postgres"]
-        for path in (folder, *folder.iterdir()):
-            shutil.chown(path, "postgres")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+def pgbouncer(database: str):
+    port = free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "users.txt").write_text('"postgres" ""\n')
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n{database} = host=127.0.0.1 port=5432\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {port}\nauth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
+            f"default_pool_size = 2\nunix_socket_dir =\n"
+        )
+        command = [shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", str(folder / "pgbouncer.ini")]
+        if os.getuid() == 0:  # it refuses to run as root
+            command[1:1] = ["-u", "postgres"]
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, "postgres")
+        with running(command, port):
+            yield port

@@ -15,10 +15,9 @@ import pytest
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from tests.airflow_names import AirflowFailException
-from tests.tables.test_loads import ROWS
+from tests.tables.test_loads import MERGE, ROWS
 from tests.tables_servers.conftest import changed_connection, user
 
-MERGE = {"write_disposition": "merge", "primary_key": "order_id"}
 SLOW = {
     "postgres": (
         "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'",
