@@ -5,29 +5,24 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from airflow_provider_catalog.errors import CatalogParameterError
 from tests.tasks import operator
 
-ROWS = [{"key": n, "name": f"n{n}"} for n in range(25)]
+FORMULAS = ["=1+1", "+1-555-0100", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\0=1", "\uff1d1+1", "=", "-"]
+HARMLESS = ["plain", "a=b", "-5.00", "+7", "-1e3", "'=1", " =1", "", None, -5, -2.5, True, ["=1"]]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
 def test_formulas_are_escaped_where_that_is_wanted(serve, tmp_path, suffix):
-    formulas = ["=1+1", "+1-555-0100", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\0=1", "\uff1d1+1", "=", "-"]
-    harmless = ["plain", "a=b", "-5.00", "+7", "-1e3", "'=1", " =1", "", None, -5, -2.5, True, ["=1"]]
-    rows = [{"=name": value, "n": n} for n, value in enumerate([*formulas, *harmless])]
-    found = {}
+    rows, found = [{"=name": value, "n": n} for n, value in enumerate([*FORMULAS, *HARMLESS])], {}
     for choice in (False, True):
         path = tmp_path / f"{choice}.{suffix}"
         with serve(rows):
             manifest = operator(output_path=path, csv_escape_formulas=choice).execute({})
         found[choice] = pd.read_csv(path, dtype=str, keep_default_na=False)
-        assert manifest["columns"] == list(found[choice].columns)
-    assert "=name" in found[False].columns
-    assert "'=name" in found[True].columns
+        assert manifest["columns"] == list(found[choice].columns) == ["'=name" if choice else "=name", "n"]
     before, after = list(found[False]["=name"]), list(found[True]["'=name"])
-    assert after == [f"'{text}" for text in formulas] + before[len(formulas) :]
-    assert before[: len(formulas)] == formulas
+    assert before[: len(FORMULAS)] == FORMULAS
+    assert after == [f"'{text}" for text in FORMULAS] + before[len(FORMULAS) :]
     assert list(found[True]["n"]) == list(found[False]["n"])
 
 
@@ -38,16 +33,3 @@ def test_typed_columns_are_no_formulas(serve, tmp_path):
         fields = ["=a", "b", "t"]
         operator(output_path=path, field_types=types, fields=fields, csv_escape_formulas=True).execute({})
     assert path.read_text().splitlines() == ["'=a,b,t", "-5.00,-5,2026-01-31T00:00:00Z", ",'-x,"]
-
-
-def test_an_escape_that_turns_out_to_be_for_another_format(serve, tmp_path):
-    """Told by a template only."""
-    with serve(ROWS) as catalog:
-        pull = operator(output_path=f"{tmp_path}/rows.{{{{ suffix }}}}", csv_escape_formulas=True)
-        pull.render_template_fields({"suffix": "jsonl"})
-        with pytest.raises(CatalogParameterError, match="csv_escape_formulas is for CSV alone"):
-            pull.execute({})
-        assert not catalog.requests
-        pull = operator(output_path=f"{tmp_path}/rows.{{{{ suffix }}}}", csv_escape_formulas=True)
-        pull.render_template_fields({"suffix": "csv"})
-        pull.execute({})

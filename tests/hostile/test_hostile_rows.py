@@ -5,55 +5,48 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
+import resource
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from multiprocessing import get_context
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_catalog.errors import CatalogError
 from tests.catalog_server import TOKEN, Answer, catalog_server
-from tests.hostile import in_own_process
+from tests.tasks import operator
 
-PROJECT = Path(__file__).parents[2]
 OUTPUTS = ("xcom", "jsonl", "csv", "parquet")
 MIB = 1024 * 1024
 MOST_MB = 400
 """What a task may need beyond what it has when it starts, whatever the rows."""
+NAMES = ["", ".", "a.b", "../x", "a\nb", "a\r\nb", "\t", '"', "'", ",", "\0", "a\0b", "\u202e", "NULL", "é"]
+DIGITS = "9" * 400
 
 
 @dataclass(frozen=True)
 class Case:
     """
-    An answer with hostile rows.
-
-    What is large is made when it is asked for.
+    An answer with hostile rows, which is made when it is asked for.
 
     :param rows: gives JSON of the rows.
     :param errors: format → a part of the error's message; ``all`` for an error while reading, whatever the format.
-    :param expected: gives the rows as they are to be in XCom and JSON Lines; those of the JSON where ``None``.
-    :param table: gives the same as columns.
+    :param table: gives the rows as columns; those of the JSON where ``None``.
     :param parameters: of the operator.
     """
 
     rows: Callable[[], str]
     errors: dict[str, str] = field(default_factory=dict)
-    expected: Callable[[], list] | None = None
     table: Callable[[], dict[str, list]] | None = None
     parameters: dict = field(default_factory=dict)
-
-    def outputs(self) -> tuple[str, ...]:
-        return ("xcom", "csv") if "all" in self.errors else OUTPUTS
-
-    def right_rows(self) -> list:
-        return self.expected() if self.expected else json.loads(self.rows())
 
     def right_table(self) -> dict[str, list]:
         if self.table:
             return self.table()
-        rows = self.right_rows()
+        rows = json.loads(self.rows())
         return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
@@ -61,24 +54,12 @@ def nested(opening: str, closing: str, depth: int) -> Callable[[], str]:
     return lambda: '[{"id":1,"deep":' + opening * depth + "1" + closing * depth + "}]"
 
 
-def wide() -> str:
-    return "[{" + ",".join(f'"k{n}":{n}' for n in range(200_000)) + "}]"
-
-
-def long_text(megabytes: int) -> Callable[[], str]:
-    return lambda: '[{"id":1,"text":"' + "x" * megabytes * MIB + '"}]'
-
-
-def empty_objects() -> str:
-    return "[" + "{}," * 200_000 + "{}]"
-
-
-NAMES = ["", ".", "a.b", "../x", "a\nb", "a\r\nb", "\t", '"', "'", ",", "\0", "a\0b", "\u202e", "NULL", "é"]
-DIGITS = "9" * 400
-
-WARM_UP = {"case": -1, "folder": "", "parameters": {}}
+EMPTY_OBJECTS = "[" + "{}," * 200_000 + "{}]"
 CASES = {
-    "200,000 keys": Case(wide, dict.fromkeys(("csv", "parquet"), "more than 20,000 columns")),
+    "200,000 keys": Case(
+        lambda: "[{" + ",".join(f'"k{n}":{n}' for n in range(200_000)) + "}]",
+        dict.fromkeys(("csv", "parquet"), "more than 20,000 columns"),
+    ),
     "lists nested 10,000 deep": Case(nested("[", "]", 10_000), {"all": "nested too deeply"}),
     "objects nested 10,000 deep": Case(nested('{"a":', "}", 10_000), {"all": "nested too deeply"}),
     "objects nested 200 deep": Case(
@@ -93,10 +74,10 @@ CASES = {
     "hashed lists nested 990 deep": Case(
         nested("[", "]", 990), {"all": "nested too deeply"}, parameters={"hash_fields": ["deep"]}
     ),
-    "a text of 12 MB": Case(long_text(12)),
+    "a text of 12 MB": Case(lambda: '[{"id":1,"text":"' + "x" * 12 * MIB + '"}]'),
     "200,000 empty objects in a row": Case(
-        lambda: '[{"id":1,"list":' + empty_objects() + '},{"id":2}]',
-        table=lambda: {"id": [1, 2], "list": [empty_objects(), None]},
+        lambda: '[{"id":1,"list":' + EMPTY_OBJECTS + '},{"id":2}]',
+        table=lambda: {"id": [1, 2], "list": [EMPTY_OBJECTS, None]},
     ),
     "names of columns": Case(lambda: json.dumps([dict.fromkeys(NAMES, 1.5)])),
     "NUL in a text": Case(lambda: r'[{"a":"x\u0000y"}]'),
@@ -106,58 +87,59 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    """Case and format → how it ended, and the folder of the output; all of them in one go, for the sake of imports."""
-    names = list(CASES)
+def pull():
+    """Return a function that pulls a case in a process of its own: how it ended, and how many MB that took."""
 
     def answer(request):
-        [number] = request.filters["account_ids"]
-        return Answer({"orders": []} if number < 0 else f'{{"orders":{CASES[names[number]].rows()}}}'.encode())
+        return Answer(f'{{"orders":{CASES[names[request.filters["account_ids"][0]]].rows()}}}'.encode())
 
-    jobs, results = {}, tmp_path_factory.mktemp("results") / "lines"
-    for number, (name, case) in enumerate(CASES.items()):
-        for output in CASES[name].outputs():
-            folder = tmp_path_factory.mktemp("out")
-            parameters = {"max_xcom_bytes": 10**9} if output == "xcom" else {"output_path": f"{folder}/rows.{output}"}
-            jobs[name, output] = {
-                "case": number,
-                "folder": str(folder),
-                "parameters": {**parameters, **case.parameters},
-            }
-    with catalog_server(answer) as catalog:
+    names, processes = list(CASES), get_context("forkserver")
+    # What all of them need is there when they start.
+    processes.set_forkserver_preload(["pandas", "pyarrow.json", "pyarrow.parquet", __name__])
+    with catalog_server(answer) as catalog, ProcessPoolExecutor(1, processes, max_tasks_per_child=1) as pool:
         connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
         connection["extra"] = {"hash_secret": "k" * 16}
-        environment = os.environ | {"AIRFLOW_CONN_CATALOG_DEFAULT": json.dumps(connection), "PYTHONPATH": str(PROJECT)}
-        done = subprocess.run(
-            [sys.executable, in_own_process.__file__, results],
-            input=json.dumps([WARM_UP, *jobs.values()]), env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = results.read_text().splitlines()
-    return {
-        key: json.loads(line) | {"folder": Path(job["folder"])}
-        for (key, job), line in zip(jobs.items(), lines, strict=True)
-    }
+
+        def run(name, **parameters):
+            parameters |= CASES[name].parameters | {"filters": {"account_ids": names.index(name)}}
+            return pool.submit(pulled, json.dumps(connection), parameters).result()
+
+        yield run
 
 
-@pytest.mark.parametrize(("name", "output"), [(name, each) for name, case in CASES.items() for each in case.outputs()])
-def test_the_right_file_or_a_clear_error(outcomes, name, output):
-    outcome, case = outcomes[name, output], CASES[name]
-    files = list(outcome["folder"].iterdir())
-    assert outcome["grown_mb"] < MOST_MB
-    expected_error = case.errors.get(output) or case.errors.get("all")
-    if expected_error:
-        assert outcome["outcome"].startswith("Catalog")
-        assert expected_error in outcome["message"]
-        assert len(outcome["message"]) < 600
-        assert not files
+def pulled(connection, parameters):
+    os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = connection
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        result, error = operator(**parameters).execute({}), None
+    except CatalogError as raised:
+        result, error = None, str(raised)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return None if result is None else msgspec.json.encode(result), error, grown // 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [(name, each) for name, case in CASES.items() for each in (("xcom", "csv") if "all" in case.errors else OUTPUTS)],
+)
+def test_the_right_file_or_a_clear_error(pull, tmp_path, name, output):
+    case, path = CASES[name], tmp_path / f"rows.{output}"
+    where = {"max_xcom_bytes": 10**9} if output == "xcom" else {"output_path": str(path)}
+    result, error, grown_mb = pull(name, **where)
+    print(f"{name}, {output}: {grown_mb} MB")  # noqa: T201 - for docs/storage.md, with -rP
+    assert grown_mb < MOST_MB
+    if expected_error := case.errors.get(output) or case.errors.get("all"):
+        assert expected_error in error
+        assert len(error) < 600
+        assert not list(tmp_path.iterdir())
         return
-    assert outcome["outcome"] == "done", outcome["message"]
-    [path] = files
+    assert error is None
     if output == "xcom":
-        assert json.loads(path.read_text()) == case.right_rows()
+        assert json.loads(result) == json.loads(case.rows())
     elif output == "jsonl":
-        assert [json.loads(line) for line in path.read_text().removesuffix("\n").split("\n")] == case.right_rows()
+        *lines, end = path.read_text().split("\n")
+        assert [json.loads(line) for line in lines] == json.loads(case.rows())
+        assert end == ""
     elif output == "csv":
         csv.field_size_limit(64 * MIB)
         with path.open(newline="") as file:

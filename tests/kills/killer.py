@@ -55,9 +55,8 @@ def kill_tasks(place: Place, temporary: Path) -> None:
 
     def start(filters: dict[str, str] | None = None) -> Any:
         begun = PROCESSES.Event()
-        process = PROCESSES.Process(
-            target=_task, args=(place.url, filters, place.connections, str(temporary), begun), daemon=True
-        )
+        arguments = (place.url, filters, place.connections, str(temporary), begun)
+        process = PROCESSES.Process(target=_task, args=arguments, daemon=True)
         process.start()
         begun.wait()
         return process

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+from tests.processes import python
+
 SIZE_MB = int(os.environ.get("CATALOG_STORES_MB", "250"))
 MOST_MB = 200
 """What an upload may need more: parts that are sent at once, each of them twice or so."""
@@ -32,12 +30,10 @@ print(info.size_bytes, before // 1024, (after - before) // 1024)
 """
 
 
-def test_memory_is_bounded(store, tmp_path):
-    variables = {"AIRFLOW_CONN_STORE": json.dumps(store.connection()), "PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-c", WRITE, store.url("large.jsonl", "store"), str(SIZE_MB)]
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    size, before, grown = map(int, done.stdout.splitlines()[-1].split())
+def test_memory_is_bounded(store):
+    connection = json.dumps(store.connection())
+    said = python(WRITE, store.url("large.jsonl", "store"), SIZE_MB, AIRFLOW_CONN_STORE=connection)
+    size, before, grown = map(int, said.splitlines()[-1].split())
     assert size > SIZE_MB * 1_000_000
     told = f"{size // 1_000_000} MB uploaded: {before} MB of memory before, {grown} MB more at its peak"
     print(store.scheme, told)  # noqa: T201 - for docs/storage.md, with -rP

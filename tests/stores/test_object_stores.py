@@ -7,17 +7,22 @@ import hashlib
 import io
 import json
 import random
+import socket
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from tests.catalog_server import Answer, catalog_server
 from tests.output.conftest import write
-from tests.stores.cutting_proxy import cutting_proxy
-from tests.tasks import OPERATORS
+from tests.tasks import operator
 
 # The clients hand parts of an upload to aiohttp as bytes, which it would rather have as files.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
@@ -37,10 +42,9 @@ def pull(serve, connect):
 
     def pull_rows(store, rows=ROWS, *, key="a b/rows.jsonl", conn_id=None, url=None, **parameters):
         url = url or store.url(key, conn_id or connect(store.connection()))
-        with serve(rows, "orders") as catalog:
-            operator = OPERATORS["orders"](task_id="pull", output_path=url, **parameters)
+        with serve(rows) as catalog:
             try:
-                return operator.execute({})
+                return operator(output_path=url, **parameters).execute({})
             finally:
                 pull_rows.requests = len(catalog.requests)
 
@@ -75,6 +79,33 @@ def test_a_file_that_goes_up_in_parts(store, pull):
     assert store.unfinished() == []
 
 
+@contextmanager
+def cutting_proxy(target, max_sent):
+    """A network that fails in the middle of an upload: it cuts connections that have sent more than so many bytes."""
+
+    def pump(source, sink, most=float("inf")):
+        with suppress(OSError):
+            while most > 0 and (chunk := source.recv(65536)):
+                most -= len(chunk)
+                sink.sendall(chunk)
+        for each in (source, sink):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        return most
+
+    class Relay(BaseRequestHandler):
+        def handle(self):
+            with socket.create_connection(("127.0.0.1", target)) as store:
+                threading.Thread(target=pump, args=(store, self.request), daemon=True).start()
+                self.server.has_cut |= pump(self.request, store, max_sent) <= 0
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Relay) as proxy:
+        proxy.daemon_threads, proxy.has_cut = True, False
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+
+
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
 def test_a_network_that_fails_in_the_middle_leaves_what_was_there(store, pull, connect, there):
@@ -84,61 +115,61 @@ def test_a_network_that_fails_in_the_middle_leaves_what_was_there(store, pull, c
     before = store.read(key)
     with cutting_proxy(store.port, max_sent=2_000_000) as proxy:
         with pytest.raises(CatalogStorageError, match="can't upload") as caught:
-            pull(store, large_rows(), key=key, conn_id=connect(store.connection(port=proxy.port)))
-    assert proxy.cut > 0
+            pull(store, large_rows(), key=key, conn_id=connect(store.connection(port=proxy.server_address[1])))
+    assert proxy.has_cut
     assert caught.value.retryable
     assert len(str(caught.value)) < 500
     assert store.read(key) == before
     assert store.unfinished() == [], "parts that nobody sees, but that are paid for"
 
 
-class TestBeforeTheFirstRequest:
-    def test_a_missing_bucket(self, store, pull, connect):
-        url = store.url("rows.csv", connect(store.connection()), bucket="missing")
-        with pytest.raises(CatalogStorageError, match="there is no bucket or container 'missing'; make it") as caught:
-            pull(store, url=url)
-        assert not caught.value.retryable
-        assert pull.requests == 0
+REFUSED = "refuses the connection's credentials; check"
+UNUSABLE = r"connection can't be used .*"
+FAULTS = {
+    "no bucket": lambda store, connect: {"url": store.url("x.csv", connect(store.connection()), bucket="missing")},
+    "no server": lambda store, connect: {"conn_id": connect(store.connection(port=9))},
+    "no connection": lambda store, connect: {"conn_id": "no_such_id"},
+    "no credentials": lambda store, connect: {"conn_id": connect({"conn_type": "wasb"})},
+    "a wrong key of Azure": lambda store, connect: {"conn_id": connect(store.connection(key="d3Jvbmc="))},
+    "a wrong key of S3": lambda store, connect: {"conn_id": connect(store.connection(key=("AKIAMISSING", "wrong")))},
+    "a wrong secret of S3": lambda store, connect: {
+        "conn_id": connect(store.connection(key=(store.extra["keys"]["all"][0], "wrong")))
+    },
+}
 
-    @pytest.mark.parametrize("what", ["S3's key", "S3's secret", "Azure's key"])
-    def test_credentials_that_are_refused(self, request, pull, connect, what):
-        store = request.getfixturevalue("azure_store" if "Azure" in what else "s3_store")
-        known = store.extra.get("keys", {}).get("all", [""])[0]
-        key = {"S3's key": ("AKIAMISSING", "wrong"), "S3's secret": (known, "wrong"), "Azure's key": "d3Jvbmc="}[what]
-        with pytest.raises(CatalogStorageError, match="refuses the connection's credentials; check") as caught:
-            pull(store, conn_id=connect(store.connection(key=key)))
-        assert pull.requests == 0
-        assert not caught.value.retryable
-        assert "RequestId" not in str(caught.value)
 
-    @pytest.mark.usefixtures("no_waiting")
-    def test_a_store_that_is_not_there(self, store, pull, connect):
-        with pytest.raises(CatalogStorageError, match="does not answer properly; check the address") as caught:
-            pull(store, conn_id=connect(store.connection(port=9)))
-        assert pull.requests == 0
-        assert caught.value.retryable
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize(
+    ("fault", "name", "says"),
+    [
+        *(("no bucket", name, "no bucket or container 'missing'; make it") for name in ("s3", "azure", "gcs")),
+        *(("no server", name, "does not answer properly; check the address") for name in ("s3", "azure", "gcs")),
+        *(("no connection", name, UNUSABLE + "`no_such_id` isn't defined") for name in ("azure", "gcs")),
+        ("no credentials", "azure", UNUSABLE + "credentials"),
+        ("a wrong key of Azure", "azure", REFUSED),
+        ("a wrong key of S3", "s3", REFUSED),
+        ("a wrong secret of S3", "s3", REFUSED),
+    ],
+)
+def test_a_fault_of_a_connection_is_told_before_the_first_request(request, pull, connect, fault, name, says):
+    store = request.getfixturevalue(f"{name}_store")
+    with pytest.raises((CatalogStorageError, CatalogParameterError), match=says) as caught:
+        pull(store, **FAULTS[fault](store, connect))
+    assert pull.requests == 0
+    assert caught.value.retryable is (fault == "no server")
+    assert "RequestId" not in str(caught.value)
 
-    @pytest.mark.parametrize("name", ["azure", "gcs"])
-    def test_a_connection_that_is_not_there(self, request, name, pull):
-        with pytest.raises(CatalogParameterError, match=r"connection can't be used .*`no_such_id` isn't defined"):
-            pull(request.getfixturevalue(f"{name}_store"), conn_id="no_such_id")
-        assert pull.requests == 0
 
-    @pytest.mark.usefixtures("s3_store")
-    def test_no_connection_and_nobody_logged_in(self, pull, monkeypatch):
-        """Without a connection, AWS's own search for credentials decides; here it finds none."""
-        refusal = Answer(b"<Error><Code>AccessDenied</Code></Error>", 403, {"Content-Type": "application/xml"})
-        with catalog_server(lambda request: refusal) as s3:
-            monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
-            monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-            with pytest.raises(CatalogStorageError, match="refuses the connection's credentials"):
-                pull(None, url="s3://no_such_id@bucket/rows.csv")
-        assert pull.requests == 0
-
-    def test_a_connection_that_lacks_all(self, azure_store, pull, connect):
-        with pytest.raises(CatalogParameterError, match=r"connection can't be used .*credentials"):
-            pull(azure_store, conn_id=connect({"conn_type": "wasb"}))
-        assert pull.requests == 0
+@pytest.mark.usefixtures("s3_store")
+def test_no_connection_and_nobody_logged_in(pull, monkeypatch):
+    """Without a connection, AWS's own search for credentials decides; here it finds none."""
+    refusal = Answer(b"<Error><Code>AccessDenied</Code></Error>", 403, {"Content-Type": "application/xml"})
+    with catalog_server(lambda request: refusal) as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        with pytest.raises(CatalogStorageError, match=REFUSED):
+            pull(None, url="s3://no_such_id@bucket/rows.csv")
+    assert pull.requests == 0
 
 
 def test_a_key_that_may_write_but_not_list_will_do(s3_store, pull, connect, caplog):
@@ -148,44 +179,27 @@ def test_a_key_that_may_write_but_not_list_will_do(s3_store, pull, connect, capl
     assert len(s3_store.read("put.jsonl").splitlines()) == 25
 
 
-class TestGoogleAccounts:
-    """With a service account, whose token comes from another server."""
-
-    @pytest.fixture
-    def account(self):
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-
-        def make(token_uri: str) -> dict:
-            account = {
-                "type": "service_account", "project_id": "p", "private_key": key.decode(), "token_uri": token_uri,
-                "client_email": "loader@p.iam.gserviceaccount.example.com",
-            }  # fmt: skip
-            return {"is_anonymous": False, "keyfile_dict": json.dumps(account)}
-
-        return make
-
-    @pytest.mark.usefixtures("no_waiting")
-    @pytest.mark.parametrize("is_refused", [False, True], ids=["good", "revoked"])
-    def test_a_service_account(self, gcs_store, pull, connect, account, is_refused):
-        answer = (
-            Answer({"error": "invalid_grant", "error_description": "account not found"}, 400)
-            if is_refused
-            else Answer({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
-        )
-        with catalog_server(lambda request: answer) as tokens:
-            conn_id = connect(gcs_store.connection(**account(f"{tokens.url}/token")))
-            if not is_refused:
-                assert pull(gcs_store, conn_id=conn_id)["row_count"] == 25
-                return
-            with pytest.raises(CatalogStorageError, match="refuses the connection's credentials") as caught:
-                pull(gcs_store, conn_id=conn_id)
-        assert pull.requests == 0
-        assert "PRIVATE" not in str(caught.value)
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("is_refused", [False, True], ids=["good", "revoked"])
+def test_a_google_service_account_whose_token_comes_from_another_server(gcs_store, pull, connect, is_refused):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    granted = Answer({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
+    refused = Answer({"error": "invalid_grant", "error_description": "account not found"}, 400)
+    with catalog_server(lambda request: refused if is_refused else granted) as tokens:
+        account = {
+            "type": "service_account", "project_id": "p", "private_key": key.decode(),
+            "token_uri": f"{tokens.url}/token", "client_email": "loader@p.iam.gserviceaccount.example.com",
+        }  # fmt: skip
+        conn_id = connect(gcs_store.connection(is_anonymous=False, keyfile_dict=json.dumps(account)))
+        if not is_refused:
+            assert pull(gcs_store, conn_id=conn_id)["row_count"] == 25
+            return
+        with pytest.raises(CatalogStorageError, match="refuses the connection's credentials") as caught:
+            pull(gcs_store, conn_id=conn_id)
+    assert pull.requests == 0
+    assert "PRIVATE" not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
