@@ -6,6 +6,7 @@ Messages name the parameter, endpoint, status or path at fault and the remedy; n
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 
 
 class CatalogError(Exception):
@@ -89,14 +90,19 @@ def forget_locals(error: BaseException) -> None:
 
     :param error: an error that is being handled.
     """
+    for each in causes(error):
+        if each.__suppress_context__ and each.__cause__ is None:
+            each.__context__ = None
+        traceback.clear_frames(each.__traceback__)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it; urllib3's hold it as an argument."""
     seen: set[int] = set()
-    errors: list[BaseException | None] = [error]
-    while errors:
-        current = errors.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        if current.__suppress_context__ and current.__cause__ is None:
-            current.__context__ = None
-        traceback.clear_frames(current.__traceback__)
-        errors += [current.__cause__, current.__context__]
+    queue: list[object] = [error]
+    while queue:
+        each = queue.pop(0)
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            queue += [each.__cause__, each.__context__, *each.args, getattr(each, "reason", None)]

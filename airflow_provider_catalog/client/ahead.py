@@ -74,11 +74,7 @@ class Ahead:
         self._until = None
 
     def take(self, params: Params, max_tries: int = MAX_TRIES) -> Page:
-        """
-        Return a page, asking for it again if it failed when its turn had not yet come.
-
-        :raises CatalogError: when it can't be had.
-        """
+        """Return a page, asking for it again if it failed when its turn had not yet come."""
         future = self._pages.pop(params, None)
         if future is None:
             return self._fetch(params, max_tries=max_tries)

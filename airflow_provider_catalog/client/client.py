@@ -75,12 +75,7 @@ class CatalogClient:
         :param page_size: rows asked for in one page; the settings' where ``None``.
         :param max_concurrency: requests in flight at once; the settings' where ``None``.
         :param accept_moved: whether to go on, rather than fail, when rows moved from page to page meanwhile.
-        :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
-        :raises CatalogRequestError: when the request is refused.
-        :raises CatalogUnavailableError: when tries are used up.
-        :raises CatalogResponseError: for an answer without rows.
-        :raises CatalogPaginationError: when links go in circles, or the server says that there is more than it gives.
-        :raises CatalogDataMovedError: when rows moved from page to page.
+        :raises CatalogError: as :meth:`~airflow_provider_catalog.hooks.catalog.CatalogHook.iter_rows` says.
         """
         with self._in_context(endpoint):
             fetch = PageFetcher(

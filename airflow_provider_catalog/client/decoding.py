@@ -17,9 +17,9 @@ from typing import Any
 import ijson
 import msgspec
 
+from airflow_provider_catalog.client.endpoints import Row
 from airflow_provider_catalog.errors import CatalogResponseError
 
-Row = dict[str, Any]
 Body = SpooledTemporaryFile[bytes]
 
 MEMORY_LIMIT = 8 * 1024 * 1024
@@ -196,12 +196,7 @@ class _Reader:
 
 
 def _look_through(body: Body, root_key: str, *, is_cut: bool) -> tuple[dict[str, Any], str, int]:
-    """
-    Return the members other than the rows, ijson's prefix of the rows, and how many rows there are.
-
-    :raises NotJsonError: when it is no JSON document, or a part of one.
-    :raises NoRowsError: when there is no list of rows.
-    """
+    """Return the members other than the rows, ijson's prefix of the rows, and how many rows there are."""
     outline = _Outline()
     try:
         outline.read(ijson.basic_parse(_Reader(body), use_float=True, buf_size=_BUFFER))

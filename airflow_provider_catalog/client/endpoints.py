@@ -7,7 +7,7 @@ the code survives it turning out otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from airflow_provider_catalog.client.filters import (
     EnrollmentsFilters,
@@ -17,10 +17,12 @@ from airflow_provider_catalog.client.filters import (
 )
 
 EndpointName = Literal["products", "enrollments", "orders", "users"]
+Row = dict[str, Any]
+"""A row as the API sends it: an object with others in it."""
 
 
 @dataclass(frozen=True)
-class Column:
+class DocumentedField:
     """
     A documented field of an endpoint's rows.
 
@@ -52,7 +54,7 @@ class Endpoint:
     path: str
     root_key: str
     filters: type
-    columns: tuple[Column, ...] = ()
+    columns: tuple[DocumentedField, ...] = ()
 
 
 ENDPOINTS: dict[str, Endpoint] = {
@@ -64,25 +66,25 @@ ENDPOINTS: dict[str, Endpoint] = {
             root_key="products",  # confirmed
             filters=ProductsFilters,
             columns=(  # confirmed, from the documented example; nullability is not documented
-                Column("account_id", "int64"),
-                Column("account_name", "string"),
-                Column("product.name", "string"),
-                Column("product.id", "int64"),
-                Column("product.url", "string"),
-                Column("product.sku", "string"),
-                Column("product_status", "string"),
-                Column("created_at", "timestamp"),
-                Column("canvas_course_id", "int64"),
-                Column("enrollment_count", "int64"),
-                Column("dropped_count", "int64"),
-                Column("completion_count", "int64"),
-                Column("currency", "string"),
-                Column("list_price", MONEY),
-                Column("promo_codes", "list<string>"),
-                Column("discount", MONEY),
-                Column("revenue", MONEY),
-                Column("credits", "float64"),
-                Column("certificate_offered", "bool"),
+                DocumentedField("account_id", "int64"),
+                DocumentedField("account_name", "string"),
+                DocumentedField("product.name", "string"),
+                DocumentedField("product.id", "int64"),
+                DocumentedField("product.url", "string"),
+                DocumentedField("product.sku", "string"),
+                DocumentedField("product_status", "string"),
+                DocumentedField("created_at", "timestamp"),
+                DocumentedField("canvas_course_id", "int64"),
+                DocumentedField("enrollment_count", "int64"),
+                DocumentedField("dropped_count", "int64"),
+                DocumentedField("completion_count", "int64"),
+                DocumentedField("currency", "string"),
+                DocumentedField("list_price", MONEY),
+                DocumentedField("promo_codes", "list<string>"),
+                DocumentedField("discount", MONEY),
+                DocumentedField("revenue", MONEY),
+                DocumentedField("credits", "float64"),
+                DocumentedField("certificate_offered", "bool"),
             ),
         ),
         Endpoint(

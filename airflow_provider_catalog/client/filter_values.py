@@ -76,7 +76,7 @@ def _items(value: Any) -> list[Any]:
     """Return the items of a list that may be written as text, or be a single value."""
     if isinstance(value, str):
         text = value.strip()
-        value = _literal(text) if text[0] in "[(" else [item.strip() for item in text.split(",")]
+        value = parse_literal(text) if text[0] in "[(" else [item.strip() for item in text.split(",")]
     if isinstance(value, Mapping | bytes | bytearray):
         raise TypeError
     items = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
@@ -84,14 +84,6 @@ def _items(value: Any) -> list[Any]:
         # To send it would ask for everything, or for nothing: the API doesn't say which.
         raise _RefusedError("an empty list; leave the filter out, or give None, to ask without it")
     return items
-
-
-def _literal(text: str) -> Any:
-    try:
-        # ast, not json: a template renders a Python list of words with single quotes.
-        return ast.literal_eval(text)
-    except (SyntaxError, RecursionError, MemoryError):
-        raise ValueError from None
 
 
 def _list_of(parse: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:

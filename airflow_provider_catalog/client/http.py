@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from http.client import BadStatusLine, HTTPResponse
@@ -15,7 +15,6 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import LocationParseError, NewConnectionError
@@ -24,7 +23,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from airflow_provider_catalog import __version__
 from airflow_provider_catalog.client.retry import TransientError
 from airflow_provider_catalog.client.settings import CatalogSettings
-from airflow_provider_catalog.errors import CatalogParameterError, CatalogUnavailableError, forget_locals
+from airflow_provider_catalog.errors import CatalogParameterError, CatalogUnavailableError, causes, forget_locals
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect, where the timeout for a request is not shorter."""
@@ -56,7 +55,7 @@ class CatalogSession:
     def __init__(self, settings: CatalogSettings, pool_size: int) -> None:
         self._settings = settings
         self._session = session = requests.Session()
-        session.auth = _TokenAuth(settings.token.get_secret_value())
+        session.auth = _token_auth(settings.token.get_secret_value())
         session.headers.update(
             {
                 "Accept": "application/json",
@@ -118,16 +117,14 @@ class CatalogSession:
         return adapter.send(request, timeout=timeouts, **self._environment)
 
 
-class _TokenAuth(AuthBase):
-    """Puts the token into the header that carries it (confirmed), and keeps ``requests`` from asking ``.netrc``."""
+def _token_auth(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Return what adds the header with the token (confirmed); with it, ``requests`` does not ask ``.netrc``."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header."""
-        request.headers["Authorization"] = f'Token token="{self._token}"'
+    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f'Token token="{token}"'
         return request
+
+    return add
 
 
 class _Adapter(HTTPAdapter):
@@ -198,7 +195,7 @@ def _was_dropped(error: requests.ConnectionError) -> bool:
     """Return whether the connection had been made, and was gone before the first byte of the answer came."""
     if isinstance(error, requests.exceptions.ProxyError | requests.Timeout):
         return False
-    chain = list(_causes(error))
+    chain = list(causes(error))
     return any(
         isinstance(each, ConnectionError | BadStatusLine | ssl.SSLEOFError | ssl.SSLZeroReturnError) for each in chain
     ) and not any(isinstance(each, NewConnectionError) for each in chain)
@@ -263,7 +260,7 @@ def _of_tls(error: Exception, url: str) -> Exception:
     if _NOT_TLS.search(str(error)):
         return CatalogParameterError(f"give the port that speaks https: the port of {url} speaks plain http")
     reason = _reason(error)
-    problem = next((each for each in _causes(error) if isinstance(each, ssl.SSLCertVerificationError)), None)
+    problem = next((each for each in causes(error) if isinstance(each, ssl.SSLCertVerificationError)), None)
     if problem is None:
         return TransientError(f"TLS failed ({reason})")
     if problem.verify_code == _EXPIRED:
@@ -274,21 +271,7 @@ def _of_tls(error: Exception, url: str) -> Exception:
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what led to it; urllib3's hold it as an argument."""
-    seen: set[int] = set()
-    queue: list[BaseException | None] = [error]
-    while queue:
-        each = queue.pop(0)
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield each
-        inner = [*each.args, getattr(each, "reason", None)]
-        queue += [each.__cause__, each.__context__, *(arg for arg in inner if isinstance(arg, BaseException))]
-
-
 def _reason(error: BaseException) -> str:
     """Return what is at the bottom of an error, in the operating system's words where it has any."""
-    *_, last = _causes(error)
+    *_, last = causes(error)
     return getattr(last, "verify_message", None) or getattr(last, "strerror", None) or type(last).__name__

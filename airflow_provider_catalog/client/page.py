@@ -9,7 +9,8 @@ from itertools import islice
 
 import msgspec
 
-from airflow_provider_catalog.client.decoding import HEAD_ROWS, Content, Row
+from airflow_provider_catalog.client.decoding import HEAD_ROWS, Content
+from airflow_provider_catalog.client.endpoints import Row
 from airflow_provider_catalog.client.hints import Hints, Params, page_number, shown_page
 
 MOST_COMPARED = 1000

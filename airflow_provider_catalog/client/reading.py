@@ -66,15 +66,15 @@ class Reading:
         :raises CatalogDataMovedError: when rows have moved from page to page.
         """
         first = page = self._fetch(self._fetch.first_params)
-        watch = _Watch(first, self._fetch, self._workers)
-        walk = self._walk(first, watch)
+        movement = _MovementCheck(first, self._fetch, self._workers)
+        walk = self._walk(first, movement)
         for page in self._pages_of(walk):
             self._note(page)
-            watch.see(page)
+            movement.see(page)
             yield page
         walk.ahead.drop()
         promise = self._broken_promise(walk, page)
-        is_moved = (promise is not None or self.page_count > 1) and self._check_movement(watch)
+        is_moved = (promise is not None or self.page_count > 1) and self._check_movement(movement)
         if promise and not is_moved:  # after movement it is movement
             self._complain(promise)
 
@@ -137,14 +137,14 @@ class Reading:
         is_last = last.next is None and 0 < last.count <= first.count and not is_likely_same_page(last, first)
         return first.count * (told[1] - told[0] + 1) + last.count if is_last else None
 
-    def _walk(self, first: Page, watch: _Watch | None = None) -> Walk:
+    def _walk(self, first: Page, movement: _MovementCheck | None = None) -> Walk:
         """Return the way from page to page."""
         ahead = Ahead(self._fetch, self._workers)
         if self._pagination == "link" or (self._pagination == "auto" and (first.next or _is_alone(first))):
             return LinkWalk(
                 self._endpoint, first, self._fetch, ahead,
-                known_last=watch.last_number if watch else None,
-                check_movement=lambda: watch is not None and self._check_movement(watch),
+                known_last=movement.last_number if movement else None,
+                check_movement=lambda: movement is not None and self._check_movement(movement),
             )  # fmt: skip
         return NumberWalk(self._endpoint, first, self._fetch, ahead)
 
@@ -178,13 +178,13 @@ class Reading:
             f"the connection's extra if nothing is missing: {promise}"
         )
 
-    def _check_movement(self, watch: _Watch) -> bool:
+    def _check_movement(self, movement: _MovementCheck) -> bool:
         """
         Return whether rows have moved, where that is accepted.
 
         :raises CatalogDataMovedError: when they have, and it is not.
         """
-        if not watch.has_moved():
+        if not movement.has_moved():
             return False
         if not self._accept_moved:
             raise CatalogDataMovedError(
@@ -196,7 +196,7 @@ class Reading:
         return True
 
 
-class _Watch:
+class _MovementCheck:
     """
     Notices rows that enter or leave while pages are read: they shift those behind them.
 

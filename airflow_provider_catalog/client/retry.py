@@ -10,22 +10,19 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogParameterError, CatalogUnavailableError
+from airflow_provider_catalog.errors import CatalogUnavailableError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-OnDataMoved = Literal["fail", "accept"]
 
 MAX_TRIES = 8
 MAX_BACKOFF = 60.0
 """Seconds; waits grow 1, 2, 4, ... up to this, each drawn evenly from zero to that (full jitter)."""
 PATIENCE = 15 * 60.0
 """Seconds without a page, from the first 429 on, after which a server that keeps answering so is unavailable."""
-READS = 3
-"""How often everything is read when rows keep moving from page to page."""
 LOG_INTERVAL = 60.0
 """Seconds between two log lines about the same cause."""
 
@@ -217,30 +214,3 @@ def _gave_up(what: str, error: TransientError, tries: int) -> CatalogUnavailable
         f"{error}{asked}",
         status=error.status,
     )
-
-
-def retry_on_drift(read: Callable[[bool], T], endpoint: str, on_data_moved: OnDataMoved = "fail") -> T:
-    """
-    Read from the start again, at most twice, when rows moved from page to page meanwhile.
-
-    :param read: reads everything, and keeps nothing of a read that failed; gets whether movement is accepted.
-    :param endpoint: the endpoint's name, for the log.
-    :param on_data_moved: what the last read does when rows have moved again.
-    :raises CatalogDataMovedError: when rows moved in the last read, too, and it is ``"fail"``.
-    """
-    for _ in range(READS - 1):
-        try:
-            return read(False)
-        except CatalogDataMovedError:
-            log.warning("Catalog %s: rows entered or left while they were read; reading again from the start", endpoint)
-    return read(on_data_moved == "accept")
-
-
-def check_on_data_moved(value: object) -> None:
-    """
-    Check the parameter ``on_data_moved``.
-
-    :raises CatalogParameterError: when it is neither ``"fail"`` nor ``"accept"``.
-    """
-    if value not in ("fail", "accept"):
-        raise CatalogParameterError(f'set on_data_moved to "fail" or "accept"; it is {value!r}')

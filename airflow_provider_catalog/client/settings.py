@@ -24,6 +24,7 @@ from airflow_provider_catalog.client.endpoints import EndpointName
 from airflow_provider_catalog.errors import CatalogParameterError
 
 Pagination = Literal["auto", "link", "page", "none"]
+OnDataMoved = Literal["fail", "accept"]
 
 MAX_PAGE_SIZE = 100
 """The API's maximum of ``per_page`` (confirmed)."""
@@ -222,13 +223,11 @@ class CatalogSettings(BaseModel):
         return is_loopback(urlsplit(self.base_url).hostname or "")
 
 
-def check_reading_parameters(page_size: object, max_concurrency: object) -> None:
-    """
-    Check what overrides a connection's settings for one read; ``None`` overrides nothing.
-
-    :raises CatalogParameterError: for anything but integers within the bounds.
-    """
+def check_reading_parameters(page_size: object, max_concurrency: object, on_data_moved: object) -> None:
+    """Check how to read, which overrides a connection's settings; ``None`` overrides nothing."""
     bounds = {"page_size": (page_size, MAX_PAGE_SIZE), "max_concurrency": (max_concurrency, MAX_CONCURRENCY)}
     for name, (value, most) in bounds.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most):
             raise CatalogParameterError(f"{name} is {value!r}; allowed: an integer from 1 to {most}")
+    if on_data_moved not in (None, "fail", "accept"):
+        raise CatalogParameterError(f'set on_data_moved to "fail" or "accept"; it is {on_data_moved!r}')

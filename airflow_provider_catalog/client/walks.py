@@ -59,11 +59,7 @@ class Walk(ABC):
 
     @abstractmethod
     def after(self, page: Page) -> Page | None:
-        """
-        Return the page after another one; ``None`` at the end.
-
-        :raises CatalogError: when it can't be had.
-        """
+        """Return the page after another one; ``None`` at the end."""
 
     def promises_rows(self) -> bool:
         """Return whether a total says that there are more rows than have come."""
@@ -76,7 +72,6 @@ class Walk(ABC):
         :param may_be_past_end: whether a hint says so: then a page that fails in a way that servers have for pages
             beyond the last one is asked for once more, and not for minutes.
         :param head_only: whether the first rows of a large page are enough.
-        :raises CatalogError: when the page can't be had otherwise.
         """
         try:
             page = self.ahead.take(params, 2 if may_be_past_end else MAX_TRIES)

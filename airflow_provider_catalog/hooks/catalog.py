@@ -11,8 +11,12 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_catalog.client.endpoints import EndpointName, get_endpoint
 from airflow_provider_catalog.client.filter_check import check_filters
-from airflow_provider_catalog.client.retry import OnDataMoved, check_on_data_moved
-from airflow_provider_catalog.client.settings import CatalogSettings, catalog_origin, check_reading_parameters
+from airflow_provider_catalog.client.settings import (
+    CatalogSettings,
+    OnDataMoved,
+    catalog_origin,
+    check_reading_parameters,
+)  # fmt: skip
 from airflow_provider_catalog.errors import CatalogParameterError, forget_locals
 from airflow_provider_catalog.get_provider_info import (
     CONNECTION_FIELDS,
@@ -183,8 +187,7 @@ class CatalogHook(BaseHook):
         """
         spec = get_endpoint(endpoint)
         sent = check_filters(spec, filters)
-        check_reading_parameters(page_size, max_concurrency)
-        check_on_data_moved(on_data_moved)
+        check_reading_parameters(page_size, max_concurrency, on_data_moved)
         return self.get_conn().iter_rows(
             spec,
             sent,

@@ -13,7 +13,8 @@ from airflow_provider_catalog.client.endpoints import MONEY, Endpoint
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.convert import EXACT_IN_FLOAT, INT64, are_amounts, are_times, rounds_as_float
-from airflow_provider_catalog.output.transform import Path, RowTransform, dotted
+from airflow_provider_catalog.output.paths import FieldPath, dotted
+from airflow_provider_catalog.output.transform import RowTransform
 
 WORDS: dict[str, tuple[str, ...]] = {
     "timestamp": ("at", "date", "datetime", "on", "time", "timestamp"),
@@ -40,7 +41,7 @@ class Column:
     """
 
     name: str
-    path: Path
+    path: FieldPath
     type: str
 
 
@@ -99,12 +100,12 @@ class Kinds:
         return "float64" if types and types <= {int, float} and not self.rounds else "string"
 
 
-def column_name(path: Path) -> str:
+def column_name(path: FieldPath) -> str:
     """Return the name of the column whose values stand at a path."""
     return "_".join(path)
 
 
-def suggested_type(path: Path) -> str | None:
+def suggested_type(path: FieldPath) -> str | None:
     """
     Return the type that the last word of a name suggests, if it does.
 
@@ -117,15 +118,15 @@ def suggested_type(path: Path) -> str | None:
     return _TYPES.get(words[-1].lower()) if words else None
 
 
-def documented_types(endpoint: Endpoint, transform: RowTransform) -> dict[Path, str]:
+def documented_types(endpoint: Endpoint, transform: RowTransform) -> dict[FieldPath, str]:
     """Return the path and the type of the documented fields of an endpoint that are kept."""
     paths = {tuple(column.path.split(".")): column.type for column in endpoint.columns}
     return {path: type_name for path, type_name in paths.items() if transform.keeps(path)}
 
 
 def typed_columns(
-    kinds: Mapping[Path, Kinds],
-    objects: set[Path],
+    kinds: Mapping[FieldPath, Kinds],
+    objects: set[FieldPath],
     endpoint: Endpoint,
     transform: RowTransform,
     *,
@@ -188,7 +189,7 @@ def typed_columns(
     return sorted(columns, key=lambda column: order.get(column.name, len(order)))
 
 
-def _is_within(path: Path, others: set[Path]) -> bool:
+def _is_within(path: FieldPath, others: set[FieldPath]) -> bool:
     return any(path[:length] in others for length in range(1, len(path)))
 
 
@@ -198,14 +199,14 @@ def _hashed(documented_type: str | None, is_hashed: bool) -> str | None:
     return "list<string>" if documented_type == "list<string>" else "string"
 
 
-def _rank(path: Path, fields: tuple[Path, ...]) -> int:
+def _rank(path: FieldPath, fields: tuple[FieldPath, ...]) -> int:
     ranks = (rank for rank, field in enumerate(fields) if all(map(eq, field, path)))
     return next(ranks, len(fields))
 
 
-def check_clashes(paths: Iterable[Path]) -> None:
+def check_clashes(paths: Iterable[FieldPath]) -> None:
     """Check that no two fields share a column; names that differ in case alone do, as most databases see it."""
-    seen: dict[str, Path] = {}
+    seen: dict[str, FieldPath] = {}
     for path in paths:
         other = seen.setdefault(column_name(path).casefold(), path)
         if other != path:

@@ -1,9 +1,9 @@
 """
-The memory of a dataset: which columns its files have, and of which types, so that all of them read as one table.
+The schema file of a dataset: which columns its files have, and of which types, so that all of them read as one table.
 
 A dataset is the folder above the first Hive folder of a path: of ``catalog/orders/day=2026-06-30/orders.parquet`` it is
-``catalog/orders``. Its memory is beside it, ``catalog/orders.schema.json``, for Polars and others refuse a folder that
-holds another kind of file. It has an entry for each file name::
+``catalog/orders``. Its schema file is beside it, ``catalog/orders.schema.json``, for Polars and others refuse a folder
+that holds another kind of file. It has an entry for each file name::
 
     {"orders.parquet": {"columns": {"id": "int64", "refund": "decimal(38,9)"}, "written": {"id": "int64"}}}
 
@@ -67,14 +67,14 @@ class Dataset:
         return cls("/".join(folders[: matches[0][0]]), keys, re.sub("[0-9]+", "*", name))
 
     @property
-    def has_memory(self) -> bool:
+    def has_schema_file(self) -> bool:
         """Whether there is a place beside the folder: not beside a whole bucket or disk."""
         _, is_url, rest = self.folder.partition("://")
         return "/" in rest.rstrip("/") if is_url else bool(self.folder)
 
     @property
-    def memory_path(self) -> str:
-        """Path or URL of the memory."""
+    def schema_path(self) -> str:
+        """Path or URL of the schema file."""
         return f"{self.folder}.schema.json"
 
     def check_keys(self, columns: Iterable[str]) -> None:
@@ -88,13 +88,13 @@ class Dataset:
                 )
 
 
-class Memory:
+class SchemaFile:
     """The columns and types of a dataset's files."""
 
     def __init__(self, dataset: Dataset, store: LocalStore | ObjectStore) -> None:
         self._dataset = dataset
         self._store = store
-        self._where = repr(dataset.memory_path)
+        self._where = repr(dataset.schema_path)
 
     def types(self) -> dict[str, str]:
         """Return column → type; nothing where the dataset is new."""
@@ -142,7 +142,7 @@ class Memory:
 
 
 class LocalStore:
-    """A memory on a disk, or what is mounted there."""
+    """Keeps it on a disk, or what is mounted there."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -183,7 +183,7 @@ class LocalStore:
 
 
 class ObjectStore:
-    """A memory in an object store."""
+    """Keeps it in an object store."""
 
     def __init__(self, path: Any) -> None:
         self._fs = path.fs

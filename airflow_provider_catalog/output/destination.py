@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.dataset import Dataset, LocalStore, Memory, ObjectStore
+from airflow_provider_catalog.output.dataset import Dataset, LocalStore, ObjectStore, SchemaFile
 from airflow_provider_catalog.output.store_check import check_store, store_message
 from airflow_provider_catalog.output.temporary import check_folder, storage_errors
 
@@ -92,7 +92,7 @@ class Destination:
         if self.format == "parquet":
             _check_pyarrow()
         dataset = self.dataset
-        if dataset and not dataset.has_memory:
+        if dataset and not dataset.has_schema_file:
             log.warning(
                 "output_path=%r: put a folder above its first Hive folder, beside which columns are remembered; as it "
                 "is, each file has types of its own",
@@ -109,14 +109,14 @@ class Destination:
         """Return the local path; where it is a symbolic link, that of the file it leads to."""
         return Path(os.path.realpath(self.path))
 
-    def memory(self) -> Memory | None:
-        """Return the memory of the dataset that the file belongs to, if any."""
+    def schema_file(self) -> SchemaFile | None:
+        """Return the schema file of the dataset that the file belongs to, if any."""
         dataset = self.dataset
-        if not dataset or not dataset.has_memory:
+        if not dataset or not dataset.has_schema_file:
             return None
         if self.scheme is None:
-            return Memory(dataset, LocalStore(Path(dataset.memory_path)))
-        return Memory(dataset, ObjectStore(self.object_path(dataset.memory_path)))
+            return SchemaFile(dataset, LocalStore(Path(dataset.schema_path)))
+        return SchemaFile(dataset, ObjectStore(self.object_path(dataset.schema_path)))
 
     def unfinished_folder(self) -> Path:
         """

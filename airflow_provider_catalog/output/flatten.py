@@ -9,11 +9,12 @@ from operator import itemgetter
 from types import NoneType
 from typing import Any
 
+from airflow_provider_catalog.client.endpoints import Row
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import convert
-from airflow_provider_catalog.output.transform import Path, Row, dotted
+from airflow_provider_catalog.output.paths import FieldPath, dotted
 
 MAX_COLUMNS = 20_000
 MAX_DEPTH = 100
@@ -36,11 +37,11 @@ class Block:
 
     first_row: int
     row_count: int
-    columns: dict[Path, Values] = field(repr=False)
-    types: dict[Path, set[type]]
-    objects: set[Path]
+    columns: dict[FieldPath, Values] = field(repr=False)
+    types: dict[FieldPath, set[type]]
+    objects: set[FieldPath]
 
-    def values(self, path: Path) -> Values:
+    def values(self, path: FieldPath) -> Values:
         """Return the values at a path."""
         return self.columns.get(path) or [None] * self.row_count
 
@@ -57,7 +58,7 @@ class Block:
 def flatten(rows: list[Row], first_row: int = 1) -> Block:
     """Return rows as a block."""
     block = Block(first_row, len(rows), {}, {}, set())
-    levels: list[tuple[Path, list[Row]]] = [((), rows)]
+    levels: list[tuple[FieldPath, list[Row]]] = [((), rows)]
     while levels:
         parent, level = levels.pop()
         if len(parent) > MAX_DEPTH:
@@ -81,7 +82,7 @@ def flatten(rows: list[Row], first_row: int = 1) -> Block:
     return block
 
 
-def leaf_paths(row: Row, parent: Path = ()) -> Iterator[Path]:
+def leaf_paths(row: Row, parent: FieldPath = ()) -> Iterator[FieldPath]:
     """Yield the paths of a row's values that are no objects."""
     for key, value in row.items():
         if type(value) is dict:

@@ -14,16 +14,16 @@ from typing import IO, Any, Self
 
 import msgspec
 
-from airflow_provider_catalog.client.endpoints import Endpoint
+from airflow_provider_catalog.client.endpoints import Endpoint, Row
 from airflow_provider_catalog.errors import CatalogStorageError
+from airflow_provider_catalog.output.columnar import ColumnarFile, Sample
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.spool import CHUNK_ROWS
 from airflow_provider_catalog.output.store_check import store_message
-from airflow_provider_catalog.output.table import Sample, TableFile
 from airflow_provider_catalog.output.temporary import TemporaryFile, discard, gzipped, storage_errors
-from airflow_provider_catalog.output.transform import Row, RowTransform
+from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
 
@@ -133,12 +133,12 @@ class OutputFile:
         self._field_types = field_types or {}
         self._row_count = 0
         self._cleanup = ExitStack()
-        self._new_file: Callable[[IO[bytes], Path], JsonLinesFile | TableFile]
+        self._new_file: Callable[[IO[bytes], Path], JsonLinesFile | ColumnarFile]
         if destination.format == "jsonl":
             self._new_file = lambda file, _: JsonLinesFile(file, is_gzipped=destination.is_gzipped)
             return
         self._new_file = partial(
-            TableFile,
+            ColumnarFile,
             destination=destination,
             endpoint=endpoint,
             transform=transform,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
-from pathlib import Path as FilePath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from airflow_provider_catalog.client.endpoints import Endpoint
+from airflow_provider_catalog.client.endpoints import Endpoint, Row
 from airflow_provider_catalog.output.columns import Column, Kinds, check_clashes, suggested_type, typed_columns
 from airflow_provider_catalog.output.flatten import Block, check_column_count, flatten, leaf_paths
+from airflow_provider_catalog.output.paths import FieldPath
 from airflow_provider_catalog.output.temporary import spool_file
-from airflow_provider_catalog.output.transform import Path, Row, RowTransform
+from airflow_provider_catalog.output.transform import RowTransform
 
 CHUNK_ROWS = 500
 """Rows that are spooled or written at once while they come."""
@@ -37,10 +38,10 @@ class RowSpool:
     :ivar kinds: the kinds of the values at each path.
     """
 
-    def __init__(self, folder: FilePath) -> None:
+    def __init__(self, folder: Path) -> None:
         self.row_count = 0
-        self.kinds: dict[Path, Kinds] = {}
-        self._objects: set[Path] = set()
+        self.kinds: dict[FieldPath, Kinds] = {}
+        self._objects: set[FieldPath] = set()
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(dict[str, Any])
         self._file = spool_file(folder)

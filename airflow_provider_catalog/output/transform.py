@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 import msgspec
 
+from airflow_provider_catalog.client.endpoints import Row
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.output.spelling import is_alike, is_null, note_paths, words
+from airflow_provider_catalog.output.paths import (
+    FieldPath,
+    covers,
+    dotted,
+    field_paths,
+    is_alike,
+    is_null,
+    note_paths,
+    parse_paths,
+    refuse_dropped,
+    words,
+)  # fmt: skip
 
-Row = dict[str, Any]
-Path = tuple[str, ...]
+Change = Callable[[Any, Any], None]
+"""Changes the value at a key of a dict, or at an index of a list."""
 Tree = dict[str, "Tree | None"]
 """The paths of ``fields`` as nested dicts; ``None`` where everything below is kept."""
 
@@ -52,15 +64,15 @@ class RowTransform:
     ) -> None:
         if hash_secret is not None and not isinstance(hash_secret, str):
             raise CatalogParameterError(f"hash_secret must be a string, not {type(hash_secret).__name__}")
-        self.fields = _field_paths(fields)
-        self._drop = _paths("drop_fields", drop_fields)
-        self._hash = _paths("hash_fields", hash_fields)
+        self.fields = field_paths(fields)
+        self._drop = parse_paths("drop_fields", drop_fields)
+        self._hash = parse_paths("hash_fields", hash_fields)
         self._paths = {"fields": self.fields, "drop_fields": self._drop, "hash_fields": self._hash}
         for parameter in ("fields", "hash_fields"):
-            _refuse_dropped(self._drop, parameter, self._paths[parameter])
+            refuse_dropped(self._drop, parameter, self._paths[parameter])
         self._secret = (hash_secret or "").encode()
         self._tree = _tree(self.fields)
-        self._seen: dict[Path, None] = {}  # the paths of all rows, as long as some parameter has matched none
+        self._seen: dict[FieldPath, None] = {}  # the paths of all rows, as long as some parameter has matched none
         self._has_paths = any(self._paths.values())
         self._unmatched = {(parameter, path) for parameter, paths in self._paths.items() for path in paths}
         # The hashes made for the current row: where two paths lead to one value, it is hashed once.
@@ -109,7 +121,7 @@ class RowTransform:
             raise
         return {} if kept is _ABSENT else kept
 
-    def _apply_all(self, parameter: str, row: Row, change: Callable[[Any, Any], None]) -> None:
+    def _apply_all(self, parameter: str, row: Row, change: Change) -> None:
         for path in self._paths[parameter]:
             try:
                 if _apply(row, path, change):
@@ -133,7 +145,7 @@ class RowTransform:
         :return: what to warn of: each path that no row has, such as ``"fields 'student_email' (did you mean
             'student.email'?)"``; nothing where there was no row.
         """
-        columns: list[Path] = [(column,) for column in known_columns]
+        columns: list[FieldPath] = [(column,) for column in known_columns]
         warnings = []
         for parameter, path in sorted(self._unmatched):
             near = self._nearest(parameter, path, columns)
@@ -151,13 +163,13 @@ class RowTransform:
             raise CatalogParameterError(f"no row has any of {', '.join(warnings)}; rows have {there}, ...")
         return warnings
 
-    def _nearest(self, parameter: str, path: Path, columns: list[Path]) -> Path | None:
+    def _nearest(self, parameter: str, path: FieldPath, columns: list[FieldPath]) -> FieldPath | None:
         """Return a path of the rows, or else a known column, that is spelt much like another one and would stay."""
         if any(words(column) == words(path) for column in columns):
             return None  # rows of other days have it
         others = list(self._seen)
         for length in range(len(path) - 1, 0, -1):
-            if siblings := [other for other in others if _covers(path[:length], other)]:
+            if siblings := [other for other in others if covers(path[:length], other)]:
                 others = siblings
                 break
         for other in (*others, *columns):
@@ -166,23 +178,23 @@ class RowTransform:
                 return other
         return None
 
-    def _stays(self, path: Path) -> bool:
+    def _stays(self, path: FieldPath) -> bool:
         """Tell whether a value at that path, or a part of it, is kept as it is."""
         for parameter in ("drop_fields", "hash_fields"):
             for pattern in self._paths[parameter]:
-                is_it = _covers(pattern, path) or words(pattern) == words(path)
+                is_it = covers(pattern, path) or words(pattern) == words(path)
                 if is_it and (parameter, pattern) not in self._unmatched:
                     return False
-        return not self.fields or any(_covers(field, path) or _covers(path, field) for field in self.fields)
+        return not self.fields or any(covers(field, path) or covers(path, field) for field in self.fields)
 
-    def keeps(self, path: Path) -> bool:
+    def keeps(self, path: FieldPath) -> bool:
         """Tell whether a value at that path of a row survives."""
-        selected = not self.fields or any(_covers(field, path) for field in self.fields)
-        return selected and not any(_covers(drop, path) for drop in self._drop)
+        selected = not self.fields or any(covers(field, path) for field in self.fields)
+        return selected and not any(covers(drop, path) for drop in self._drop)
 
-    def hashes(self, path: Path) -> bool:
+    def hashes(self, path: FieldPath) -> bool:
         """Tell whether a value at that path of a row is replaced by its hash."""
-        return any(_covers(pattern, path) for pattern in self._hash)
+        return any(covers(pattern, path) for pattern in self._hash)
 
     def _replace_by_hash(self, container: Any, key: Any) -> None:
         container[key] = self._hashed(container[key])
@@ -202,62 +214,7 @@ class RowTransform:
         return digest
 
 
-def dotted(path: Path) -> str:
-    """Return a path as users write it."""
-    return ".".join(path)
-
-
-def _paths(parameter: str, value: object) -> tuple[Path, ...]:
-    """Return dotted paths split; of ``drop_fields`` and ``hash_fields``, those that no other one covers."""
-    if value is None:
-        return ()
-    if not isinstance(value, list | tuple):
-        raise CatalogParameterError(
-            f"{parameter} must be a list of dotted paths such as ['product.id'], not {type(value).__name__} {value!r}"
-        )
-    for text in value:
-        if not isinstance(text, str) or not all(text.split(".")):
-            raise CatalogParameterError(
-                f"{parameter}: {text!r} is not a dotted path such as 'product.id' (names with one dot between them)"
-            )
-    paths = tuple(dict.fromkeys(tuple(text.split(".")) for text in value))
-    if parameter == "fields":
-        return paths
-    return tuple(path for path in paths if not any(other != path and _covers(other, path) for other in paths))
-
-
-def _field_paths(fields: object) -> tuple[Path, ...]:
-    paths = _paths("fields", fields)
-    if fields is not None and not paths:
-        raise CatalogParameterError("fields is empty, which would keep nothing; leave it out to keep every field")
-    for path in paths:
-        if "*" in path:
-            raise CatalogParameterError(
-                f"fields: {dotted(path)!r} has a '*', which only drop_fields and hash_fields take; name the fields"
-            )
-    for path, other in product(paths, paths):
-        if other != path and _covers(other, path):
-            raise CatalogParameterError(
-                f"fields: {dotted(path)!r} is already part of {dotted(other)!r}; leave one of them out"
-            )
-    return paths
-
-
-def _refuse_dropped(drop: Iterable[Path], parameter: str, paths: Iterable[Path]) -> None:
-    for path, dropped in product(paths, drop):
-        if _covers(dropped, path):
-            raise CatalogParameterError(
-                f"{parameter}: {dotted(path)!r} is left out by drop_fields ({dotted(dropped)!r}); "
-                "take it out of one of the two"
-            )
-
-
-def _covers(pattern: Path, path: Path) -> bool:
-    """Tell whether everything at ``path`` is at or below what ``pattern`` matches."""
-    return len(pattern) <= len(path) and all(mine in ("*", theirs) for mine, theirs in zip(pattern, path, strict=False))
-
-
-def _tree(paths: Iterable[Path]) -> Tree:
+def _tree(paths: Iterable[FieldPath]) -> Tree:
     root: Tree = {}
     for *parents, last in paths:
         node = root
@@ -267,7 +224,7 @@ def _tree(paths: Iterable[Path]) -> Tree:
     return root
 
 
-def _apply(node: Any, path: Path, change: Callable[[Any, Any], None], *, is_named: bool = True) -> bool:
+def _apply(node: Any, path: FieldPath, change: Change, *, is_named: bool = True) -> bool:
     """
     Call ``change(container, key)`` wherever the path leads from a node; tell whether it led anywhere.
 
@@ -294,7 +251,7 @@ def _apply(node: Any, path: Path, change: Callable[[Any, Any], None], *, is_name
     return matched
 
 
-def _apply_at(node: Any, key: Any, rest: Path, change: Callable[[Any, Any], None], *, is_named: bool = True) -> bool:
+def _apply_at(node: Any, key: Any, rest: FieldPath, change: Change, *, is_named: bool = True) -> bool:
     if rest:
         return _apply(node[key], rest, change, is_named=is_named)
     change(node, key)

@@ -12,7 +12,7 @@ from airflow_provider_catalog import __version__
 from airflow_provider_catalog.output.columns import Column, Kinds
 from airflow_provider_catalog.output.convert import decimal_type, to_text
 from airflow_provider_catalog.output.flatten import Block, Values
-from airflow_provider_catalog.output.transform import Path
+from airflow_provider_catalog.output.paths import FieldPath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +40,7 @@ class ParquetWriter:
         self,
         file: IO[bytes],
         columns: list[Column],
-        kinds: Mapping[Path, Kinds],
+        kinds: Mapping[FieldPath, Kinds],
         endpoint: str,
         compression: Compression = "zstd",
     ) -> None:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
 
-from airflow_provider_catalog.client.decoding import Row
-from airflow_provider_catalog.client.endpoints import ENDPOINTS, Endpoint
+from airflow_provider_catalog.client.endpoints import ENDPOINTS, Endpoint, Row
 from airflow_provider_catalog.client.filter_check import filter_names
 from airflow_provider_catalog.client.hints import Params, page_number, with_page
 from airflow_provider_catalog.client.page import Page, is_likely_same_page

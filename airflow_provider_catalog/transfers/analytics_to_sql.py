@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_catalog.assets.events import add_to_events
 from airflow_provider_catalog.client.filters import EnrollmentsFilters, OrdersFilters, ProductsFilters, UsersFilters
-from airflow_provider_catalog.client.retry import OnDataMoved
+from airflow_provider_catalog.client.settings import OnDataMoved
 from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.output.temporary import storage_errors

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
 
-from airflow_provider_catalog.client.retry import check_on_data_moved, retry_on_drift
 from airflow_provider_catalog.client.settings import check_reading_parameters
-from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
+from airflow_provider_catalog.errors import CatalogDataMovedError, CatalogError, CatalogParameterError
 from airflow_provider_catalog.get_provider_info import API_DOCS
 from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.utils.analytics_task import AnalyticsTask
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+READS = 3
+"""How often everything is read when rows keep moving from page to page."""
 MAX_MANIFEST_BYTES = 4096
 """Bytes of JSON that a manifest stays under, whatever the size of the data."""
 
@@ -66,10 +67,8 @@ class ReadingTask(AnalyticsTask):
         """Check what says how to read, as far as it is known when the DAG is parsed."""
         if is_known(self.field_types):
             check_field_types(self.field_types)
-        sizes = (self.page_size, self.max_concurrency)
-        check_reading_parameters(*(size if is_known(size) else None for size in sizes))
-        if is_known(self.on_data_moved):
-            check_on_data_moved(self.on_data_moved)
+        given = (self.page_size, self.max_concurrency, self.on_data_moved)
+        check_reading_parameters(*(value if is_known(value) else None for value in given))
 
     def _take_rendered(self) -> None:
         """Read what templates and XComs gave."""
@@ -80,12 +79,25 @@ class ReadingTask(AnalyticsTask):
         self.max_concurrency = rendered_value("max_concurrency", self.max_concurrency)
 
     def _read(self, filters: dict[str, Any], read: Callable[[bool], T]) -> T:
+        """
+        Read everything, and again, at most twice, when rows moved from page to page meanwhile.
+
+        :param read: keeps nothing of a read that failed; gets whether movement is accepted.
+        """
         # Kept for OpenLineage, whose listener runs in a process that must not ask for the connection.
         self._origin = self.hook.settings.base_url
         # Names only: values may come from rows, such as the ids of students.
         self.log.info("Catalog %s: asking %s, filters: %s", self.endpoint, self._origin, ", ".join(filters) or "none")
         with self._metrics():
-            return retry_on_drift(read, self.endpoint, self.on_data_moved)
+            for _ in range(READS - 1):
+                try:
+                    return read(False)
+                except CatalogDataMovedError:
+                    self.log.warning(
+                        "Catalog %s: rows entered or left while they were read; reading again from the start",
+                        self.endpoint,
+                    )
+            return read(self.on_data_moved == "accept")
 
     @contextmanager
     def _metrics(self) -> Iterator[None]:

@@ -63,15 +63,15 @@ def test_execution_timeout(stalled, earlier):
 
 def test_while_it_writes(serve, earlier, monkeypatch):
     """Whatever the task does at that moment, it does not go on to publish."""
-    from airflow_provider_catalog.output.table import TableFile
+    from airflow_provider_catalog.output.columnar import ColumnarFile
 
-    pull, finish = operator(output_path=earlier, output_format="parquet"), TableFile.finish
+    pull, finish = operator(output_path=earlier, output_format="parquet"), ColumnarFile.finish
 
     def interrupted(table):
         signal.raise_signal(signal.SIGTERM)
         finish(table)
 
-    monkeypatch.setattr(TableFile, "finish", interrupted)
+    monkeypatch.setattr(ColumnarFile, "finish", interrupted)
     handler = signal.signal(signal.SIGTERM, lambda *_: pull.on_kill())
     try:
         with serve(ROWS), pytest.raises(SystemExit):

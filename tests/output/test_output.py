@@ -43,7 +43,7 @@ def row_count(path):
 def test_the_same_bytes_however_rows_come_and_whatever_was_written_ahead(save, monkeypatch, suffix, pages):
     rows = [row for page in pages for row in page * 3]
     _, first = save(rows, name=f"a{suffix}")
-    monkeypatch.setattr("airflow_provider_catalog.output.table.CHUNK_ROWS", 1)
+    monkeypatch.setattr("airflow_provider_catalog.output.columnar.CHUNK_ROWS", 1)
     _, second = save(*([row] for row in rows), name=f"b{suffix}")
     assert first == second
 

@@ -70,7 +70,7 @@ def is_locked(error: BaseException) -> bool:
 
 
 @dataclass
-class Doing:
+class ErrorContext:
     """
     What is being done to the database, for errors.
 
@@ -85,17 +85,17 @@ class Doing:
 
 
 @contextmanager
-def database_errors(doing: Doing) -> Iterator[None]:
+def database_errors(context: ErrorContext) -> Iterator[None]:
     """Turn whatever goes wrong in the block into a ``CatalogStorageError`` without values."""
     try:
         yield
     except CatalogError:
         raise
     except Exception as error:
-        raise _storage_error(error, doing) from None  # the database's own error has values
+        raise _storage_error(error, context) from None  # the database's own error has values
 
 
-def _storage_error(error: Exception, doing: Doing) -> CatalogStorageError:
+def _storage_error(error: Exception, context: ErrorContext) -> CatalogStorageError:
     what = details(error)
     classes = {kind.__name__ for kind in type(getattr(error, "orig", None) or error).__mro__}
     # PEP 249: an OperationalError is one of the database's operation, not of the statement or the data.
@@ -103,15 +103,15 @@ def _storage_error(error: Exception, doing: Doing) -> CatalogStorageError:
         bool(classes & {"OperationalError", "InterfaceError"}) and not (len(what.state) == 4 or what.state in REFUSED)
     )
     if what.state in REFUSED:
-        remedy = f"let the database's administrator run {doing.grant}; the database refuses"
+        remedy = f"let the database's administrator run {context.grant}; the database refuses"
     elif what.state in LOCKED:
         remedy = "try again later, or end the session that holds a lock on the table; it was not released in time"
     elif is_failure:
         remedy = "try again; the database failed and nothing was loaded"
     else:
         remedy = "nothing was loaded; the database refuses a statement or a value"
-    row = f", row {doing.first_row + what.row - 1}" if what.row else ""
+    row = f", row {context.first_row + what.row - 1}" if what.row else ""
     name = f", {what.name!r}" if what.name else ""
     text = f": {what.text}" if what.text else ""
-    message = f"{remedy} ({what.state}{row}{name}){text} ({doing.where})"
+    message = f"{remedy} ({what.state}{row}{name}){text} ({context.where})"
     return CatalogStorageError(message, retryable=is_failure or what.state in LOCKED)

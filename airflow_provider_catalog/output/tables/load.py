@@ -20,7 +20,7 @@ from airflow_provider_catalog.output.convert import to_timestamp
 from airflow_provider_catalog.output.spool import RowSpool
 from airflow_provider_catalog.output.tables.database import Database
 from airflow_provider_catalog.output.tables.dialects import Dialect
-from airflow_provider_catalog.output.tables.errors import Doing, database_errors
+from airflow_provider_catalog.output.tables.errors import ErrorContext, database_errors
 from airflow_provider_catalog.output.tables.plan import LOAD_ID, LOADED_AT, Table, TablePlan
 from airflow_provider_catalog.output.tables.statements import (
     ROW,
@@ -71,7 +71,7 @@ class TableLoad:
         self._started_at = datetime.now(UTC)
         self.known_columns: list[str] = []
         """The table's columns, once :meth:`check` has looked."""
-        self._doing = Doing(f"table={plan.name!r}, sql_conn_id={database.conn_id!r}", self._table_grant)
+        self._error_context = ErrorContext(f"table={plan.name!r}, sql_conn_id={database.conn_id!r}", self._table_grant)
 
     def check(self) -> None:
         """Check, before there are rows, that the database can be reached and the load may do what it has to."""
@@ -109,7 +109,7 @@ class TableLoad:
     @contextmanager
     def _connected(self) -> Iterator[Dialect]:
         plan = self._plan
-        with database_errors(self._doing), self._database.connect(plan.schema, plan.table) as dialect:
+        with database_errors(self._error_context), self._database.connect(plan.schema, plan.table) as dialect:
             yield dialect
 
     @property
@@ -123,9 +123,9 @@ class TableLoad:
     @contextmanager
     def _granted(self, grant: str) -> Iterator[None]:
         """Within the block, other rights are needed as well."""
-        self._doing.grant = f"{grant}; {self._table_grant}"
+        self._error_context.grant = f"{grant}; {self._table_grant}"
         yield
-        self._doing.grant = self._table_grant  # not after an error, which is told with it
+        self._error_context.grant = self._table_grant  # not after an error, which is told with it
 
     def _wait_for_lock(self, dialect: Dialect) -> None:
         started = time.monotonic()
@@ -196,7 +196,7 @@ class TableLoad:
         kinds = [each.type.dialect_impl(dialect.connection.dialect) if each.is_new else each.type for each in columns]
         types = [*(each.type_name for each in columns), "int64"]
         for block in spool.blocks(len(columns)):
-            self._doing.first_row = first = block.first_row
+            self._error_context.first_row = first = block.first_row
             values = []
             for each, kind in zip(columns, kinds, strict=True):
                 cells = block.converted(each.source) if each.source else [each.value] * block.row_count

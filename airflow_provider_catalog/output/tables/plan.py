@@ -62,7 +62,7 @@ class TablePlan:
 
 
 @dataclass(frozen=True)
-class Target:
+class LoadColumn:
     """
     A column that is loaded.
 
@@ -94,7 +94,7 @@ class Table:
         self.dialect = dialect
         self.existing = _existing_columns(dialect)
         self.keys = list(map(self.name_of, plan.primary_key))
-        self.columns: list[Target] = []
+        self.columns: list[LoadColumn] = []
         self._constants = dict(plan.partition)
         """The columns that every row gets, and their values."""
         if plan.load_id is not None:
@@ -121,7 +121,7 @@ class Table:
         plan = self.plan
         if not self.existing:
             names = dict.fromkeys((*plan.primary_key, *plan.partition, LOAD_ID))
-            self.columns = [Target(name, new_type("string", 1), "", is_new=True) for name in names]
+            self.columns = [LoadColumn(name, new_type("string", 1), "", is_new=True) for name in names]
             return
         if missing := [key for key in plan.primary_key if self.name_of(key) not in self.existing]:
             raise CatalogParameterError(
@@ -142,7 +142,7 @@ class Table:
             if not (column.get("computed") or (column.get("identity") or {}).get("always"))
         }
         names = dict.fromkeys((*certain, *list(writable)[:1]))
-        self.columns = [Target(name, writable[name], "", is_new=False) for name in names if name in writable]
+        self.columns = [LoadColumn(name, writable[name], "", is_new=False) for name in names if name in writable]
 
     def choose(self, spool: RowSpool) -> None:
         """Choose the columns to load."""
@@ -158,11 +158,11 @@ class Table:
         self.columns = list(filter(self._is_loaded, targets.values()))
         self._check()
 
-    def constants(self) -> list[Target]:
+    def constants(self) -> list[LoadColumn]:
         """Return the columns that have the same value in every row: the partition's, and those of the load."""
         return [self._constant(self.name_of(name), value) for name, value in self._constants.items()]
 
-    def _of_rows(self, spool: RowSpool) -> dict[str, Target]:
+    def _of_rows(self, spool: RowSpool) -> dict[str, LoadColumn]:
         """Return the columns of the rows by what they are called in the table."""
         plan = self.plan
         pinned = {name: kind for name, kind in plan.field_types.items() if name not in self._constants}
@@ -179,7 +179,7 @@ class Table:
                 "Left out, since they are null in every row: %s. To have them in the table, name a type in field_types",
                 _listed(unknown),
             )
-        targets: dict[str, Target] = {}
+        targets: dict[str, LoadColumn] = {}
         for column in filter(attrgetter("type"), columns):
             name = names[column.name]
             if name in targets:
@@ -191,7 +191,7 @@ class Table:
             targets[name] = target
         return targets
 
-    def _constant(self, name: str, value: Any) -> Target:
+    def _constant(self, name: str, value: Any) -> LoadColumn:
         kinds = {bool: "bool", int: "int64", float: "float64"}
         if name in self.existing:
             type_name = known_type(self.existing[name]["type"])
@@ -207,13 +207,13 @@ class Table:
             ) from None
         return self._target(name, type_name, value=value)
 
-    def _target(self, name: str, type_name: str, *, source: Column | None = None, value: Any = None) -> Target:
+    def _target(self, name: str, type_name: str, *, source: Column | None = None, value: Any = None) -> LoadColumn:
         is_new = name not in self.existing
         text_keys = len(self.keys) if name in self.keys else 0
         kind = new_type(type_name, text_keys) if is_new else self.existing[name]["type"]
-        return Target(name, kind, type_name, is_new, source, value)
+        return LoadColumn(name, kind, type_name, is_new, source, value)
 
-    def _is_loaded(self, target: Target) -> bool:
+    def _is_loaded(self, target: LoadColumn) -> bool:
         if target.is_new:
             return not self.existing or self.plan.on_new_columns != "ignore"
         column = self.existing[target.name]

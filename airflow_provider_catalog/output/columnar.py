@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import IO
 
-from airflow_provider_catalog.client.endpoints import Endpoint
+from airflow_provider_catalog.client.endpoints import Endpoint, Row
 from airflow_provider_catalog.client.filter_values import shown
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.output.columns import Column, Kinds, column_name, documented_types
 from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.paths import FieldPath
 from airflow_provider_catalog.output.spool import BATCH_BYTES, CHUNK_ROWS, RowSpool
-from airflow_provider_catalog.output.transform import Path, Row, RowTransform
+from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_parquet import ParquetWriter
 
 Sample = Callable[[], list[Row]]
 Writer = CsvWriter | ParquetWriter
-NewWriter = Callable[[IO[bytes], list[Column], dict[Path, Kinds]], Writer]
+NewWriter = Callable[[IO[bytes], list[Column], dict[FieldPath, Kinds]], Writer]
 
 
-class TableFile:
+class ColumnarFile:
     """
     Writes rows as a table.
 
@@ -36,7 +37,7 @@ class TableFile:
     def __init__(
         self,
         file: IO[bytes],
-        folder: FilePath,
+        folder: Path,
         *,
         destination: Destination,
         endpoint: Endpoint,
@@ -61,13 +62,13 @@ class TableFile:
         """The names of the columns, as they are in the file."""
         self.null_columns: list[str] = []
         """The columns that are null in every row, and that nothing tells the type of."""
-        self._memory = destination.memory()
-        self.known_columns = self._memory.types() if self._memory else {}
+        self._schema_file = destination.schema_file()
+        self.known_columns = self._schema_file.types() if self._schema_file else {}
         """Those of the dataset's earlier files, with their types."""
         self._check_parameters()
         with ExitStack() as cleanup:
             self._spool = cleanup.enter_context(RowSpool(folder))
-            if self._memory and not self.known_columns and sample:
+            if self._schema_file and not self.known_columns and sample:
                 self._spool.note(sample())
                 self._columns()  # raises for what contradicts the Hive folders
             cleanup.pop_all()
@@ -85,7 +86,7 @@ class TableFile:
             self._write_ahead()
 
     def finish(self) -> None:
-        """Write what is still to be written, and add new columns to the dataset's memory."""
+        """Write what is still to be written, and add new columns to the dataset's schema file."""
         if self._pending:
             self._write_ahead()
         if not (self._spool.row_count or self.known_columns) and self._sample:
@@ -93,8 +94,8 @@ class TableFile:
         columns = self._columns()
         self._check_any(columns)
         writer = self._write_all(columns)
-        if self._memory:
-            self.known_columns = self._memory.remember({column.name: column.type for column in columns})
+        if self._schema_file:
+            self.known_columns = self._schema_file.remember({column.name: column.type for column in columns})
             # Another pull may have added columns, or been the first to give one a type.
             writer = self._write_all(self._columns())
         writer.finish()
@@ -118,7 +119,7 @@ class TableFile:
         """Return the columns, as far as they are known by now: in a dataset, those of earlier files first."""
         columns = self._spool.columns(self._endpoint, self._transform, self._field_types, self.known_columns)
         self.null_columns = [column.name for column in columns if not column.type and column.path in self._spool.kinds]
-        if self._memory:
+        if self._schema_file:
             columns = [column for column in columns if column.type]
         else:
             columns = [column if column.type else replace(column, type="string") for column in columns]
