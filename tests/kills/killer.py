@@ -6,11 +6,12 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 KILLS = int(os.environ.get("CATALOG_KILLS", "2"))
 """How many tasks of each kind are killed; ``make kills`` kills more."""
@@ -29,33 +30,19 @@ PROCESSES.set_forkserver_preload(
 )
 
 
-@dataclass
-class Place:
-    """
-    :param url: the file's, for the operator.
-    :param read: returns what the file holds.
-    :param write: makes it hold something.
-    :param beside: returns what is there beside the file.
-    :param connections: of Airflow: id → JSON.
-    """
-
-    url: str
-    read: Callable[[], bytes | None]
-    write: Callable[[bytes], object]
-    beside: Callable[[], list[str]]
-    connections: dict[str, str]
-
-
-def kill_tasks(place: Place, temporary: Path) -> None:
+def kill_tasks(url: str, fs: AbstractFileSystem, path: str, connections: dict[str, str], temporary: Path) -> None:
     """
     Kill tasks at random moments; look at what each leaves, and let another one try again.
 
+    :param url: the file's, for the operator.
+    :param fs: where it is, under the path, and nothing else in its folder.
+    :param connections: of Airflow: id → JSON.
     :param temporary: the tasks' folder for temporary files.
     """
 
     def start(filters: dict[str, str] | None = None) -> Any:
         begun = PROCESSES.Event()
-        arguments = (place.url, filters, place.connections, str(temporary), begun)
+        arguments = (url, filters, connections, str(temporary), begun)
         process = PROCESSES.Process(target=_task, args=arguments, daemon=True)
         process.start()
         begun.wait()
@@ -69,13 +56,13 @@ def kill_tasks(place: Place, temporary: Path) -> None:
         return time.monotonic() - started
 
     run(OLD)
-    old = place.read()
+    old = fs.cat_file(path)
     seconds = run()
-    new = place.read()
+    new = fs.cat_file(path)
     assert old != new, "they can be told apart"
     moments, kills = random.Random(1), 0  # noqa: S311 - no secret
     while kills < KILLS:
-        place.write(old)
+        fs.pipe_file(path, old)
         # Half of them near the end, where the file is put in its place.
         moment = moments.uniform(moments.choice([0.0, 0.7]), 1.0) * seconds
         process = start()
@@ -86,10 +73,11 @@ def kill_tasks(place: Place, temporary: Path) -> None:
             seconds *= 0.9
             continue
         kills += 1
-        assert place.read() in (old, new), f"neither the earlier file nor the new one, after {moment:.3f} s"
+        assert fs.cat_file(path) in (old, new), f"neither the earlier file nor the new one, after {moment:.3f} s"
         seconds = run()
-        assert place.read() == new
-        assert place.beside() == []
+        assert fs.cat_file(path) == new
+        fs.invalidate_cache()
+        assert [each.rpartition("/")[2] for each in fs.find(path.rpartition("/")[0])] == [path.rpartition("/")[2]]
         assert list(temporary.iterdir()) == []
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fsspec
 import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
-from tests.kills.killer import Place, kill_tasks
+from tests.kills.killer import kill_tasks
 
 pytestmark = pytest.mark.takes(seconds=30)
 
@@ -22,8 +23,7 @@ def test_local_files(tmp_path, suffix, rows, paging):
     folder, temporary = tmp_path / "files", tmp_path / "temporary"
     folder.mkdir()
     temporary.mkdir()
-    file = folder / f"rows.{suffix}"
+    path = str(folder / f"rows.{suffix}")
     with sandbox(enrollments=rows, latency=0.005, paging=paging) as catalog:
-        beside = lambda: [path.name for path in folder.iterdir() if path != file]  # noqa: E731
         connections = {"catalog_default": catalog.connection_json}
-        kill_tasks(Place(str(file), file.read_bytes, file.write_bytes, beside, connections), temporary)
+        kill_tasks(path, fsspec.filesystem("file"), path, connections, temporary)
