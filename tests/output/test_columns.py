@@ -86,7 +86,8 @@ def test_fields_are_the_columns_in_that_order_even_those_that_no_row_had(columns
 
 @pytest.mark.parametrize("rows", [[{"a": {"b": 1}, "a_b": 2}], [{"a": {"b": 1}}, {"a_b": 2}]])
 def test_two_fields_for_one_column_are_an_error_with_both_names(columns_of, rows):
-    with pytest.raises(CatalogParameterError, match=r"'a\.b' and 'a_b' would both .* drop_fields=\['a_b'\], or choose"):
+    says = r"'a\.b' and 'a_b' would both be the column 'a_b'; leave one .* drop_fields=\['a_b'\], or choose"
+    with pytest.raises(CatalogParameterError, match=says):
         columns_of(deepcopy(rows))
     assert columns_of(deepcopy(rows), drop_fields=["a_b"]) == ["a_b"]
     assert columns_of(rows, fields=["a_b"]) == ["a_b"]
