@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from scripts.local_airflow import free_port
 from tests.airflow_names import AirflowFailException
+from tests.certificates import make_certificate
 from tests.stores.servers import running
 from tests.tables.test_loads import MERGE, ROWS
 from tests.tables_servers.conftest import changed_connection
@@ -252,17 +253,41 @@ class TestPgBouncer:
                 list(pool.map(load, range(4)))
         assert postgres.rows("COUNT(*)", "t0") == postgres.rows("COUNT(*)") == [(25,)]
 
+    def test_tls_that_is_required(self, postgres, tmp_path):
+        """With the CA bundle that the connection's extra names, as any hook of Airflow's does it."""
+        bundle, _ = make_certificate(tmp_path)
+        with pgbouncer(postgres.connection["schema"], certificate=tmp_path) as port:
+            with changed_connection(postgres, port=port, extra={"sslmode": "verify-full", "sslrootcert": str(bundle)}):
+                postgres.load(ROWS, **MERGE)
+            for extra in ({"sslmode": "disable"}, {"sslmode": "verify-full", "sslrootcert": "system"}):
+                with (
+                    changed_connection(postgres, port=port, extra=extra),
+                    pytest.raises(
+                        CatalogStorageError, match=r"check the connection 'warehouse'.*(TLS|SSL|certificate)"
+                    ),
+                ):
+                    postgres.load(ROWS)
+        assert postgres.rows("COUNT(*)") == [(25,)]
+
 
 @contextmanager
-def pgbouncer(database: str):
+def pgbouncer(database: str, *, certificate: Path | None = None):
     port = free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        tls = ""
+        if certificate:
+            for file in ("ca.pem", "key.pem"):
+                shutil.copy(certificate / file, folder)
+            tls = (
+                f"client_tls_sslmode = require\nclient_tls_cert_file = {folder}/ca.pem\n"
+                f"client_tls_key_file = {folder}/key.pem\n"
+            )
         (folder / "users.txt").write_text('"postgres" ""\n')
         (folder / "pgbouncer.ini").write_text(
             f"[databases]\n{database} = host=127.0.0.1 port=5432\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
             f"listen_port = {port}\nauth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
-            f"default_pool_size = 2\nunix_socket_dir =\n"
+            f"default_pool_size = 2\nunix_socket_dir =\n{tls}"
         )
         command = [shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", str(folder / "pgbouncer.ini")]
         if os.getuid() == 0:  # it refuses to run as root
