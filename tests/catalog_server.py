@@ -292,6 +292,7 @@ class Pages:
     :param beyond: what comes after the last page: ``"last"``, ``"first"``, or an answer; no rows where ``None``.
     :param links: ``"header"``, ``"none"``, or where in the body ``next`` is, such as ``"meta.next"``.
     :param relations: those of the header.
+    :param form: how one of them is written there.
     :param more: which pages have a ``next`` though no row follows: ``"full"`` last ones, ``"last"`` ones, ``"all"``.
     :param last: the index of the page to which ``last`` leads; that of the last one where ``None``.
     :param link: makes of a link what the server says instead.
@@ -314,6 +315,7 @@ class Pages:
     beyond: str | Answer | None = None
     links: str = "header"
     relations: Sequence[str] = ("next", "prev", "first", "last")
+    form: str = '<{}>; rel="{}"'
     more: str | None = None
     last: int | Callable[[int], int | None] | None = None
     link: Callable[[str], str] = str
@@ -380,7 +382,7 @@ class Pages:
             targets |= {"prev": index - 1, "first": 0}
         urls = {name: self._url(target, request) for name, target in targets.items() if target is not None}
         if self.links == "header":
-            shown = [f'<{urls[name]}>; rel="{name}"' for name in self.relations if name in urls]
+            shown = [self.form.format(urls[name], name) for name in self.relations if name in urls]
             headers |= {"Link": ", ".join(shown)} if shown else {}
         elif self.links != "none":
             _put(body, self.links, urls.get("next"))

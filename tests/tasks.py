@@ -16,32 +16,13 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from airflow_provider_catalog.operators.analytics import (
-    CatalogEnrollmentsAnalyticsOperator,
-    CatalogOrdersAnalyticsOperator,
-    CatalogProductsAnalyticsOperator,
-    CatalogUsersAnalyticsOperator,
-)
-from airflow_provider_catalog.sensors.analytics import (
-    CatalogEnrollmentsAnalyticsSensor,
-    CatalogOrdersAnalyticsSensor,
-    CatalogProductsAnalyticsSensor,
-    CatalogUsersAnalyticsSensor,
-)
+from airflow_provider_catalog.operators import analytics as operators
+from airflow_provider_catalog.sensors import analytics as sensors
 from tests.airflow_names import AIRFLOW, AirflowRescheduleException, TaskDeferred
 
-OPERATORS = {
-    "products": CatalogProductsAnalyticsOperator,
-    "enrollments": CatalogEnrollmentsAnalyticsOperator,
-    "orders": CatalogOrdersAnalyticsOperator,
-    "users": CatalogUsersAnalyticsOperator,
-}
-SENSORS = {
-    "products": CatalogProductsAnalyticsSensor,
-    "enrollments": CatalogEnrollmentsAnalyticsSensor,
-    "orders": CatalogOrdersAnalyticsSensor,
-    "users": CatalogUsersAnalyticsSensor,
-}
+ENDPOINTS = ("products", "enrollments", "orders", "users")
+OPERATORS = {name: getattr(operators, f"Catalog{name.title()}AnalyticsOperator") for name in ENDPOINTS}
+SENSORS = {name: getattr(sensors, f"Catalog{name.title()}AnalyticsSensor") for name in ENDPOINTS}
 
 
 @contextmanager
@@ -74,8 +55,10 @@ def signalled(handler: Callable[[], object], when: Callable[[], object]) -> Iter
 def run_sensor(sensor: Any, on_pause: Callable[[], None] = lambda: None, timeout: float = 120.0) -> Any:
     """Do what Airflow does with a sensor in any mode; ``on_pause`` is called whenever no worker slot is taken."""
     started: list[Any] = []
-    context = {"ti": _task_instance(started)}
-    step = lambda: sensor.execute(context)  # noqa: E731
+    # As much of a task instance as a sensor asks for in reschedule mode.
+    ti = SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1, max_tries=0)
+    ti.get_first_reschedule_date = lambda context: started[0] if started else None
+    step = lambda: sensor.execute({"ti": ti})  # noqa: E731
     end = time.monotonic() + timeout
     with _first_reschedule(started):
         while time.monotonic() < end:
@@ -90,13 +73,6 @@ def run_sensor(sensor: Any, on_pause: Callable[[], None] = lambda: None, timeout
                 kwargs = {**(deferred.kwargs or {}), "event": json.loads(json.dumps(payload))}
                 step = lambda kwargs=kwargs: sensor.resume_execution("execute_complete", kwargs, {})  # noqa: E731
     raise AssertionError("the sensor does not end")
-
-
-def _task_instance(started: list[Any]) -> SimpleNamespace:
-    """Return as much of a task instance as a sensor asks for in reschedule mode."""
-    first = lambda context: started[0] if started else None  # noqa: E731
-    identity = {"dag_id": "d", "task_id": "wait", "run_id": "r", "map_index": -1, "max_tries": 0}
-    return SimpleNamespace(get_first_reschedule_date=first, **identity)
 
 
 def _first_reschedule(started: list[Any]) -> AbstractContextManager[Any]:
