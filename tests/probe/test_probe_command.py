@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_catalog.probe.__main__ import main
 from airflow_provider_catalog.sandbox import sandbox
 from tests.catalog_server import TOKEN, catalog_server
-from tests.probe.fake_catalog import fake_catalog
+from tests.probe.conftest import fake_catalog
 
 SECRET = "canary-secret"
 PAGE = Path(__file__).parents[2] / "docs" / "probe.md"
@@ -28,7 +28,9 @@ def catalog():
 
 def run(code: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def test_the_text(catalog, capsys, monkeypatch):
@@ -64,11 +66,11 @@ from airflow_provider_catalog.probe.__main__ import main
 sys.exit(main(sys.argv[1:]) or any(name.split(".")[0] == "airflow" for name in sys.modules))
 """
     done = run(code, "--url", catalog.url, "--json", "--token-env", "OTHER", OTHER=catalog.token)
-    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["complete"]
 
 
-IN_DATABASE = """
+def test_a_connection_in_airflows_database_and_one_that_is_nowhere(catalog, tmp_path):
+    code = """
 import contextlib, json, sys
 with contextlib.redirect_stdout(sys.stderr):
     from airflow import settings
@@ -81,16 +83,8 @@ with contextlib.redirect_stdout(sys.stderr):
 from airflow_provider_catalog.probe.__main__ import main
 sys.exit(main(["--conn-id", "in_database", "--json"]) or main(["--conn-id", "nowhere"]) - 2)
 """
-
-
-def test_a_connection_in_airflows_database_and_one_that_is_nowhere(catalog, tmp_path):
-    done = run(
-        IN_DATABASE,
-        json.dumps({"conn_type": "instructure_catalog", "host": catalog.url, "password": catalog.token}),
-        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{tmp_path}/airflow.db",
-        AIRFLOW_HOME=str(tmp_path),
-    )
-    assert done.returncode == 0, done.stderr
+    database = f"sqlite:///{tmp_path}/airflow.db"
+    done = run(code, catalog.connection_json, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database, AIRFLOW_HOME=str(tmp_path))
     # Airflow's own logs went elsewhere: standard output is the report alone.
     assert json.loads(done.stdout)["complete"]
     assert catalog.token not in done.stdout + done.stderr

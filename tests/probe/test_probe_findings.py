@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
 from tests.catalog_server import Answer, Request
-from tests.probe.fake_catalog import ENDPOINTS, except_for, fake_catalog, read_form, read_json, rows_of
+from tests.probe.conftest import DATE_FIELDS, fake_catalog, read_form, read_json, rows_of
 
 SMALL = {"products": 120, "users": 130, "enrollments": 400}
 AUTO = {"request_encoding": "json", "pagination": "auto"}
@@ -30,7 +30,7 @@ def test_each_way_of_the_sandbox(probe, mode):
     assert (found.status, found.to_do, found.report["complete"]) == (0, "", True)
     assert found.extra == AUTO | ({"pagination": "none"} if mode["paging"] == "none" else {})
     has_links = mode["paging"] in ("link", "next-only")
-    for endpoint in ENDPOINTS:
+    for endpoint in DATE_FIELDS:
         each = found[endpoint]
         assert each["path"] == f"/api/v1/analytics/{endpoint}"
         assert each["filters"] == {"json": "read"}
@@ -44,6 +44,11 @@ def test_each_way_of_the_sandbox(probe, mode):
         assert {"path": "account_id", "kinds": ["integer"], "missing": False, "hidden": 0} in each["fields"]
 
 
+def except_for(condition, reply, **ways):
+    usual = fake_catalog(**ways)
+    return lambda request: reply if condition(request) else usual(request)
+
+
 def ignore_json(request: Request):
     return {} if request.headers["content-type"] == "application/json" else read_form(request)
 
@@ -53,10 +58,6 @@ def read_accounts_only(request: Request):
     if isinstance(filters, dict) and any("T" in value for name, value in filters.items() if name.endswith("_from")):
         return Answer({"errors": ["date"]}, 400)
     return {name: filters[name] for name in filters if name == "account_ids"} if isinstance(filters, dict) else filters
-
-
-def to_page_1(url: str) -> str:
-    return re.sub(r"\bpage=\d+", "page=1", url)
 
 
 SET = "set `{}` in the connection's extra to {}"
@@ -97,7 +98,7 @@ CATALOGS = {
         {"pagination": "link", "links": "cursor", "first_page": None, "page_size": 100, "extra": AUTO}, "",
     ),
     "circles, where page counts": (
-        fake_catalog(link=to_page_1, more="all"),
+        fake_catalog(link=lambda url: re.sub(r"\bpage=\d+", "page=1", url), more="all"),
         {"links": "in circles", "extra": AUTO | {"pagination": "page"}}, SET.format("pagination", '"page"'),
     ),
     "more than can be reached": (
@@ -114,9 +115,8 @@ CATALOGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CATALOGS)
-def test_what_is_found_and_what_has_to_be_done(found_in, name):
-    catalog, expected, to_do = CATALOGS[name]
+@pytest.mark.parametrize(("catalog", "expected", "to_do"), CATALOGS.values(), ids=CATALOGS)
+def test_what_is_found_and_what_has_to_be_done(found_in, catalog, expected, to_do):
     found = found_in(catalog)
     told = {**found["orders"], "extra": found.extra}
     assert {key: told[key] for key in expected} == expected
@@ -131,8 +131,7 @@ def test_what_few_rows_do_not_tell_is_not_claimed(probe, count):
         found = probe(catalog.url, token=catalog.token)
     assert (found.status, found.extra) == (0, AUTO)
     assert found["users"]["filters"] == ({"json": "read"} if count else {})
-    for name in ("pagination", "first_page", "page_size"):
-        assert found["users"][name] is None
+    assert {found["users"][name] for name in ("pagination", "first_page", "page_size")} == {None}
 
 
 @pytest.mark.parametrize(("token", "answer"), [("wrong", "401"), ("courses", "403")])

@@ -6,11 +6,14 @@ import json
 import logging
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_catalog.client import decoding
 from airflow_provider_catalog.probe.__main__ import main
+from airflow_provider_catalog.probe.shape import describe
 from tests.catalog_server import Answer, Request, catalog_server
-from tests.probe.fake_catalog import ENDPOINTS, fake_catalog, rows_of
+from tests.probe.conftest import DATE_FIELDS, fake_catalog, rows_of
 
 TOKEN = "canary0token0secret"
 CANARIES = (TOKEN, "Canarina", "canary.person@example.edu", "canary", "8888888888", "CANARY")
@@ -34,24 +37,19 @@ BODIES = {
 pytestmark = pytest.mark.usefixtures("no_backoff")
 
 
-def canary_rows(endpoint: str) -> list[dict]:
-    person = {"id": 8888888888, "name": "Canarina Testperson", "email": "canary.person@example.edu"}
-    return [
-        row
-        | {
-            "student": person,
-            "custom_fields": {"canary_size": "CANARY", "Canarina": {"canary": "CANARY"}},
-            "Canarina Testperson": "CANARY",
-            "canary.person@example.edu": [person],
-            "progress": {"canary_person": 8888888888} if row["number"] == 7 else {"done": 1},
-            "revenue": 8888888888.25,
-            "promo_codes": ["CANARY"],
-        }
-        for row in rows_of(endpoint)
-    ]
-
-
-ROWS = {name: canary_rows(name) for name in ENDPOINTS}
+PERSON = {"id": 8888888888, "name": "Canarina Testperson", "email": "canary.person@example.edu"}
+EVERYWHERE = {
+    "student": PERSON,
+    "custom_fields": {"canary_size": "CANARY", "Canarina": {"canary": "CANARY"}},
+    "Canarina Testperson": "CANARY",
+    "canary.person@example.edu": [PERSON],
+    "progress": {"done": 1},
+    "revenue": 8888888888.25,
+    "promo_codes": ["CANARY"],
+}
+ROWS = {name: [row | EVERYWHERE for row in rows_of(name)] for name in DATE_FIELDS}
+for rows in ROWS.values():
+    rows[7]["progress"] = {"canary_person": 8888888888}
 
 
 def error(kind: str, status: int) -> Answer:
@@ -86,15 +84,11 @@ def said_of(capsys, caplog, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("paging", ["link", "page-only", "none"])
-def test_canaries_in_rows(said_of, paging):
-    said = said_of(fake_catalog(rows=ROWS, paging=paging))
+@pytest.mark.parametrize(("paging", "count"), [("link", 30), ("page-only", 30), ("none", 30), ("link", 1)])
+def test_canaries_in_rows(said_of, paging, count):
+    said = said_of(fake_catalog(rows={name: rows[:count] for name, rows in ROWS.items()}, paging=paging))
     assert "student.email" in said
     assert "keys that are not shown" in said
-
-
-def test_canaries_in_the_only_row(said_of):
-    said_of(fake_catalog(rows={name: rows[:1] for name, rows in ROWS.items()}))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +107,7 @@ def test_canaries_in_refusals_of_filters(said_of, kind):
 
 def test_canaries_in_headers_of_good_answers(said_of):
     usual = fake_catalog(rows=ROWS)
-    assert "not a number" in said_of(lambda request: Answer(usual(request).body, usual(request).status, HEADERS))
+    assert "not a number" in said_of(lambda request: Answer(usual(request).body, headers=HEADERS))
 
 
 def test_nothing_is_asked_of_another_host(said_of):
@@ -121,3 +115,85 @@ def test_nothing_is_asked_of_another_host(said_of):
         link = {"Link": f'<{other.url}/?page=2>; rel="next"'}
         said_of(lambda request: Answer({"orders": rows_of("orders")}, headers=link))
     assert other.requests == []
+
+
+def shown(rows):
+    return {field.path: " | ".join(field.kinds) for field in describe(rows)}
+
+
+def hidden(rows):
+    return {field.path: field.hidden for field in describe(rows) if field.hidden}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (None, "null"), (True, "boolean"), (1, "integer"), (1.5, "number"), ([], "array"), ({}, "object"),
+        ("Jane", "string"), ("10.50", "string (a decimal)"), ("10", "string"), ("2026-03-01", "string (a time)"),
+        ("2025/06/10 13:42:06 +0000", "string (a time)"), ("2024-04-11T15:33:45.503Z", "string (a time)"),
+    ],
+)  # fmt: skip
+def test_kinds(value, kind):
+    assert shown([{"revenue": value}]) == {"revenue": kind}
+
+
+def test_nulls_missing_fields_and_what_is_nested():
+    rows = [{"order_id": 1, "email": None}, {"order_id": None}, {"order_id": 2, "email": "x"}]
+    assert shown(rows) == {"order_id": "integer | null", "email": "null | string"}
+    assert {field.path: field.missing for field in describe(rows)} == {"order_id": False, "email": True}
+    assert shown([{"student": {"id": 1}, "promo_codes": ["A"], "product": [{"id": 1}, {"id": "x"}]}]) == {
+        "student": "object", "student.id": "integer", "promo_codes": "array", "promo_codes[]": "string",
+        "product": "array", "product[]": "object", "product[].id": "integer | string",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("count", "others", "is_shown"), [(4, 0, False), (5, 0, True), (5, 20, True), (5, 21, False)])
+def test_a_field_that_nobody_expects_is_shown_once_it_stands_in_several_rows(count, others, is_shown):
+    rows = [{"novelty": 1}] * count + [{}] * others
+    assert shown(rows) == ({"novelty": "integer"} if is_shown else {"(row)": "object"})
+    assert hidden(rows) == ({} if is_shown else {"(row)": 1})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Jane Doe", "jane@example.edu", "What is your size?", "user_20001", "x" * 41, "", "Zoë", "custom_size", "a\nb",
+     "_a"],
+)  # fmt: skip
+def test_names_that_do_not_look_like_a_field_are_counted_only(name):
+    assert shown([{name: 1, "order_id": 1}] * 50) == {"(row)": "object", "order_id": "integer"}
+    assert hidden([{"student": {name: 1, "id": 2}}] * 50) == {"student": 1}
+
+
+@pytest.mark.parametrize("name", ["custom_fields", "metadata", "customFields", "answers"])
+def test_keys_of_free_form_objects_are_counted_only(name):
+    keys = {"size": "M", "name": "x"}
+    assert hidden([{name: keys}] * 50) == {name: 2}
+    assert hidden([{name: [keys]}] * 50) == {f"{name}[]": 2}
+
+
+def test_keys_that_differ_from_row_to_row_are_counted_only():
+    rows = [{"progress": {f"jane_{letter}": 1, "done": True}} for letter in "abcdefgh"]
+    assert shown(rows) == {"progress": "object", "progress.done": "boolean"}
+    assert hidden(rows) == {"progress": 8}
+
+
+def test_what_is_nested_deeply_is_not_looked_at():
+    row: dict = {}
+    for _ in range(50):
+        row = {"student": row}
+    assert max(path.count(".") for path in shown([row])) == 3
+
+
+SECRETS = st.text("canary", min_size=6).map(lambda text: f"CANARY-{text}@")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | SECRETS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SECRETS | st.just("name"), inner, max_size=3),
+    max_leaves=10,
+)
+KEYS = SECRETS | st.sampled_from(["student", "email", "novelty"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.dictionaries(KEYS, VALUES, max_size=4), max_size=8))
+def test_no_value_and_no_unlikely_name_is_ever_shown(rows):
+    assert "CANARY" not in repr(describe(rows))

@@ -8,13 +8,13 @@ import time
 from collections import Counter, defaultdict
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import requests
 
 from airflow_provider_catalog.sandbox import ENDPOINTS, Options, sandbox
 from airflow_provider_catalog.sandbox.store import Store
+from tests.sandbox.conftest import EMPTY
 
 KEYS = {
     "products": lambda row: row["product"]["id"],
@@ -25,28 +25,24 @@ KEYS = {
 SIZES = {"products": 40, "users": 200, "enrollments": 2_000}
 
 
-def rows_of(**options: Any) -> dict[str, dict[int, dict[str, Any]]]:
+def rows_of(**options):
+    """Return the rows of every endpoint by their key, without a server."""
     with closing(Store(Options(**options))) as store:
         every = {each: [json.loads(row) for row in store.rows(each, store.matching(each))] for each in ENDPOINTS}
     return {endpoint: by_key(endpoint, rows) for endpoint, rows in every.items()}
 
 
-def by_key(endpoint: str, rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+def by_key(endpoint, rows):
     return {KEYS[endpoint](row): row for row in rows}
 
 
-def cents(amount: float) -> int:
+def cents(amount):
     return round(amount * 100)
 
 
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def check_agreement(all_rows: dict[str, list[dict[str, Any]]]) -> None:
+def check_agreement(all_rows):
     """Sums are those of the rows, and rows refer to rows that are there."""
-    statuses: dict[int, Counter[str]] = defaultdict(Counter)
-    seats, enrolled = defaultdict(list), defaultdict(list)
+    statuses, seats, enrolled = defaultdict(Counter), defaultdict(list), defaultdict(list)
     users = {row["student"]["id"]: row for row in all_rows["users"]}
     products = {row["product"]["id"]: row for row in all_rows["products"]}
     for row in all_rows["enrollments"]:
@@ -58,12 +54,12 @@ def check_agreement(all_rows: dict[str, list[dict[str, Any]]]) -> None:
         assert row["enrollment_date"] >= users[row["student"]["id"]]["registration_date"]
         assert (row["completion_date"] is not None) == (row["enrollment_status"] == "COMPLETED")
         assert row["completion_date"] is None or row["completion_date"] > row["enrollment_date"]
-    revenue, discount, codes = Counter[int](), Counter[int](), defaultdict(set)
+    revenue, discount, codes = Counter(), Counter(), defaultdict(set)
     for row in all_rows["orders"]:
         product = products[row["product"]["id"]]
         shared = ("product", "product_status", "list_price", "currency", "account_id", "account_name")
         assert {key: row[key] for key in shared} == {key: product[key] for key in shared}
-        assert moment(row["purchase_date"]) >= moment(product["created_at"])
+        assert datetime.fromisoformat(row["purchase_date"]) >= datetime.fromisoformat(product["created_at"])
         assert row["purchaser"] == users[row["purchaser"]["id"]]["student"]
         of_order = seats.pop(row["order_id"])
         assert row["seats"] == len(of_order)
@@ -88,8 +84,8 @@ def check_agreement(all_rows: dict[str, list[dict[str, Any]]]) -> None:
         assert row["last_enrollment_date"] == max(enrolled[user_id], default=None)
 
 
-def test_the_data_has_the_cases_that_matter(all_rows) -> None:
-    def values(endpoint: str, key: str) -> set[Any]:
+def test_the_data_has_the_cases_that_matter(all_rows):
+    def values(endpoint, key):
         return {row[key] for row in all_rows[endpoint]}
 
     assert values("products", "product_status") == {"OPEN", "CLOSED", "DELETED"}
@@ -101,20 +97,19 @@ def test_the_data_has_the_cases_that_matter(all_rows) -> None:
     assert {0} < values("orders", "revenue")
     assert {0} < values("orders", "discount")
     assert {len(row["promo_codes"]) for row in all_rows["orders"]} == {0, 1, 2}
-    for endpoint, keys in (
-        ("products", ("canvas_course_id", "credits")),
-        ("enrollments", ("canvas_section_id", "requirement_completion")),
-        ("users", ("last_enrollment_date",)),
+    for sometimes_null in (
+        *(values("products", key) for key in ("canvas_course_id", "credits")),
+        *(values("enrollments", key) for key in ("canvas_section_id", "requirement_completion")),
+        values("users", "last_enrollment_date"),
     ):
-        for key in keys:
-            assert {None} < values(endpoint, key), key
+        assert {None} < sometimes_null
     assert {None} < {row["product"]["sku"] for row in all_rows["products"]}
     assert {None} < {row["student"]["canvas_user_id"] for row in all_rows["users"]}
     assert any(not row["student"]["name"].isascii() for row in all_rows["users"])
     assert all(row["student"]["email"].endswith("@example.edu") for row in all_rows["users"])
 
 
-def test_products_look_like_the_documented_example(all_rows) -> None:
+def test_products_look_like_the_documented_example(all_rows):
     documented = (
         "account_id account_name product product_status created_at canvas_course_id enrollment_count dropped_count "
         "completion_count currency list_price promo_codes discount revenue credits certificate_offered"
@@ -124,7 +119,7 @@ def test_products_look_like_the_documented_example(all_rows) -> None:
     assert list(row["product"]) == ["name", "id", "url", "sku"]
 
 
-def test_the_same_options_give_the_same_data_on_every_machine() -> None:
+def test_the_same_options_give_the_same_data_on_every_machine():
     # A change of this digest is a change of everybody's expected values: say so in the changelog.
     rows = rows_of(products=20, users=40, enrollments=300, as_of="2026-07-01")
     digest = hashlib.sha256(json.dumps([list(each.values()) for each in rows.values()]).encode()).hexdigest()
@@ -133,18 +128,18 @@ def test_the_same_options_give_the_same_data_on_every_machine() -> None:
 
 
 @pytest.mark.parametrize(("size", "enrollments"), [(0, 0), (1, 1), (1, 333), (2, 7), (3, 0), (7, 7), (33, 333)])
-def test_there_are_as_many_rows_as_asked_for(size, enrollments) -> None:
+def test_there_are_as_many_rows_as_asked_for(size, enrollments):
     rows = rows_of(products=size, users=size, enrollments=enrollments)
     assert [len(rows[endpoint]) for endpoint in ("products", "users", "enrollments")] == [size, size, enrollments]
     assert bool(enrollments) <= len(rows["orders"]) <= enrollments
 
 
-def test_data_goes_back_two_years_from_the_last_midnight() -> None:
+def test_data_goes_back_two_years_from_the_last_midnight():
     with sandbox(**SIZES) as catalog:
         assert catalog.now == datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with sandbox(**SIZES, live=True) as catalog:
         assert timedelta() < datetime.now(UTC) - catalog.now < timedelta(minutes=2)
-    bought = sorted(moment(row["purchase_date"]) for row in rows_of(**SIZES)["orders"].values())
+    bought = sorted(datetime.fromisoformat(row["purchase_date"]) for row in rows_of(**SIZES)["orders"].values())
     assert timedelta(days=725) < datetime.now(UTC) - bought[0] < timedelta(days=745)
     assert timedelta() < datetime.now(UTC) - bought[-1] < timedelta(days=7)
 
@@ -152,12 +147,12 @@ def test_data_goes_back_two_years_from_the_last_midnight() -> None:
 @pytest.mark.parametrize(
     "as_of", ["2026-07-01T02:00+02:00", datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 1).date()]
 )
-def test_a_time_may_be_given_in_many_ways(as_of) -> None:
-    with sandbox(products=0, users=0, enrollments=0, as_of=as_of) as catalog:
+def test_a_time_may_be_given_in_many_ways(as_of):
+    with sandbox(**EMPTY, as_of=as_of) as catalog:
         assert catalog.now == datetime(2026, 7, 1, tzinfo=UTC)
 
 
-def test_a_row_is_the_same_today_and_tomorrow_but_for_what_happened() -> None:
+def test_a_row_is_the_same_today_and_tomorrow_but_for_what_happened():
     today, later = (rows_of(**SIZES, as_of=day) for day in ("2026-06-30", "2026-07-30"))
     changing = {
         "products": {"product_status", "enrollment_count", "completion_count", "dropped_count", "revenue", "discount"}
@@ -176,7 +171,7 @@ def test_a_row_is_the_same_today_and_tomorrow_but_for_what_happened() -> None:
             }
 
 
-def test_time_passes_in_steps_or_at_once(read) -> None:
+def test_time_passes_in_steps_or_at_once(read):
     options = {**SIZES, "enrollments": 6_000, "as_of": "2026-06-01", "max_per_page": 100_000}
     with sandbox(**options) as slow, sandbox(**options) as fast:
         before = read(slow)
@@ -204,7 +199,7 @@ def test_time_passes_in_steps_or_at_once(read) -> None:
     assert min(old[key]["purchase_date"] for key in refunded) < "2026-05-20", "a refund may be late"
 
 
-def test_a_live_catalog_goes_on_by_itself(post) -> None:
+def test_a_live_catalog_goes_on_by_itself(post):
     with sandbox(**SIZES, live=True, day_length=0.05) as catalog:
         started, count = catalog.now, catalog.row_count("orders")
         deadline = time.monotonic() + 30
@@ -216,6 +211,6 @@ def test_a_live_catalog_goes_on_by_itself(post) -> None:
 
 
 @pytest.mark.parametrize("days", [-1, 4_000, float("nan")])
-def test_time_goes_only_forward(days) -> None:
-    with sandbox(products=0, users=0, enrollments=0) as catalog, pytest.raises(ValueError, match=f"days={days}"):
+def test_time_goes_only_forward(days):
+    with sandbox(**EMPTY) as catalog, pytest.raises(ValueError, match=f"days={days}"):
         catalog.advance(days)

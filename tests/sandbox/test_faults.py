@@ -21,7 +21,7 @@ def no_warnings(caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def outcome(catalog, post, **more) -> str:
+def outcome(catalog, post, **more):
     """Ask once and say how it went."""
     try:
         response = post(catalog, "products", **more)
@@ -55,14 +55,14 @@ OTHER_PAGES = {"page-twice", "page-missing", "circles", "row-inserted", "row-del
 
 
 @pytest.mark.parametrize("fault", sorted({*FAULTS} - OTHER_PAGES))
-def test_what_a_client_sees_of_a_planned_fault(fault, post) -> None:
+def test_what_a_client_sees_of_a_planned_fault(fault, post):
     timeout = 1 if fault == "stalled" else 10
     with sandbox(**SMALL, faults=f"{fault}@middlex2", gzip=len(fault) % 2 == 0) as catalog:
         seen = [outcome(catalog, post, params={"page": page}, timeout=timeout) for page in (1, 2, 2, 2, 3)]
     assert seen == ["20 rows", SEEN[fault], SEEN[fault], "20 rows", "5 rows"]
 
 
-def ids(catalog, post, page: int) -> list[int]:
+def ids(catalog, post, page):
     rows = post(catalog, "products", params={"page": page, "per_page": 10}).json()["products"]
     return [row["product"]["id"] for row in rows]
 
@@ -70,21 +70,21 @@ def ids(catalog, post, page: int) -> list[int]:
 @pytest.mark.parametrize(
     ("fault", "shown"), [("page-twice", [2, 1, 2]), ("page-missing", [2, 3, 4]), ("circles", [1, 1, 1])]
 )
-def test_a_page_in_the_place_of_another(fault, shown, post) -> None:
+def test_a_page_in_the_place_of_another(fault, shown, post):
     plan = ",".join(f"{fault}@{page}x*" for page in (1, 2, 3))
     with sandbox(**SMALL) as well, sandbox(**SMALL, paging="page-only", faults=plan) as catalog:
         assert [ids(catalog, post, number) for number in (1, 2, 3, 4)] == [ids(well, post, n) for n in (*shown, 4)]
 
 
 @pytest.mark.parametrize(("place", "number"), [("first", 1), ("middle", 3), ("last", 5)])
-def test_links_in_a_circle(place, number, post) -> None:
+def test_links_in_a_circle(place, number, post):
     with sandbox(**SMALL, faults=f"circles@{place}", paging="next-only") as catalog:
         answers = [post(catalog, "products", params={"page": number, "per_page": 10}) for _ in range(2)]
     assert [answer.headers.get("Link", "").endswith('page=1>; rel="next"') for answer in answers] == [True, False]
 
 
 @pytest.mark.parametrize(("fault", "missing"), [("row-inserted", [2, 1, 0, 0]), ("row-deleted", [0, 1, 2, 2])])
-def test_rows_that_enter_or_leave(fault, missing, post) -> None:
+def test_rows_that_enter_or_leave(fault, missing, post):
     """At the start, after the page was answered; on the endpoint that was asked, and no other."""
     with sandbox(**SMALL, paging="none") as well, sandbox(**SMALL, paging="none", faults=f"{fault}@firstx2") as catalog:
         every = {each: post(well, each).json()[each] for each in ("products", "orders")}
@@ -93,7 +93,7 @@ def test_rows_that_enter_or_leave(fault, missing, post) -> None:
         assert post(catalog, "orders").json()["orders"] == every["orders"][missing[0] :]
 
 
-def test_random_faults_all_happen_and_are_the_same_again(post) -> None:
+def test_random_faults_all_happen_and_are_the_same_again(post):
     with sandbox(**SMALL, fault_rate=0.9, seed=3) as catalog, sandbox(**SMALL, fault_rate=0.9, seed=3) as again:
         outcomes = [outcome(catalog, post) for _ in range(160)]
         assert set(outcomes) == {SEEN[fault] for fault in RANDOM_FAULTS} | {"20 rows"}
@@ -103,12 +103,12 @@ def test_random_faults_all_happen_and_are_the_same_again(post) -> None:
         assert outcomes.count("dropped") < unanswered <= outcomes.count("dropped") + outcomes.count("reset")
 
 
-def test_random_faults_can_be_chosen(post) -> None:
+def test_random_faults_can_be_chosen(post):
     with sandbox(**SMALL, fault_rate=0.5, fault_kinds="html, 500") as catalog:
         assert {outcome(catalog, post) for _ in range(40)} == {"html", "500 None", "20 rows"}
 
 
-def test_faults_may_be_planned_anew(post) -> None:
+def test_faults_may_be_planned_anew(post):
     with sandbox(**SMALL, faults="503@firstx*, row-deleted@lastx2") as catalog:
         assert outcome(catalog, post, params={"per_page": 45}) == "503 None"
         catalog.set_faults("500@first, row-inserted@2")
