@@ -116,7 +116,7 @@ def test_no_error_and_no_repr_shows_a_secret(name):
 @pytest.mark.parametrize("value", [0, 1000, "10", 1.5, True])
 @pytest.mark.parametrize("name", ["page_size", "max_concurrency"])
 def test_overrides_for_one_read(name, value):
-    check_reading_parameters(None, None)
-    check_reading_parameters(100, 32)
+    check_reading_parameters(None, None, None)
+    check_reading_parameters(100, 32, "accept")
     with pytest.raises(CatalogParameterError, match=name):
-        check_reading_parameters(**{"page_size": None, "max_concurrency": None, name: value})
+        check_reading_parameters(**{"page_size": None, "max_concurrency": None, "on_data_moved": None, name: value})

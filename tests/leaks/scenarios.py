@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_catalog.errors import (
@@ -28,12 +27,8 @@ Answers = Callable[[Request], Answer]
 @dataclass(frozen=True)
 class Scenario:
     """
-    :param answers: of the Catalog.
     :param fails: what the operators fail of; ``None`` when all goes well.
     :param kinds: what is run, of ``runs.ALL``; one of each sort unless said, in turn.
-    :param parameters: of the tasks.
-    :param extra: of the connection.
-    :param connection: its other fields, where they differ.
     """
 
     answers: Answers
@@ -70,13 +65,13 @@ def but_for_page_2(fault: Answers) -> Answers:
     return lambda request: fault(request) if request.page == 2 else good(request)
 
 
-def faulty(**fault: Any) -> Answers:
-    """Serve rows in a way in which they don't arrive."""
+def instead_of_rows(value: Any, **more: Any) -> Answers:
+    """Answer something under the key of the rows."""
+    return lambda request: Answer({endpoint_of(request): value}, **more)
 
-    def answers(request: Request) -> Answer:
-        return Answer({endpoint_of(request): rows(endpoint_of(request), 10)}, **fault)
 
-    return answers
+def linked(link: str) -> Answers:
+    return lambda request: Answer({endpoint_of(request): [ROW]}, headers={"Link": f"<{link}>; rel=next"})
 
 
 def as_bytes(change: Callable[[bytes], bytes]) -> Answers:
@@ -106,13 +101,9 @@ REFUSALS = {
     "HTML": HTML,
 }
 STATUSES = {
-    401: CatalogAuthError,
-    403: CatalogAuthError,
-    404: CatalogRequestError,
-    422: CatalogRequestError,
-    503: CatalogUnavailableError,
-    501: CatalogUnavailableError,
-}
+    401: CatalogAuthError, 403: CatalogAuthError, 404: CatalogRequestError, 422: CatalogRequestError,
+    503: CatalogUnavailableError, 501: CatalogUnavailableError,
+}  # fmt: skip
 SCENARIOS: dict[str, Scenario] = {
     f"{status}, {name}": Scenario(always(body, status, **({"Retry_After": "0"} if status >= 500 else {})), fails)
     for number, (name, body) in enumerate(REFUSALS.items())
@@ -137,10 +128,10 @@ SCENARIOS |= {
     "text with 200": Scenario(always(f"{NAME};{EMAIL};{TOKEN}".encode()), CatalogUnavailableError),
     # The shape
     "rows under two keys": Scenario(always({"a": [ROW], "b": [ROW]}), CatalogResponseError),
-    "an object for the rows": Scenario(lambda r: Answer({endpoint_of(r): ROW}), CatalogResponseError),
-    "names for rows": Scenario(lambda r: Answer({endpoint_of(r): [NAME, EMAIL]}), CatalogResponseError),
-    "a row among names": Scenario(lambda r: Answer({endpoint_of(r): [ROW, NAME]}), CatalogResponseError),
-    "no rows": Scenario(always({"message": NAME}), CatalogResponseError),
+    "an object for the rows": Scenario(instead_of_rows(ROW), CatalogResponseError),
+    "names for rows": Scenario(instead_of_rows([NAME, EMAIL]), CatalogResponseError),
+    "a row among names": Scenario(instead_of_rows([ROW, NAME]), CatalogResponseError),
+    "no rows": Scenario(always({"message": NAME, TOKEN: 1}), CatalogResponseError),
     "a list": Scenario(always([ROW])),
     "a text": Scenario(always(json.dumps(NAME).encode()), CatalogResponseError),
     # The syntax
@@ -153,14 +144,16 @@ SCENARIOS |= {
         as_bytes(lambda body: body.replace(b"12.5", b"[" * 5000 + b"]" * 5000)), CatalogResponseError
     ),
     # The way
-    "cut off": Scenario(faulty(cut=900), CatalogUnavailableError),
-    "dropped": Scenario(faulty(drop=True), CatalogUnavailableError),
+    "cut off": Scenario(instead_of_rows([ROW] * 10, cut=900), CatalogUnavailableError),
+    "dropped": Scenario(instead_of_rows([], drop=True), CatalogUnavailableError),
     "damaged gzip": Scenario(as_bytes(lambda body: b"\x1f\x8b" + body), CatalogUnavailableError),
     "said to be gzip": Scenario(
-        lambda r: Answer(b"\x1f\x8b" + QUOTED.encode(), headers={"Content-Encoding": "gzip"}), CatalogUnavailableError
+        always(b"\x1f\x8b" + QUOTED.encode(), Content_Encoding="gzip"), CatalogUnavailableError
     ),
-    "cut gzip": Scenario(faulty(headers={"Content-Encoding": "gzip"}, cut=100), CatalogUnavailableError),
-    "no answer in time": Scenario(faulty(delay=0.03), CatalogUnavailableError, extra={"timeout": 0.01}),
+    "cut gzip": Scenario(
+        instead_of_rows([ROW] * 10, headers={"Content-Encoding": "gzip"}, cut=100), CatalogUnavailableError
+    ),
+    "no answer in time": Scenario(instead_of_rows([ROW], delay=0.03), CatalogUnavailableError, extra={"timeout": 0.01}),
     "nobody listens": Scenario(served(), CatalogUnavailableError, connection={"host": "http://127.0.0.1:9"}),
     "TLS that is none": Scenario(served(), CatalogError, connection={"tls": True}),
     # The pages
@@ -173,69 +166,42 @@ SCENARIOS |= {
         ),
         CatalogPaginationError,
     ),
-    "data that moves": Scenario(but_for_page_2(lambda r: Answer({endpoint_of(r): [ROW]}))),
-    "a link elsewhere": Scenario(
-        lambda r: Answer(
-            {endpoint_of(r): [ROW]}, headers={"Link": f"<http://{TOKEN.lower()}.example/{TOKEN}>; rel=next"}
-        ),
-        CatalogPaginationError,
-    ),
-    "a link with the token": Scenario(
-        lambda r: Answer({endpoint_of(r): [ROW]}, headers={"Link": f"</x?page={TOKEN}>; rel=next"}),
-        CatalogPaginationError,
-    ),
-    "a link that is no URL": Scenario(
-        lambda r: Answer({endpoint_of(r): [ROW]}, headers={"Link": f"<http://[{TOKEN}>; rel=next"}),
-        CatalogPaginationError,
-    ),
+    "data that moves": Scenario(but_for_page_2(instead_of_rows([ROW]))),
+    "a link elsewhere": Scenario(linked(f"http://{TOKEN.lower()}.example/{TOKEN}"), CatalogPaginationError),
+    "a link with the token": Scenario(linked(f"/x?page={TOKEN}"), CatalogPaginationError),
+    "a link that is no URL": Scenario(linked(f"http://[{TOKEN}"), CatalogPaginationError),
     "headers that echo": Scenario(
-        lambda r: Answer(
-            {endpoint_of(r): [ROW]}, headers={"X-Token": TOKEN, "X-User": EMAIL, "Set-Cookie": f"t={TOKEN}"}
-        ),
+        instead_of_rows([ROW], headers={"X-Token": TOKEN, "X-User": EMAIL, "Set-Cookie": f"t={TOKEN}"})
     ),
     # What is asked for
     "more than XCom takes": Scenario(served(), CatalogParameterError, ["xcom"], {"max_xcom_bytes": 1000}),
     "a filter's value": Scenario(served(), CatalogParameterError, runs.TASKS, {"filters": {"account_ids": ["one"]}}),
     "no key to hash with": Scenario(
-        served(),
-        CatalogParameterError,
-        runs.TASKS,
-        {"hash_fields": ["student.email"]},
-        {"hash_secret": None},
+        served(), CatalogParameterError, runs.TASKS, {"hash_fields": ["student.email"]}, {"hash_secret": None}
     ),
     "a misspelt path": Scenario(served(), CatalogParameterError, runs.TASKS, {"drop_fields": ["student.nam"]}),
     "fields that no row has": Scenario(served(), CatalogParameterError, runs.TASKS, {"fields": ["student_name"]}),
     "a path into JSON text": Scenario(
         served(change=lambda row: row["number"] < 20 or row.update(custom_fields=json.dumps(row["custom_fields"]))),
-        CatalogParameterError,
-        runs.OPERATED,
-        {"drop_fields": ["custom_fields.address"]},
+        CatalogParameterError, runs.OPERATED, {"drop_fields": ["custom_fields.address"]},
     ),
     "a key that Airflow keeps for itself": Scenario(
         served(change=lambda row: row.update(__id__=NAME)), CatalogParameterError, ["xcom", *runs.SENSED]
     ),
     "two hash secrets": Scenario(served(), CatalogParameterError, extra={"hash_key": f"{HASH_KEY}-2"}),
     "a hash secret under its old name": Scenario(
-        served(),
-        None,
-        runs.TASKS,
-        {"hash_fields": ["student.id"]},
-        {"hash_secret": None, "hash_key": HASH_KEY},
+        served(), None, runs.TASKS, {"hash_fields": ["student.id"]}, {"hash_secret": None, "hash_key": HASH_KEY}
     ),
     "two fields for a column": Scenario(
-        served(change=lambda row: row.update(student_name=NAME)),
-        CatalogParameterError,
-        runs.COLUMNS,
+        served(change=lambda row: row.update(student_name=NAME)), CatalogParameterError, runs.COLUMNS
     ),
     "two fields for a column, later": Scenario(
         served(change=lambda row: row["number"] < 20 or row.update(student_name=NAME)),
-        CatalogParameterError,
-        runs.COLUMNS,
+        CatalogParameterError, runs.COLUMNS,
     ),
     "types that change": Scenario(
         served(change=lambda row: row["number"] % 2 and row.update(student=EMAIL, learners=NAME, purchaser=[NAME])),
-        None,
-        runs.STORED,
+        None, runs.STORED,
     ),
     # The connection
     "a token that can't be sent": Scenario(served(), CatalogParameterError, connection={"password": f'"{TOKEN}"'}),
@@ -247,18 +213,14 @@ SCENARIOS |= {
     ),
     # The disk
     "a folder that can't be": Scenario(served(), CatalogStorageError, runs.STORED, {"output_path": "/proc/1/rows.csv"}),
-    "a file for a folder": Scenario(
-        served(), CatalogParameterError, runs.STORED, {"output_path": f"{Path(__file__)}/rows.csv"}
-    ),
-}
-TYPES = ("timestamp", "date", "decimal(12,2)", "int64", "float64", "bool")
-SCENARIOS |= {
-    f"a name is no {name}": Scenario(
-        served(), CatalogParameterError, runs.COLUMNS, {"field_types": {"student_name": name}}
-    )
-    for name in TYPES
-}
-SCENARIOS |= {
-    f"a list is no {name}": Scenario(served(), CatalogParameterError, runs.COLUMNS, {"field_types": {"learners": name}})
-    for name in ("timestamp", "int64")
-}
+    "a file for a folder": Scenario(served(), CatalogParameterError, runs.STORED, {"output_path": f"{__file__}/x.csv"}),
+    # The types
+    **{
+        f"{column}: {name}": Scenario(served(), CatalogParameterError, runs.COLUMNS, {"field_types": {column: name}})
+        for column, names in {
+            "student_name": ("timestamp", "date", "decimal(12,2)", "int64", "float64", "bool"),
+            "learners": ("timestamp", "int64"),
+        }.items()
+        for name in names
+    },
+}  # fmt: skip
