@@ -45,6 +45,8 @@ def check_filters(endpoint: Endpoint, filters: Mapping[str, Any] | str | None) -
     """
     given = _mapping(endpoint, filters)
     check_filter_names(endpoint, given)
+    if not given:
+        return {}
     try:
         parsed = _adapter(endpoint.name).validate_python(given)
     except ValidationError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from airflow_provider_catalog.client.endpoints import Endpoint, Row
 from airflow_provider_catalog.client.filter_values import shown
@@ -15,13 +15,14 @@ from airflow_provider_catalog.output.columns import Column, Kinds, column_name, 
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.paths import FieldPath
 from airflow_provider_catalog.output.spool import BATCH_BYTES, CHUNK_ROWS, RowSpool
+from airflow_provider_catalog.output.temporary import TemporaryFile
 from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_parquet import ParquetWriter
 
 Sample = Callable[[], list[Row]]
 Writer = CsvWriter | ParquetWriter
-NewWriter = Callable[[IO[bytes], list[Column], dict[FieldPath, Kinds]], Writer]
+NewWriter = Callable[[Any, list[Column], dict[FieldPath, Kinds]], Writer]
 
 
 class ColumnarFile:
@@ -36,7 +37,7 @@ class ColumnarFile:
 
     def __init__(
         self,
-        file: IO[bytes],
+        file: TemporaryFile,
         folder: Path,
         *,
         destination: Destination,
@@ -159,16 +160,13 @@ class ColumnarFile:
         """Write all rows that there are so far, in these columns, unless that was done already."""
         if self._writer and self._writer.columns == columns:
             return self._writer
-        self._abandon()
-        self._file.seek(0)
-        self._file.truncate()
-        self._writer = self._new_writer(self._file, columns, self._spool.kinds)
+        stream = self._file.begin(is_gzipped=self._destination.is_gzipped)
+        self._writer = self._new_writer(stream, columns, self._spool.kinds)
         for block in self._spool.blocks(len(columns)):
             self._writer.write(block)
         self._next_start = 2 * self._spool.row_count
         return self._writer
 
     def _abandon(self) -> None:
-        if self._writer:
-            self._writer.abandon()
-            self._writer = None
+        self._file.drop()
+        self._writer = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -22,7 +21,7 @@ from airflow_provider_catalog.output.convert import check_field_types
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.spool import CHUNK_ROWS
 from airflow_provider_catalog.output.store_check import store_message
-from airflow_provider_catalog.output.temporary import TemporaryFile, discard, gzipped, storage_errors
+from airflow_provider_catalog.output.temporary import TemporaryFile, storage_errors
 from airflow_provider_catalog.output.transform import RowTransform
 from airflow_provider_catalog.output.write_csv import CsvWriter
 from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
@@ -66,9 +65,8 @@ class JsonLinesFile:
     known_columns: tuple[str, ...] = ()
     null_columns: tuple[str, ...] = ()
 
-    def __init__(self, file: IO[bytes], *, is_gzipped: bool) -> None:
-        self._file = gzipped(file) if is_gzipped else file
-        self._is_gzipped = is_gzipped
+    def __init__(self, file: TemporaryFile, *, is_gzipped: bool) -> None:
+        self._stream = file.begin(is_gzipped=is_gzipped)
         self._encoder = msgspec.json.Encoder()
         self._names: dict[str, None] = {}
 
@@ -79,20 +77,16 @@ class JsonLinesFile:
 
     def write(self, rows: list[Row]) -> None:
         """Write some rows."""
-        self._file.write(self._encoder.encode_lines(rows))
+        self._stream.write(self._encoder.encode_lines(rows))
         if not self._names.keys() >= set().union(*rows):
             for row in rows:
                 self._names.update(dict.fromkeys(row))
 
     def finish(self) -> None:
-        """Write what is still to be written."""
-        if self._is_gzipped:
-            self._file.close()
+        """Do nothing: all is written."""
 
     def close(self) -> None:
-        """Write nothing more."""
-        if self._is_gzipped:
-            discard(self._file)
+        """Do nothing: nothing is kept."""
 
 
 class OutputFile:
@@ -133,7 +127,7 @@ class OutputFile:
         self._field_types = field_types or {}
         self._row_count = 0
         self._cleanup = ExitStack()
-        self._new_file: Callable[[IO[bytes], Path], JsonLinesFile | ColumnarFile]
+        self._new_file: Callable[[TemporaryFile, Path], JsonLinesFile | ColumnarFile]
         if destination.format == "jsonl":
             self._new_file = lambda file, _: JsonLinesFile(file, is_gzipped=destination.is_gzipped)
             return
@@ -147,7 +141,6 @@ class OutputFile:
             if destination.format == "parquet"
             else partial(
                 CsvWriter,
-                is_gzipped=destination.is_gzipped,
                 escape_formulas=csv_escape_formulas or csv_for_excel,
                 with_bom=csv_for_excel,
             ),
@@ -161,7 +154,7 @@ class OutputFile:
         with ExitStack() as cleanup, storage_errors(path, self._folder):
             self._temporary = TemporaryFile(self._folder, Path(path).name)
             cleanup.callback(self._temporary.close)
-            self._file = self._new_file(self._temporary.file, self._folder)
+            self._file = self._new_file(self._temporary, self._folder)
             cleanup.callback(self._file.close)
             self._cleanup = cleanup.pop_all()
         return self
@@ -200,14 +193,12 @@ class OutputFile:
         return info
 
     def _info(self) -> FileInfo:
-        file = self._temporary.file
-        size = file.seek(0, 2)
-        file.seek(0)
+        size, digest = self._temporary.finish()
         columns = {column.name: column.type for column in self._file.columns}
         return FileInfo(
             self._row_count,
             size,
-            hashlib.file_digest(file, "sha256").hexdigest(),  # type: ignore[arg-type] # any file in binary mode
+            digest,
             self._file.names,
             dict(zip(self._file.names, columns.values(), strict=False)),
             list(self._file.null_columns),

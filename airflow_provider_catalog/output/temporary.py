@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 
@@ -27,6 +27,35 @@ ABANDONED_AFTER = 24 * 60 * 60.0
 _MAX_NAME = 64
 """Characters of the target's name that stand in the temporary file's."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Sink:
+    """Takes what is written to a file, and counts and hashes it, until it is told to drop it."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file: IO[bytes] | None = file
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write bytes."""
+        if self._file:
+            self._file.write(data)
+            self.digest.update(data)
+            self.size += len(data)
+        return len(data)
+
+    def drop(self) -> None:
+        """Write nothing more."""
+        self._file = None
+
+    def flush(self) -> None:
+        """Leave it to the file when to write to the disk."""
+
+    def close(self) -> None:
+        """Leave the file open."""
 
 
 class TemporaryFile:
@@ -44,10 +73,35 @@ class TemporaryFile:
         self.path = folder / f"{_prefix(name)}{_machine()}-{os.getpid()}.{secrets.token_hex(4)}.tmp"
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         self.file: IO[bytes] = os.fdopen(descriptor, "w+b")
+        self._sink = Sink(self.file)
+        self._gzip: gzip.GzipFile | None = None
+
+    def begin(self, *, is_gzipped: bool = False) -> Sink | gzip.GzipFile:
+        """Return what its content is to be written to; what was written before is dropped."""
+        self.drop()
+        self.file.seek(0)
+        self.file.truncate()
+        self._sink = Sink(self.file)
+        stream: Any = self._sink
+        # Without a name and a time, so that equal rows give equal bytes.
+        self._gzip = gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) if is_gzipped else None
+        return self._gzip or self._sink
+
+    def drop(self) -> None:
+        """Write nothing of what still comes: Arrow and gzip end what they have begun, even when it is forgotten."""
+        self._sink.drop()
+
+    def finish(self) -> tuple[int, str]:
+        """Write what the compression still holds; return the size in bytes, and the SHA-256."""
+        if self._gzip:
+            self._gzip.close()
+        return self._sink.size, self._sink.digest.hexdigest()
 
     def close(self) -> None:
         """Remove it, unless it was moved to its place."""
-        discard(self.file)
+        self.drop()
+        with suppress(OSError):  # of a buffer that can't be written any more
+            self.file.close()
         self.path.unlink(missing_ok=True)
 
     def move_to(self, target: Path) -> None:
@@ -81,18 +135,6 @@ def spool_file(folder: Path) -> IO[bytes]:
     with suppress(OSError):
         return tempfile.TemporaryFile(dir=folder)
     return tempfile.TemporaryFile()
-
-
-def gzipped(file: IO[bytes]) -> IO[bytes]:
-    """Return a stream that compresses into a file; without a name and a time, so that equal rows give equal bytes."""
-    stream = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
-    return cast("IO[bytes]", stream)
-
-
-def discard(file: IO[bytes]) -> None:
-    """Close a file whose content is of no use any more, whether or not its buffer can be written."""
-    with suppress(OSError, ValueError):
-        file.close()
 
 
 @contextmanager

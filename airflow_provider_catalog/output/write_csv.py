@@ -18,7 +18,6 @@ from typing import IO, Any
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import NUMBER, to_text
 from airflow_provider_catalog.output.flatten import Block
-from airflow_provider_catalog.output.temporary import discard, gzipped
 
 _FORMULA = re.compile("[=+\\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
 """What a cell begins with that a spreadsheet may run, by OWASP's rule: in full width, too."""
@@ -40,13 +39,11 @@ class CsvWriter:
         columns: list[Column],
         _kinds: Any = None,
         *,
-        is_gzipped: bool = False,
         escape_formulas: bool = False,
         with_bom: bool = False,
     ) -> None:
         self.columns = columns
-        self._file = gzipped(file) if is_gzipped else file
-        self._is_gzipped = is_gzipped
+        self._file = file
         self._escape = without_formula if escape_formulas else None
         self.names = [column.name for column in columns]
         if self._escape:
@@ -62,14 +59,7 @@ class CsvWriter:
         _write_lines(self._file, zip(*cells, strict=True) if cells else [()] * block.row_count)
 
     def finish(self) -> None:
-        """Write what is still to be written."""
-        if self._is_gzipped:
-            self._file.close()
-
-    def abandon(self) -> None:
-        """Write nothing more."""
-        if self._is_gzipped:
-            discard(self._file)
+        """Do nothing: all is written."""
 
     def _cells(self, block: Block, column: Column) -> list[Any]:
         to_cell = _TO_CELL.get(column.type, _decimal_cell if column.type.startswith("decimal") else None)

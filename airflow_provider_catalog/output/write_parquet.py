@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import IO, TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_catalog import __version__
 from airflow_provider_catalog.output.columns import Column, Kinds
@@ -38,7 +38,7 @@ class ParquetWriter:
 
     def __init__(
         self,
-        file: IO[bytes],
+        file: Any,
         columns: list[Column],
         kinds: Mapping[FieldPath, Kinds],
         endpoint: str,
@@ -60,9 +60,7 @@ class ParquetWriter:
         )
         # The system's pool gives back what is freed when it is told to; Arrow's own one keeps up to 50 MB of it.
         self._pool = pa.system_memory_pool()
-        self._sink = _Sink(file)
-        sink: Any = self._sink
-        self._writer = pq.ParquetWriter(sink, self._schema, compression=compression, memory_pool=self._pool)
+        self._writer = pq.ParquetWriter(file, self._schema, compression=compression, memory_pool=self._pool)
         self._group: list[pa.RecordBatch] = []
         self._group_rows = self._group_bytes = 0
 
@@ -82,10 +80,6 @@ class ParquetWriter:
         if self._group:
             self._write_group()
         self._writer.close()
-
-    def abandon(self) -> None:
-        """Write nothing more: Arrow would write a footer even when the writer is only forgotten."""
-        self._sink.file = None
 
     def _write_group(self) -> None:
         import pyarrow as pa
@@ -110,29 +104,6 @@ class ParquetWriter:
             except pa.ArrowInvalid:
                 pass
         return _to_arrow(block.converted(column), column.type)
-
-
-class _Sink:
-    """
-    A file as Arrow writes to it.
-
-    :param file: the file; ``None`` drops what is written from then on.
-    """
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file: IO[bytes] | None = file
-
-    def write(self, data: Any) -> int:
-        """Write bytes."""
-        return self.file.write(data) if self.file else len(data)
-
-    def flush(self) -> None:
-        """Leave it to the file when to write to the disk."""
-
-    def close(self) -> None:
-        """Leave the file open."""
 
 
 def _to_arrow(values: Values, type_name: str) -> pa.Array[Any]:
