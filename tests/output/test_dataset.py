@@ -209,6 +209,12 @@ def test_a_value_of_another_kind_than_on_earlier_days_is_an_error_and_changes_no
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_column_of_earlier_days_in_another_case_is_an_error(tmp_path):
+    write_day(tmp_path, 0, [{"name": "x"}])
+    with pytest.raises(CatalogParameterError, match=r"would both be the column .*differ in case alone"):
+        write_day(tmp_path, 1, [{"Name": "y"}])
+
+
 def test_text_stays_text(tmp_path):
     write_day(tmp_path, 0, [{"note": "x"}])
     write_day(tmp_path, 1, [{"note": 5}, {"note": ["y"]}])

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_catalog.errors import CatalogError
 from airflow_provider_catalog.transfers.analytics_to_sql import (
     CatalogEnrollmentsAnalyticsToSqlOperator,
     CatalogOrdersAnalyticsToSqlOperator,
@@ -81,8 +83,13 @@ class Database:
             self.asked = catalog.requests
             yield
 
-    def task(self, endpoint: str = "orders", **parameters: Any) -> Any:
-        common = {"task_id": "load", "sql_conn_id": self.conn_id, "table": "orders", "write_disposition": "replace"}
+    def task(self, endpoint: str = "orders", *, changes: dict[str, Any] | None = None, **parameters: Any) -> Any:
+        """Return an operator of an endpoint, by a connection with some changes where told so."""
+        conn_id = self.conn_id
+        if changes:
+            conn_id = "changed"
+            self.set_connection(conn_id, {**self.connection, **changes})
+        common = {"task_id": "load", "sql_conn_id": conn_id, "table": "orders", "write_disposition": "replace"}
         return OPERATORS[endpoint](**{**common, **parameters})
 
     def load(
@@ -99,6 +106,13 @@ class Database:
         with self.catalog(rows, endpoint, catalog_conn_id):
             task = self.task(endpoint, catalog_conn_id=catalog_conn_id, **parameters)
             return task.execute(context(run, attempt))
+
+    def refuse(self, says: str, rows: list[dict[str, Any]], **parameters: Any) -> CatalogError:
+        """Check that a load fails before its first request to the Catalog; return the error."""
+        with pytest.raises(CatalogError, match=says) as caught:
+            self.load(rows, **parameters)
+        assert not self.asked
+        return caught.value
 
 
 def context(run: str = "r", attempt: int = 1, map_index: int = -1) -> dict[str, Any]:

@@ -36,8 +36,9 @@ def load(caplog, capfd):
         caplog.set_level(logging.DEBUG, logger=name)
 
     def load_rows(database, **parameters):
+        task = database.task(**parameters)
         with database.catalog(ROWS):
-            told = outcome(lambda: database.task(**parameters).execute(context()))
+            told = outcome(lambda: task.execute(context()))
         said = capfd.readouterr()
         failed = told.pop("failed", None)
         assert failed is None or isinstance(failed, CatalogError), failed
@@ -66,5 +67,4 @@ def test_parameters(database, load, what):
 
 def test_the_password(database, load):
     elsewhere = {"host": "/nowhere/at/all"} if database.kind == "sqlite" else {"host": "127.0.0.2", "port": 9}
-    database.set_connection("elsewhere", {**database.connection, **elsewhere, "password": TOKEN})
-    assert load(database, sql_conn_id="elsewhere")
+    assert load(database, changes={**elsewhere, "password": TOKEN})

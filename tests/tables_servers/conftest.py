@@ -4,7 +4,6 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,15 +75,6 @@ def postgres(servers, monkeypatch) -> Iterator[Database]:
 def mysql(servers, monkeypatch) -> Iterator[Database]:
     """Alone on the server, for these tests change settings that all sessions have."""
     yield from made("mysql", servers, monkeypatch, fcntl.LOCK_EX)
-
-
-@contextmanager
-def changed_connection(database: Database, **fields) -> Iterator[None]:
-    database.set_connection(database.conn_id, {**database.connection, **fields})
-    try:
-        yield
-    finally:
-        database.set_connection(database.conn_id, database.connection)
 
 
 def user(database: Database, login: str) -> str:

@@ -9,7 +9,6 @@ import pytest
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from tests.airflow_names import AirflowFailException
 from tests.tables.test_loads import MERGE, ROWS
-from tests.tables_servers.conftest import changed_connection
 
 
 @contextmanager
@@ -83,9 +82,7 @@ def test_a_latin1_database(mysql):
 
 def test_a_table_without_transactions(mysql):
     mysql.run("CREATE TABLE orders (order_id BIGINT) ENGINE = MyISAM")
-    with pytest.raises(CatalogParameterError, match="InnoDB"):
-        mysql.load(ROWS)
-    assert not mysql.asked
+    mysql.refuse("InnoDB", ROWS)
 
 
 def test_a_row_larger_than_a_packet(mysql):
@@ -95,17 +92,16 @@ def test_a_row_larger_than_a_packet(mysql):
 
 
 def test_connector_python(mysql):
-    with changed_connection(mysql, extra={"client": "mysql-connector-python", "ssl_disabled": True}):
-        for _ in range(2):
-            mysql.load([{**row, "50 %": "😀"} for row in ROWS], **MERGE)
+    extra = {"client": "mysql-connector-python", "ssl_disabled": True}
+    for _ in range(2):
+        mysql.load([{**row, "50 %": "😀"} for row in ROWS], changes={"extra": extra}, **MERGE)
     assert mysql.rows("COUNT(*)") == [(25,)]
 
 
 def test_a_replica(mysql):
     mysql.load(ROWS)
-    with server_with(mysql, "read_only", 1), pytest.raises(CatalogParameterError, match="read-only"):
-        mysql.load(ROWS)
-    assert not mysql.asked
+    with server_with(mysql, "read_only", 1):
+        mysql.refuse("read-only", ROWS)
 
 
 def test_a_table_of_another_database(mysql):

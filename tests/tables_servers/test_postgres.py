@@ -19,7 +19,6 @@ from tests.airflow_names import AirflowFailException
 from tests.certificates import make_certificate
 from tests.stores.servers import running
 from tests.tables.test_loads import MERGE, ROWS
-from tests.tables_servers.conftest import changed_connection
 
 UUIDS = [f"00000000-0000-4000-8000-{n:012}" for n in range(3)]
 
@@ -93,19 +92,15 @@ class TestWhatHangsOnTheTable:
     def test_row_level_security(self, postgres, loader):
         postgres.load(ROWS)
         postgres.run("ALTER TABLE orders ENABLE ROW LEVEL SECURITY", f"GRANT ALL ON orders TO {loader}")
-        with changed_connection(postgres, login=loader), pytest.raises(CatalogParameterError, match="BYPASSRLS"):
-            postgres.load(ROWS)
-        assert not postgres.asked
+        postgres.refuse("BYPASSRLS", ROWS, changes={"login": loader})
 
     def test_a_published_table_without_identity(self, postgres):
         postgres.load(ROWS)
         postgres.run("CREATE PUBLICATION everything FOR ALL TABLES")
         try:
-            with pytest.raises(CatalogStorageError, match="replica identity"):
-                postgres.load(ROWS)
+            postgres.refuse("replica identity", ROWS)
         finally:
             postgres.run("DROP PUBLICATION everything")
-        assert not postgres.asked
 
     def test_a_view_and_a_partitioned_table(self, postgres):
         postgres.run(
@@ -125,56 +120,41 @@ class TestRights:
         name = postgres.connection["schema"]
         postgres.run(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC", f"GRANT ALL ON orders TO {loader}")
         try:
-            with changed_connection(postgres, login=loader):
-                with pytest.raises(CatalogStorageError, match=f"GRANT TEMPORARY ON DATABASE {name}"):
-                    postgres.load(ROWS)
-            assert not postgres.asked
+            postgres.refuse(f"GRANT TEMPORARY ON DATABASE {name}", ROWS, changes={"login": loader})
             postgres.run(f"GRANT CREATE, USAGE ON SCHEMA public TO {loader}")
-            with changed_connection(postgres, login=loader):
-                assert postgres.load(ROWS)["deleted"] == 25
-                assert postgres.load(ROWS, table="public.orders", **MERGE)["updated"] == 25
-                assert postgres.load(ROWS, table="public.others", **MERGE)["inserted"] == 25
+            into = {"changes": {"login": loader}}
+            assert postgres.load(ROWS, **into)["deleted"] == 25
+            assert postgres.load(ROWS, table="public.orders", **into, **MERGE)["updated"] == 25
+            assert postgres.load(ROWS, table="public.others", **into, **MERGE)["inserted"] == 25
         finally:
             postgres.run(f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC")
         assert postgres.tables() == ["orders", "others"]
 
     def test_a_new_table(self, postgres, loader):
-        with (
-            changed_connection(postgres, login=loader),
-            pytest.raises(CatalogStorageError, match="GRANT CREATE ON SCHEMA public"),
-        ):
-            postgres.load(ROWS)
-        assert not postgres.asked
+        postgres.refuse("GRANT CREATE ON SCHEMA public", ROWS, changes={"login": loader})
         postgres.run(f"GRANT CREATE, USAGE ON SCHEMA public TO {loader}")
-        with changed_connection(postgres, login=loader):
-            postgres.load(ROWS)
+        postgres.load(ROWS, changes={"login": loader})
 
     def test_a_new_column_of_a_table_of_others(self, postgres, loader):
         postgres.load(ROWS)
         postgres.run(f"GRANT ALL ON orders TO {loader}")
-        with changed_connection(postgres, login=loader):
-            postgres.load(ROWS)
-            with pytest.raises(CatalogStorageError, match="ALTER TABLE orders ADD COLUMN coupon TEXT"):
-                postgres.load([{**row, "coupon": "x"} for row in ROWS])
+        postgres.load(ROWS, changes={"login": loader})
+        with pytest.raises(CatalogStorageError, match="ALTER TABLE orders ADD COLUMN coupon TEXT"):
+            postgres.load([{**row, "coupon": "x"} for row in ROWS], changes={"login": loader})
         assert postgres.rows("COUNT(*)") == [(25,)]
 
     def test_a_role_that_owns_the_tables(self, postgres, loader):
-        options = "-c role=" + loader
         postgres.run(f"GRANT CREATE, USAGE ON SCHEMA public TO {loader}")
-        with changed_connection(postgres, extra={"options": options}):
-            postgres.load(ROWS)
+        postgres.load(ROWS, changes={"extra": {"options": f"-c role={loader}"}})
         assert postgres.run("SELECT tableowner FROM pg_tables WHERE tablename = 'orders'") == [(loader,)]
 
     def test_a_replica(self, postgres):
-        with changed_connection(postgres, extra={"options": "-c default_transaction_read_only=on"}):
-            with pytest.raises(CatalogParameterError, match="read-only"):
-                postgres.load(ROWS)
-        assert not postgres.asked
+        options = "-c default_transaction_read_only=on"
+        postgres.refuse("read-only", ROWS, changes={"extra": {"options": options}})
 
     def test_the_search_path_of_the_connection(self, postgres):
         postgres.run("CREATE SCHEMA analytics")
-        with changed_connection(postgres, extra={"options": "-c search_path=analytics"}):
-            postgres.load(ROWS)
+        postgres.load(ROWS, changes={"extra": {"options": "-c search_path=analytics"}})
         try:
             assert postgres.rows("COUNT(*)", "analytics.orders") == [(25,)]
             assert postgres.load(ROWS, table="analytics.orders")["deleted"] == 25
@@ -242,13 +222,13 @@ class TestConnections:
 
 class TestPgBouncer:
     def test_transaction_mode(self, postgres):
-        with pgbouncer(postgres.connection["schema"]) as port, changed_connection(postgres, port=port):
+        def load(number):
+            into = {"table": f"t{number % 2}", "run": str(number), "catalog_conn_id": f"c{number}"}
+            postgres.load(ROWS, changes={"port": port}, **into)
+
+        with pgbouncer(postgres.connection["schema"]) as port:
             for _ in range(8):  # psycopg prepares what it sees for the fifth time
-                postgres.load(ROWS, **MERGE)
-
-            def load(number):
-                postgres.load(ROWS, table=f"t{number % 2}", run=str(number), catalog_conn_id=f"c{number}")
-
+                postgres.load(ROWS, changes={"port": port}, **MERGE)
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(load, range(4)))
         assert postgres.rows("COUNT(*)", "t0") == postgres.rows("COUNT(*)") == [(25,)]
