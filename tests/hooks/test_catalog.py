@@ -12,6 +12,7 @@ from airflow import __version__ as airflow_version
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogFilterError, CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
+from tests.airflow_names import redact
 from tests.catalog_server import TOKEN, Answer
 
 ENV = "AIRFLOW_CONN_CATALOG_DEFAULT"
@@ -90,6 +91,13 @@ class TestConnection:
         assert not is_well
         assert "extra is not a JSON object" in message
         assert "s3cret" not in message + caplog.text
+
+    def test_airflow_masks_all_its_secrets_in_logs(self, monkeypatch):
+        secrets = {"hash_secret": "a hash secret of ours", "proxy": "http://user:proxy-password@proxy.example:3128"}
+        monkeypatch.setenv(ENV, connection_json(host="name.example", extra=secrets))
+        assert CatalogHook().settings
+        for secret in (TOKEN, *secrets.values()):
+            assert redact(f"before {secret} after") == "before *** after"
 
     def test_a_misspelt_extra_is_one_warning(self, monkeypatch, caplog):
         monkeypatch.setenv(ENV, connection_json(host="name.example", extra={"page_sise": 10}))
