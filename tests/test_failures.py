@@ -22,16 +22,11 @@ def failure(error):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_keeps_its_class_and_is_airflows(kind):
-    found = failure(kind("no", endpoint="orders", status=400, retryable=False))
-    assert isinstance(found, kind)
-    assert isinstance(found, AirflowFailException)
-    assert type(found).__name__ == kind.__name__
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_pickling(kind):
+def test_each_kind_keeps_its_class_and_is_airflows_after_a_pickle_too(kind):
     error = failure(kind("no", endpoint="orders", status=400, retryable=False))
+    assert isinstance(error, kind)
+    assert isinstance(error, AirflowFailException)
+    assert type(error).__name__ == kind.__name__
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert type(again) is type(error)
     assert (str(again), vars(again)) == (str(error), vars(error))
@@ -42,8 +37,7 @@ def test_a_subclass_is_caught_as_its_base_is():
         pass
 
     assert isinstance(failure(OwnError("no")), CatalogFilterError)
-    with pytest.raises(ValueError, match="no"):
-        raise failure(CatalogParameterError("no"))
+    assert isinstance(failure(CatalogParameterError("no")), ValueError)
 
 
 @pytest.mark.parametrize("error", [CatalogError("busy"), CatalogAuthError("busy", retryable=True)])

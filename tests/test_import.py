@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_catalog
 
 SCRIPT = """
 import sys
@@ -29,11 +37,10 @@ def test_importing_the_operators_imports_little_else():
     assert len(modules) <= 10, "something new is imported when a DAG is parsed; is it cheap?"
 
 
-def test_the_provider_info_and_the_sandbox_import_nothing_of_airflow():
+def test_the_provider_info_and_the_client_import_nothing_of_airflow():
     script = """
 import sys
-import airflow_provider_catalog.get_provider_info, airflow_provider_catalog.sandbox.app
-import airflow_provider_catalog.client.client
+import airflow_provider_catalog.get_provider_info, airflow_provider_catalog.client.client
 print(*sys.modules)
 """
     assert "airflow" not in {name.partition(".")[0] for name in new_modules(script)}
@@ -60,3 +67,35 @@ for module in pkgutil.walk_packages(airflow_provider_catalog.__path__, "airflow_
 print("all")
 """
     assert new_modules(script) == {"all"}
+
+
+PACKAGE = Path(airflow_provider_catalog.__file__).parent
+WITHOUT = {
+    "pytest": "its plugin is loaded by pytest, and by nothing else",
+    "wtforms": "only Airflow before 3.2 asks for the form's widgets, and brings it or a stand-in",
+}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported() -> set[str]:
+    """Return the top-level packages that are imported anywhere, less Python's own and ours."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in found} - {*sys.stdlib_module_names, PACKAGE.name}
+
+
+def test_what_it_does_without_is_still_imported():
+    assert imported() >= WITHOUT.keys()
+
+
+@pytest.mark.parametrize("name", sorted(imported() - WITHOUT.keys()))
+def test_what_is_imported_is_a_dependency(name):
+    required = {normal(re.match(r"[\w.-]+", each)[0]) for each in requires("airflow-provider-catalog")}
+    # Airflow's namespace has many distributions; the one that is asked for brings them.
+    distributions = ["apache-airflow"] if name == "airflow" else packages_distributions()[name]
+    assert {normal(each) for each in distributions} & required

@@ -21,8 +21,7 @@ from airflow_provider_catalog.hooks.catalog import EXTRAS, CatalogHook
 from airflow_provider_catalog.operators.analytics import CatalogProductsAnalyticsOperator, CatalogUsersAnalyticsOperator
 from airflow_provider_catalog.sandbox import sandbox
 
-PACKAGE = Path(airflow_provider_catalog.__file__).parent
-DOCS = PACKAGE.parent / "docs"
+PROJECT = Path(airflow_provider_catalog.__file__).parents[1]
 INFO = get_provider_info()
 
 
@@ -41,27 +40,22 @@ class TestMetadata:
         jsonschema.validate(INFO[key], schema["properties"][key] | {"definitions": schema.get("definitions", {})})
 
     @pytest.mark.parametrize("section", ["hooks", "operators", "sensors", "triggers"])
-    def test_every_module_is_told_of(self, section):
-        """A sensor, say, is of no use to a person whom Airflow does not tell of it."""
-        there = {path.stem for path in (PACKAGE / section).glob("[!_]*.py") if "Catalog" in path.read_text()}
+    def test_modules_that_are_told_of_are_there(self, section):
         told = {name for entry in INFO[section] for name in entry["python-modules"]}
         assert told
-        assert {name.rpartition(".")[2] for name in told} <= there
         assert all(importlib.import_module(name).__doc__ for name in told)
 
     def test_guides_and_logo_are_there(self):
         [integration] = INFO["integrations"]
         for path in [*integration["how-to-guide"], f"/docs{integration['logo']}"]:
-            assert (DOCS.parent / path.lstrip("/")).is_file(), path
+            assert (PROJECT / path.lstrip("/")).is_file(), path
 
     def test_airflow_finds_and_shows_it(self, tmp_path):
         done = subprocess.run(
             [sys.executable, "-m", "airflow", "providers", "get", INFO["package-name"], "--full", "-o", "json"],
             env={"PATH": "/usr/bin:/bin", "AIRFLOW_HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
         [shown] = json.loads(done.stdout.splitlines()[-1])  # Airflow 3.0 prints its log before
         for section in ("package-name", "hooks", "operators", "sensors", "triggers", "extra-links"):
             assert shown[section] == INFO[section], section
@@ -81,10 +75,9 @@ class TestForm:
         def parse(value):
             return getattr(CatalogSettings.parse(base_url="https://name.example", token="t0ken", **{name: value}), name)
 
-        field = CONNECTION_FIELDS[name]
-        schema = field["schema"]
+        schema = CONNECTION_FIELDS[name]["schema"]
         assert (schema["default"], schema["minimum"], schema["maximum"]) == (parse(None), parse(1), parse(highest))
-        assert f"1 to {highest}" in field["description"]
+        assert f"1 to {highest}" in CONNECTION_FIELDS[name]["description"]
         for beyond in (0, highest + 1):
             with pytest.raises(CatalogParameterError, match=name):
                 parse(beyond)

@@ -18,11 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PROJECT = Path(__file__).parents[2]
-ENVIRONMENTS = PROJECT / ".venv" / "matrix"
 NEWEST = re.search(r"^apache-airflow==(\S+)", (PROJECT / "requirements.lock").read_text(), re.MULTILINE)[1]
 PYTHONS = {NEWEST: ("3.11", "3.13"), "3.1.8": ("3.11", "3.13"), "3.0.6": ("3.11", "3.13"), "2.11.2": ("3.11", "3.12")}
 OLDEST = list(PYTHONS)[-1]
@@ -30,17 +29,10 @@ OLDEST = list(PYTHONS)[-1]
 TOOLS = ("hypothesis", "pytest", "pytest-xdist", "wtforms")
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # as in the Makefile
 OLDER_TESTS = (
-    "tests/compat",
-    "tests/example_dags/test_examples.py",
-    "tests/hooks",
-    "tests/operators",
-    "tests/sensors",
-    "tests/output/test_destination.py",
-    "tests/tables",
-    "tests/test_failures.py",
-    "tests/test_provider_info.py",
+    "tests/compat", "tests/example_dags/test_examples.py", "tests/hooks", "tests/operators", "tests/sensors",
+    "tests/output/test_destination.py", "tests/tables", "tests/test_failures.py", "tests/test_provider_info.py",
     "tests/triggers",
-)
+)  # fmt: skip
 NOT_ON_AIRFLOW_2 = (
     "tests/example_dags/test_examples.py",  # written for Airflow 3
     "tests/tables/test_examples.py",
@@ -51,16 +43,11 @@ WARNINGS = ("default", "error:::airflow_provider_catalog", "error:::catalog_")
 REMOVED = "error::airflow.exceptions.RemovedInAirflow4Warning"  # which Airflow 2 does not know
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A version of Airflow on a version of Python."""
 
     airflow: str
     python: str
-
-    @property
-    def folder(self) -> Path:
-        return ENVIRONMENTS / f"airflow-{self.airflow}-python-{self.python}"
 
     def __str__(self) -> str:
         return f"{self.airflow}/{self.python}"
@@ -80,26 +67,18 @@ def uv(*arguments: str) -> None:
 
 def install(cell: Cell) -> str:
     """Make the cell's environment with the provider in it, and return its interpreter."""
-    python = str(cell.folder / "bin" / "python")
-    uv("venv", "--clear", "--python", cell.python, str(cell.folder))
+    folder = PROJECT / ".venv" / "matrix" / f"airflow-{cell.airflow}-python-{cell.python}"
+    python = str(folder / "bin" / "python")
+    install = ("pip", "install", "--python", python)
+    uv("venv", "--clear", "--python", cell.python, str(folder))
     if cell.airflow == NEWEST:
         uv("pip", "sync", "--python", python, "--require-hashes", "requirements.lock")
         # Without its dependencies, which are there: a resolution that changes them would be another one.
-        uv("pip", "install", "--python", python, "--no-deps", "--editable", ".")
+        uv(*install, "--no-deps", "--editable", ".")
     else:
-        constraints = f"constraints/airflow-{cell.airflow}.txt"
         provider = ("--editable", ".[parquet,sandbox,sql]", "apache-airflow-providers-sqlite")
-        uv(
-            "pip",
-            "install",
-            "--python",
-            python,
-            "-c",
-            constraints,
-            f"apache-airflow=={cell.airflow}",
-            *TOOLS,
-            *provider,
-        )
+        constraints = ("-c", f"constraints/airflow-{cell.airflow}.txt", f"apache-airflow=={cell.airflow}")
+        uv(*install, *constraints, *TOOLS, *provider)
     uv("pip", "check", "--python", python)
     return python
 

@@ -57,23 +57,12 @@ except ImportError:  # Airflow 2.11
 pytestmark = pytest.mark.skipif(
     AIRFLOW == (3, 0) and not find_spec("wtforms"), reason="Airflow 3.0 shows no fields without wtforms"
 )
-needs_airflow_3 = pytest.mark.skipif(AIRFLOW < (3, 0), reason="for Airflow 3")
-
-
-@pytest.fixture(scope="module")
-def form() -> dict:
-    return ask(ASK)
 
 
 def ask(script: str) -> dict:
     """What the web interface is told, in a process of its own: Airflow 3.0 and 3.1 put stand-ins into sys.modules."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", script],
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", script]
+    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -92,41 +81,27 @@ def test_the_form_of_airflow_2():
     assert shown["refused"] == ["page_size"], "a field that is left empty is none"
 
 
-@needs_airflow_3
-def test_its_name(form):
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="for Airflow 3")
+def test_the_form():
+    form = ask(ASK)
     assert form["hook_name"] == "Instructure Catalog"
-
-
-@needs_airflow_3
-def test_the_fields_that_every_connection_has(form):
-    shown = form["standard_fields"]
+    standard, own = form["standard_fields"], form["extra_fields"]
     for name, label in UI_FIELD_BEHAVIOUR["relabeling"].items():
-        assert shown[name]["title"] == label
+        assert standard[name]["title"] == label
     for name, text in UI_FIELD_BEHAVIOUR["placeholders"].items():
-        assert shown[name]["placeholder"] == text
-    hidden = {name for name, field in shown.items() if field and field["hidden"]}
-    assert hidden == {"login", "url_schema"}
-
-
-@needs_airflow_3
-def test_its_own_fields(form):
-    shown = form["extra_fields"]
-    assert list(shown) == list(CONNECTION_FIELDS)
+        assert standard[name]["placeholder"] == text
+    assert {name for name, field in standard.items() if field and field["hidden"]} == {"login", "url_schema"}
+    assert list(own) == list(CONNECTION_FIELDS)
     for name, field in CONNECTION_FIELDS.items():
-        assert shown[name]["schema"]["title"] == field["label"]
-        assert shown[name]["description"] == field["description"]
-        assert shown[name]["value"] == field["schema"].get("default")
-    assert shown["hash_secret"]["schema"]["format"] == "password"
-    for name in ("timeout", "page_size", "max_concurrency"):
-        assert set(shown[name]["schema"]["type"]) & {"number", "integer"}
-
-
-@pytest.mark.skipif(AIRFLOW < (3, 2), reason="before 3.2 a form can't bound a number; the help text tells the bounds")
-def test_numbers_have_bounds(form):
-    for name in ("timeout", "page_size", "max_concurrency"):
-        schema = CONNECTION_FIELDS[name]["schema"]
-        shown = form["extra_fields"][name]["schema"]
-        assert (shown["minimum"], shown["maximum"]) == (schema["minimum"], schema["maximum"])
+        shown, schema = own[name]["schema"], field["schema"]
+        assert shown["title"] == field["label"]
+        assert own[name]["description"] == field["description"]
+        assert own[name]["value"] == schema.get("default")
+        if name in ("timeout", "page_size", "max_concurrency"):
+            assert set(shown["type"]) & {"number", "integer"}
+            # Before 3.2 a form can't bound a number; the help text tells the bounds.
+            assert AIRFLOW < (3, 2) or all(shown[bound] == schema[bound] for bound in ("minimum", "maximum"))
+    assert own["hash_secret"]["schema"]["format"] == "password"
 
 
 def test_what_the_api_shows_of_a_connection():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import os
+import subprocess
+import sys
 import time
 from datetime import timedelta
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_catalog.errors import CatalogAuthError, CatalogError, CatalogParameterError, CatalogRequestError
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
@@ -63,12 +67,6 @@ class TestDone:
             waiting = Sensor(task_id="wait", poke_interval=0.05, timeout=60, min_rows=3, **mode)
             assert run_sensor(waiting, on_pause=lambda: rows.extend(students(2)))["row_count"] >= 3
 
-    def test_no_hash_secret_is_told_before_any_request(self, serve):
-        with serve([]) as catalog:
-            with pytest.raises(CatalogParameterError, match="hash_"):
-                run_sensor(sensor(hash_fields=["student.email"]))
-        assert not catalog.requests
-
     def test_rows_that_go_between_the_event_and_the_resumption(self, serve):
         rows = students(1)
         with serve(rows):
@@ -124,10 +122,6 @@ class TestTimeout:
             with pytest.raises(AirflowSensorTimeout, match="last poll: 0 of 1 rows"):
                 sensor(deferrable=True).execute_complete({}, {"status": "done"}, started_at=time.time() - 60)
 
-    def test_of_a_trigger_of_an_earlier_version(self):
-        with pytest.raises(AirflowSensorTimeout, match="orders"):
-            sensor(deferrable=True).execute_complete({}, {"status": "timeout"}, started_at=0.0)
-
     def test_without_a_triggerer_airflow_ends_the_deferral_soon_after(self, serve):
         with serve([]):
             with pytest.raises(TaskDeferred) as caught:
@@ -145,20 +139,16 @@ class TestLasting:
         assert isinstance(caught.value, AirflowFailException), "or Airflow would try again"
         assert len(catalog.requests) == 1
 
-    @pytest.mark.parametrize("soft_fail", [False, True])
-    def test_in_the_trigger(self, serve, soft_fail):
-        answers = iter([Answer({"orders": []})])
-        with serve(lambda request: next(answers, Answer(b"no", 401))):
-            with pytest.raises(AirflowSkipException if soft_fail else CatalogAuthError) as caught:
-                run_sensor(sensor(deferrable=True, soft_fail=soft_fail))
-        assert soft_fail or isinstance(caught.value, AirflowFailException)
-
     @every_mode
-    @pytest.mark.parametrize("skip", ["soft_fail", "never_fail"])
-    def test_skips_where_airflow_is_told_so(self, serve, mode, skip):
-        with serve(lambda request: Answer(b"no", 401)):
-            with pytest.raises(AirflowSkipException):
-                run_sensor(sensor(**{skip: True}, **mode))
+    @pytest.mark.parametrize("skip", ["soft_fail", "never_fail", None])
+    @pytest.mark.parametrize("polls", [0, 1])
+    def test_skips_where_airflow_is_told_so(self, serve, mode, skip, polls):
+        """At the first poll, or at the second one, which is the trigger's where there is one."""
+        answers = iter([Answer({"orders": []})] * polls)
+        with serve(lambda request: next(answers, Answer(b"no", 401))):
+            with pytest.raises(AirflowSkipException if skip else CatalogAuthError) as caught:
+                run_sensor(sensor(**({skip: True} if skip else {}), **mode))
+        assert skip or isinstance(caught.value, AirflowFailException)
 
     @pytest.mark.parametrize("event", [None, {"status": "finished"}, {"rows": [{"email": "s1@example.edu"}]}, ["done"]])
     def test_an_unexpected_event(self, event):
@@ -167,11 +157,110 @@ class TestLasting:
         assert isinstance(caught.value, AirflowFailException)
         assert "example" not in str(caught.value)
 
-    def test_an_error_of_a_kind_that_is_not_known(self):
-        event = {"status": "error", "kind": "CatalogNovelError", "message": "what happened"}
-        with pytest.raises(CatalogError, match="what happened"):
-            sensor(deferrable=True).execute_complete({}, event)
+    @pytest.mark.parametrize(
+        ("event", "error", "says"),
+        [
+            (
+                {"status": "error", "kind": "CatalogNovelError", "message": "what happened"},
+                CatalogError,
+                "what happened",
+            ),
+            ({"status": "timeout"}, AirflowSensorTimeout, "orders"),
+        ],
+    )
+    def test_an_event_of_another_version(self, event, error, says):
+        with pytest.raises(error, match=says):
+            sensor(deferrable=True).execute_complete({}, event, started_at=0.0)
 
     def test_a_trigger_that_broke(self):
         with pytest.raises(TaskDeferralError):
             sensor(deferrable=True).resume_execution("__fail__", {"error": "Trigger failure"}, {})
+
+
+STUDENTS = [{"key": n, "student": {"id": n, "email": f"s{n}@example.edu"}} for n in range(2)]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"min_rows": value} for value in (0, -1, "0", "three", 1.5, True, None)),
+        {"fields": ["a..b"]}, {"drop_fields": ["a..b"]}, {"hash_fields": ["a..b"]}, {"filters": {"acount_ids": [1]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_wrong_fails_when_the_dag_is_parsed(parameters):
+    [says] = parameters if "filters" not in parameters else ["did you mean 'account_ids'"]
+    with pytest.raises(CatalogParameterError, match=says):
+        sensor(**parameters)
+
+
+def test_templates(serve):
+    with serve(STUDENTS) as catalog:
+        waiting = sensor(
+            catalog_conn_id="catalog_{{ d }}", filters={"account_ids": ["{{ n }}", "{{ n + 1 }}"]},
+            min_rows="{{ n - 5 }}", fields=["{{ field }}"], drop_fields=["{{ field }}.email"],
+        )  # fmt: skip
+        waiting.render_template_fields({"n": 7, "d": "default", "field": "student"})
+        assert waiting.poke({}).xcom_value == {"row_count": 2, "rows": [{"student": {"id": 0}}, {"student": {"id": 1}}]}
+    assert catalog.requests[0].filters == {"account_ids": [7, 8]}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        *(({"min_rows": "{{ '%s' }}" % value}, "min_rows") for value in ("", "None", "0", "many")),  # noqa: UP031
+        ({"filters": {"account_ids": ["x"]}}, "account_ids"),
+        ({"hash_fields": ["student.email"]}, "hash_"),  # without a hash secret
+    ],
+    ids=str,
+)
+def test_a_wrong_value_fails_before_any_request(serve, parameters, says):
+    with serve([]) as catalog:
+        waiting = sensor(**parameters)
+        waiting.render_template_fields({})
+        with pytest.raises(CatalogParameterError, match=says) as caught:
+            waiting.poke({})
+    assert isinstance(caught.value, AirflowFailException)
+    assert not catalog.requests
+
+
+def test_xcom_args_and_mapping():
+    with DAG("mapped", schedule=None):
+
+        @task
+        def ids():
+            return [1]
+
+        numbers = ids()
+        wait = SENSORS["orders"](task_id="one", filters={"account_ids": numbers}, min_rows=numbers)
+        mapped = SENSORS["orders"].partial(task_id="many", deferrable=True).expand(filters=[{}, {}])
+    assert wait.upstream_task_ids == {"ids"}
+    assert mapped.task_id == "many"
+
+
+def test_what_the_trigger_is_told(serve):
+    waiting = sensor(
+        deferrable=True, min_rows="{{ n }}", filters={"account_ids": ["{{ n }}"]}, poke_interval=30,
+        exponential_backoff=True, max_wait=timedelta(minutes=2),
+    )  # fmt: skip
+    waiting.render_template_fields({"n": 7})
+    with serve(STUDENTS), pytest.raises(TaskDeferred) as caught:
+        waiting.execute({})
+    trigger = caught.value.trigger
+    assert (trigger.min_rows, trigger.filters) == (7, {"account_ids": [7]})
+    assert (trigger.exponential_backoff, trigger.max_wait, trigger.poke_interval) == (True, 120, 30)
+
+
+def test_the_default_of_deferrable_is_airflows_and_nothing_heavy_is_imported():
+    script = """
+import sys
+from airflow.providers.common.compat.sdk import BaseSensorOperator
+BaseSensorOperator(task_id="airflows")
+before = set(sys.modules)
+from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
+sensor = CatalogOrdersAnalyticsSensor(task_id="wait")
+print(sensor.deferrable, {"requests", "pyarrow", "fsspec"} & (set(sys.modules) - before))
+"""
+    environment = {**os.environ, "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True set()"

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.triggers import analytics, shared_catalog
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
+from airflow_provider_catalog.triggers.pace import Pace
 from tests.catalog_server import Answer
 from tests.tasks import first_payload, loaded, until
 
@@ -20,12 +21,12 @@ pytestmark = pytest.mark.usefixtures("new_triggers")
 ROW = [{"n": 1, "email": "s1@example.edu"}]
 
 
-def trigger_of(**parameters):
-    return CatalogAnalyticsTrigger("catalog_default", "orders", **{"poke_interval": 0.1, **parameters})
+def trigger_of(endpoint="orders", **parameters):
+    return CatalogAnalyticsTrigger("catalog_default", endpoint, **{"poke_interval": 0.1, **parameters})
 
 
-def payload_of(**parameters):
-    return asyncio.run(first_payload(trigger_of(**parameters)))
+def payload_of(*endpoint, **parameters):
+    return asyncio.run(first_payload(trigger_of(*endpoint, **parameters)))
 
 
 def test_rows_at_the_last_moment(serve):
@@ -52,15 +53,12 @@ def test_a_server_that_does_not_answer_does_not_hold_it_beyond_that(serve, monke
     assert "no answer" in payload["last_poll"]
 
 
-def test_no_connection():
+def test_no_connection_and_no_such_endpoint(connection):
     with pytest.raises(Exception, match="catalog_default"):
         payload_of()
-
-
-def test_an_endpoint_that_is_not_one(connection):
     connection("http://127.0.0.1:9")
     with pytest.raises(ValueError, match="'order' is not one of"):
-        asyncio.run(first_payload(CatalogAnalyticsTrigger("catalog_default", "order")))
+        payload_of("order")
 
 
 def test_what_an_earlier_version_has_stored_is_loaded():
@@ -170,3 +168,50 @@ asyncio.run(run())
                 out, err = process.communicate("cancel\n", timeout=120)
         assert process.returncode == 0, err
         assert out.splitlines()[-1] == str(["CancelledError"] * 5)
+
+
+START = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "next_poll"),
+    [(0, 60), (0.5, 60), (59.9, 60), (60.5, 120), (61, 120), (3600 * 5 + 1, 3600 * 5 + 60), (-5, 60)],
+)
+def test_polls_stay_at_their_times(elapsed, next_poll):
+    assert Pace(60, START).next_poll(START + elapsed) == START + next_poll
+
+
+def test_an_interval_of_zero_does_not_keep_the_triggerer_busy():
+    assert Pace(0, START).next_poll(START + 5) - (START + 5) == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("exponential_backoff", [False, True])
+def test_the_last_poll_is_at_the_deadline(exponential_backoff):
+    pace = Pace(60, START, exponential_backoff=exponential_backoff, deadline=START + 100)
+    assert pace.next_poll(START + 99.5) == START + 100
+
+
+def test_backoff_doubles_and_max_wait_ends_that():
+    def waits(**parameters):
+        pace, now, found = Pace(60, START, exponential_backoff=True, **parameters), START, []
+        for _ in range(8):
+            found.append(pace.next_poll(now) - now)
+            now += found[-1]
+        return found
+
+    for first, *others, last in [waits() for _ in range(300)]:
+        assert 30 <= first < 60, "half an interval, and up to as much again"
+        assert first < last / 8, "it grows"
+        assert len(others) == 6
+    assert max(waits(max_wait=100)) == 100
+
+
+def test_polls_that_are_due_together_are_spread():
+    def delays(poke_interval, deadline):
+        return [Pace(poke_interval, START, deadline=deadline).delay() for _ in range(1000)]
+
+    for poke_interval, timeout, most in ((60, 3600, 7), (60, 60, 3), (8, 3600, 1), (3600, 86400, 7)):
+        found = delays(poke_interval, START + timeout)
+        assert min(found) >= 0
+        assert most / 2 < max(found) <= most
+    assert set(delays(60, START - 5)) == {0.0}

@@ -66,7 +66,6 @@ def watcher(store=None, **parameters):
 
 
 async def news(payloads):
-    """Wait until something is reported."""
     await until(lambda: payloads)
 
 
@@ -156,17 +155,14 @@ class TestReporting:
 
 @needs_watchers
 class TestMemory:
-    def test_after_a_restart_it_reports_what_has_come_meanwhile(self, watch_for):
-        store, there = Store(), []
-        assert watch_for(there, store=store) == []
+    @pytest.mark.parametrize("report_existing", [False, True])
+    def test_after_a_restart_it_reports_what_has_come_meanwhile(self, watch_for, report_existing):
+        store, there = Store(), rows(5)
+        more = {"store": store, "report_existing": report_existing}
+        assert counts(watch_for(there, **more)) == ([(5, 5)] if report_existing else [])
         there.extend(rows(3))
-        assert counts(watch_for(there, store=store)) == [(3, 3)]
-        assert watch_for(there, store=store) == []
-
-    def test_existing_rows_are_reported_once_ever(self, watch_for):
-        store = Store()
-        assert counts(watch_for(rows(5), store=store, report_existing=True)) == [(5, 5)]
-        assert watch_for(rows(5), store=store, report_existing=True) == []
+        assert counts(watch_for(there, **more)) == [(3, 8)]
+        assert watch_for(there, **more) == []
 
     def test_an_event_is_remembered_only_when_airflow_has_it(self, watch_for, serve, monkeypatch):
         store, there = Store(), rows(5)
@@ -191,10 +187,7 @@ class TestMemory:
             store.broken = True
             there.extend(rows(1))
 
-        def is_mended():
-            store.broken = False
-
-        assert counts(watch_for(there, breaks, is_mended, store=store)) == [(1, 6)]
+        assert counts(watch_for(there, breaks, lambda: setattr(store, "broken", False), store=store)) == [(1, 6)]
         assert [*store.values.values()] == [{"row_count": 6}]
         assert "the database is away" in task_log()
 
