@@ -24,14 +24,9 @@ NEEDS_NEWER_COMMON_SQL = (
 DAG_IDS = sorted({path.stem for path in EXAMPLES.glob("*.py")} - NEEDS_NEWER_COMMON_SQL)
 HASH_KEY = "a long hash secret for tests"
 
-# Where dag.test() looks for the DAG's file.
-BUNDLES = [
-    {
-        "name": "examples",
-        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(EXAMPLES)},
-    }
-]
+LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+BUNDLES = [{"name": "examples", "classpath": LOCAL_BUNDLE, "kwargs": {"path": str(EXAMPLES)}}]
+"""Where dag.test() looks for the DAG's file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,6 @@ class Run:
     """
     A finished run of a DAG.
 
-    :param state: ``"success"`` or ``"failed"``.
     :param tasks: the states of each task's instances, by task id.
     :param xcoms: what each task returned, by task id; a list, by map index, where the task is mapped.
     :param folder: the run's param of that name, where its files are.

@@ -7,9 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -70,7 +70,7 @@ def test_an_example_explains_itself(dag_id, parsed):
     assert len(parsed["parsed"][dag_id]) > 300
 
 
-# --- catalog_daily_load -------------------------------------------------------------------------------------------
+# --- catalog_daily_load ---------------------------------------------------------------------------------------------
 
 DATE_FIELDS = {"orders": "purchase_date", "enrollments": "enrollment_date", "users": "registration_date"}
 
@@ -94,14 +94,15 @@ def daily_run(run_example, busy_day):
     return run
 
 
+def read_day(run, endpoint, day):
+    return pq.read_table(run.folder / endpoint / f"day={day}" / f"{endpoint}.parquet", partitioning=None)
+
+
 def test_a_daily_load_writes_the_rows_of_its_day(daily_run, all_rows, busy_day):
     keys = {"orders": "order_id", "enrollments": "enrollment_id", "users": "student.id"}
     for endpoint, field in DATE_FIELDS.items():
-        table = pq.read_table(
-            daily_run.folder / endpoint / f"day={busy_day}" / f"{endpoint}.parquet", partitioning=None
-        )
+        table = read_day(daily_run, endpoint, busy_day)
         of_the_day = [row for row in all_rows(endpoint) if row[field].startswith(busy_day)]
-
         outer, _, inner = keys[endpoint].partition(".")
         assert of_the_day
         assert table[keys[endpoint].replace(".", "_")].to_pylist() == [
@@ -111,17 +112,14 @@ def test_a_daily_load_writes_the_rows_of_its_day(daily_run, all_rows, busy_day):
 
 
 def test_a_daily_load_takes_a_snapshot_of_all_products(daily_run, all_rows, catalog, busy_day):
-    table = pq.read_table(daily_run.folder / "products" / f"day={busy_day}" / "products.parquet", partitioning=None)
-
+    table = read_day(daily_run, "products", busy_day)
     assert table.num_rows == catalog.row_count("products")
-    assert float(sum(table["revenue"].to_pylist())) == pytest.approx(
-        sum(row["revenue"] for row in all_rows("products"))
-    )
+    revenue = sum(row["revenue"] for row in all_rows("products"))
+    assert float(sum(table["revenue"].to_pylist())) == pytest.approx(revenue)
 
 
 def test_the_best_products_are_computed_from_the_file(daily_run, all_rows):
     best = sorted(all_rows("products"), key=lambda row: row["revenue"], reverse=True)[:10]
-
     assert daily_run.xcoms["top_products"] == [
         {
             "product": row["product"]["name"],
@@ -134,25 +132,18 @@ def test_the_best_products_are_computed_from_the_file(daily_run, all_rows):
 
 
 def test_what_is_not_known_of_a_product_is_not_made_up(tmp_path):
-    table = pa.table(
-        {
-            "product_name": ["unsold", "unknown", "uncounted", "new"],
-            "currency": ["USD"] * 4,
-            "revenue": [0.0, None, 2.0, 3.0],
-            "enrollment_count": [4, 1, 2, 0],
-            "completion_count": [1, 1, None, 0],
-        }
-    )
-    pq.write_table(table, tmp_path / "products.parquet")
+    columns = {
+        "product_name": ["unsold", "unknown", "uncounted", "new"],
+        "currency": ["USD"] * 4,
+        "revenue": [0.0, None, 2.0, 3.0],
+        "enrollment_count": [4, 1, 2, 0],
+        "completion_count": [1, 1, None, 0],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "products.parquet")
     top_products = load_dag("catalog_daily_load").get_task("top_products").python_callable
-
     answer = top_products({"path": str(tmp_path / "products.parquet")})
-
-    assert [(row["product"], row["revenue"], row["completion_rate"]) for row in answer] == [
-        ("new", 3.0, None),
-        ("uncounted", 2.0, None),
-        ("unsold", 0.0, 0.25),
-    ]
+    best = [("new", 3.0, None), ("uncounted", 2.0, None), ("unsold", 0.0, 0.25)]
+    assert [(row["product"], row["revenue"], row["completion_rate"]) for row in answer] == best
 
 
 # --- catalog_to_xcom ----------------------------------------------------------------------------------------------
@@ -166,11 +157,8 @@ def xcom_run(run_example):
 
 
 def test_each_product_in_xcom_gets_a_file_of_its_enrollments(xcom_run, all_rows):
-    products = [
-        row for row in all_rows("products") if row["product_status"] == "OPEN" and row["enrollment_count"] >= 50
-    ]
-    enrollments = all_rows("enrollments")
-
+    there, enrollments = all_rows("products"), all_rows("enrollments")
+    products = [row for row in there if row["product_status"] == "OPEN" and row["enrollment_count"] >= 50]
     assert len(products) > 1
     assert xcom_run.xcoms["products"] == [
         {"product": {"id": row["product"]["id"], "name": row["product"]["name"]}} for row in products
@@ -190,7 +178,6 @@ def test_each_product_in_xcom_gets_a_file_of_its_enrollments(xcom_run, all_rows)
 
 def test_no_student_can_be_told_from_the_files(xcom_run, all_rows):
     students = {row["enrollment_id"]: row["student"] for row in all_rows("enrollments")}
-
     rows = [row for path in xcom_run.folder.rglob("*.jsonl") for row in json_rows(path)]
     assert rows
     for row in rows:
@@ -204,7 +191,6 @@ def test_no_student_can_be_told_from_the_files(xcom_run, all_rows):
 
 def test_without_products_nothing_is_loaded(run_example):
     run = run_example("catalog_to_xcom", enrollment_count_min=1_000_000)
-
     assert run.state == "success"
     assert run.xcoms["products"] == []
     assert run.tasks["enrollments"] == {"skipped"}
@@ -229,11 +215,13 @@ def test_a_backfill_writes_a_file_a_month_and_misses_nothing(run_example, all_ro
     }
 
     run = run_example("catalog_backfill", first_day="2025-01-15", end_day="2025-02-20")
-
     assert run.state == "success"
     assert run.xcoms["check"] == {endpoint: {"rows": len(rows), "in_two_files": 0} for endpoint, rows in wanted.items()}
     files = sorted((run.folder / "by_month").rglob("*.csv"))
-    found = {path.relative_to(run.folder / "by_month").as_posix(): csv_rows(path) for path in files}
+    found = {
+        path.relative_to(run.folder / "by_month").as_posix(): [*csv.DictReader(path.read_text().splitlines())]
+        for path in files
+    }
     assert {name: [row["account_id"] for row in rows] for name, rows in found.items()} == {
         f"{endpoint}/month={month:%Y-%m}/{endpoint}.csv": [
             str(row["account_id"]) for row in rows if when(endpoint, row).month == month.month
@@ -245,14 +233,8 @@ def test_a_backfill_writes_a_file_a_month_and_misses_nothing(run_example, all_ro
     assert [row["order_id"] for row in orders] == [
         str(row["order_id"]) for row in sorted(wanted["orders"], key=lambda row: when("orders", row).month)
     ]
-    assert sum(float(row["revenue"]) for row in orders) == pytest.approx(
-        sum(row["revenue"] for row in wanted["orders"])
-    )
-
-
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    revenue = sum(row["revenue"] for row in wanted["orders"])
+    assert sum(float(row["revenue"]) for row in orders) == pytest.approx(revenue)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +247,6 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
 )
 def test_the_windows_of_a_backfill_touch_and_end_where_they_should(first_day, end_day, months):
     windows = load_dag("catalog_backfill").get_task("months").python_callable("s3://aws@bucket", first_day, end_day)
-
     assert [window["month"] for window in windows] == months
     assert {window["folder"] for window in windows} <= {"s3://aws@bucket"}
     starts, ends = ([window[name] for window in windows] for name in ("from", "to"))
@@ -291,14 +272,11 @@ def test_the_check_of_a_backfill_counts_rows(all_rows, too_many):
 # --- catalog_sensors and catalog_on_new_orders -----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def waited(run_example):
-    return run_example("catalog_sensors", logical_date=datetime(2026, 3, 12, tzinfo=UTC))
-
-
-def test_the_day_is_loaded_once_it_is_there(waited, all_rows):
+def test_the_day_is_loaded_once_it_is_there(run_example, all_rows):
+    waited = run_example("catalog_sensors", logical_date=datetime(2026, 3, 12, tzinfo=UTC))
     of_the_day = [row for row in all_rows("enrollments") if row["enrollment_date"].startswith("2026-03-11")]
     assert of_the_day, "or another day has to be taken"
+    assert load_dag("catalog_sensors").get_task("wait").deferrable, "it waits in the triggerer"
     assert waited.state == "success"
     assert waited.xcoms["wait"]["row_count"] == len(of_the_day)
     assert waited.xcoms["wait"]["rows"] == [{"enrollment_id": row["enrollment_id"]} for row in of_the_day[:100]]
@@ -307,13 +285,57 @@ def test_the_day_is_loaded_once_it_is_there(waited, all_rows):
     assert pq.read_table(path).num_rows == len(of_the_day)
 
 
-def test_the_sensor_waits_in_the_triggerer():
-    assert load_dag("catalog_sensors").get_task("wait").deferrable is True
-
-
 def test_new_orders_by_hand(run_example):
     run = run_example("catalog_on_new_orders")
     assert run.state == "success"
     assert run.xcoms["what_is_new"] == {"new_rows": 0, "filters": {}}
     assert len(list(run.folder.rglob("orders.parquet"))) == 1
     assert set(run.xcoms["orders"]["filters"]) == {"order_fee", "purchase_date_from"}
+
+
+# --- catalog_join_hashed ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def joined(run_example):
+    finished = run_example("catalog_join_hashed")
+    assert finished.state == "success"
+    return finished
+
+
+def hashed_rows(run, name):
+    return json_rows(run.folder / "hashed" / f"{name}.jsonl")
+
+
+def test_the_sums_are_those_of_a_join_by_ids(joined, all_rows):
+    registered = {row["student"]["id"]: row["registered_through"] for row in all_rows("users")}
+    expected = Counter()
+    for order in all_rows("orders"):
+        who = order["student"] or order["purchaser"]
+        expected[registered[who["id"]], order["currency"]] += order["revenue"]
+
+    found = joined.xcoms["revenue_by_registration"]
+    assert {registration: set(sums) for registration, sums in found.items()} == {
+        registration: {currency for other, currency in expected if other == registration}
+        for registration in ("CANVAS", "CATALOG")
+    }
+    for (registration, currency), revenue in expected.items():
+        assert found[registration][currency] == pytest.approx(revenue)
+
+
+def test_equal_ids_have_equal_hashes_in_both_files(joined, all_rows):
+    users = {keyed_hash(row["student"]["id"]) for row in all_rows("users")}
+    assert {row["student"]["id"] for row in hashed_rows(joined, "users")} == users
+    hashed = [(row.get("student") or row["purchaser"])["id"] for row in hashed_rows(joined, "orders")]
+    assert hashed == [keyed_hash((row["student"] or row["purchaser"])["id"]) for row in all_rows("orders")]
+    assert set(hashed) < users
+
+
+def test_nobody_is_in_what_is_left(joined, all_rows):
+    left = json.dumps(joined.xcoms) + "".join(path.read_text() for path in joined.folder.rglob("*.jsonl"))
+    students = [row["student"] for row in all_rows("users")]
+    assert len(students) == 80
+    for student in students:
+        for name in ("name", "email", "id", "canvas_user_id"):
+            assert student[name] is None or f'"{student[name]}' not in left
+            assert student[name] is None or f" {student[name]}" not in left
