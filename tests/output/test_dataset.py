@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_catalog.errors import CatalogError, CatalogParameterError
 from airflow_provider_catalog.output.columns import WORDS
-from airflow_provider_catalog.output.transform import RowTransform
 from tests.output.conftest import new_output, write
 
 duckdb = pytest.importorskip("duckdb")  # neither is there with the lowest dependencies
@@ -221,70 +220,50 @@ def test_text_stays_text(tmp_path):
     assert pq.read_table(tmp_path / "orders")["note"].to_pylist() == ["x", "5", '["y"]']
 
 
-def edit_memory(folder, edit):
-    memory = folder / "orders.schema.json"
-    content = json.loads(memory.read_text())
-    content["orders.parquet"]["columns"] = edit
-    memory.write_text(json.dumps(content))
-
-
-def test_people_pin_what_no_file_has_yet(tmp_path):
+def test_people_pin_what_no_file_has_yet_and_an_edit_that_contradicts_the_files_is_told(tmp_path):
     write_day(tmp_path, 0, [{"id": 1}])
-    edit_memory(tmp_path, {"id": "int64", "refund": "decimal(12,2)"})
+    memory = tmp_path / "orders.schema.json"
+    before = json.loads(memory.read_text())["orders.parquet"]
+    for edit, says in (
+        ({"id": "string"}, "set 'id' of 'orders.parquet' back to 'int64', the type that the files"),
+        ({"refund": "money"}, "'refund' has the type 'money', which does not exist"),
+        ([], "has no objects"),
+    ):
+        memory.write_text(json.dumps({"orders.parquet": before | {"columns": edit}}))
+        with pytest.raises(CatalogParameterError, match=says):
+            write_day(tmp_path, 1, [{"id": 2}])
+    for broken in ("{", "[]"):
+        memory.write_text(broken)
+        with pytest.raises(CatalogParameterError, match=r"is (no JSON|not a JSON object of file names) any more; mend"):
+            write_day(tmp_path, 1, [{"id": 2}])
+    memory.write_text(json.dumps({"orders.parquet": before | {"columns": {"id": "int64", "refund": "decimal(12,2)"}}}))
     info = write_day(tmp_path, 1, [{"a": 1, "refund": 5, "id": 2}])
     assert list(info.types.items()) == [("id", "int64"), ("refund", "decimal(12,2)"), ("a", "float64")]
 
 
+def unread():
+    pytest.fail("asked for rows")
+    yield {}
+
+
 @pytest.mark.parametrize(
-    ("edit", "says"),
+    ("folder", "says", "rows", "options"),
     [
-        ({"id": "string"}, "set 'id' of 'orders.parquet' back to 'int64', the type that the files"),
-        ({"refund": "money"}, "'refund' has the type 'money', which does not exist"),
-        ([], "has no objects"),
+        ("Revenue=5", r"Revenue=\.\.\. something", unread(), {"endpoint": "products"}),
+        ("id=5", r"id=\.\.\. something", unread(), {"field_types": {"id": "int64"}}),
+        ("student_id=5", r"student_id=\.\.\. something", unread(), {"fields": ["student.id"]}),
+        ("order_id=5", r"order_id=\.\.\. something", unread(), {"sample": lambda: [{"order_id": 5}]}),
+        ("day=5", r"day=\.\.\. something", [{"Day": 5}], {}),
+        ("_day=5", r"day=\.\.\., not", unread(), {}),
+        (".day=5", r"day=\.\.\., not", unread(), {}),
     ],
 )
-def test_an_edit_that_contradicts_the_files_is_told(tmp_path, edit, says):
-    write_day(tmp_path, 0, [{"id": 1}])
-    edit_memory(tmp_path, edit)
-    with pytest.raises(CatalogParameterError, match=says):
-        write_day(tmp_path, 1, [{"id": 2}])
-    for broken in ("{", "[]"):
-        (tmp_path / "orders.schema.json").write_text(broken)
-        with pytest.raises(CatalogParameterError, match=r"is (no JSON|not a JSON object of file names) any more; mend"):
-            write_day(tmp_path, 1, [{"id": 2}])
-
-
-def no_rows_yet(path, **options):
-    with new_output(path, **options):
-        pass
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize(
-    ("folder", "options"),
-    [
-        ("Revenue=5", {"endpoint": "products"}),
-        ("id=5", {"field_types": {"id": "int64"}}),
-        ("student_id=5", {"transform": RowTransform(fields=["student.id"])}),
-        ("order_id=5", {"sample": lambda: [{"order_id": 5}]}),
-    ],
-)
-def test_a_hive_key_that_is_a_column_is_told_before_there_are_rows(tmp_path, suffix, folder, options):
-    with pytest.raises(CatalogParameterError, match=rf"call the folder {folder.partition('=')[0]}=\.\.\. something"):
-        no_rows_yet(tmp_path / "orders" / "day=1" / folder / f"rows.{suffix}", **options)
-
-
-def test_a_hive_key_that_is_a_column_of_the_rows(tmp_path):
-    with pytest.raises(CatalogParameterError, match="call the folder day="):
-        write_day(tmp_path, 0, [{"Day": 5}])
-    assert list(tmp_path.rglob("*.parquet")) == []
-
-
-@pytest.mark.parametrize("key", ["_day", ".day"])
-def test_a_hive_key_that_readers_skip(tmp_path, key):
-    with pytest.raises(CatalogParameterError, match=r"call the folder day=\.\.\., not"):
-        no_rows_yet(tmp_path / "orders" / f"{key}=1" / "rows.parquet")
-    no_rows_yet(tmp_path / "orders" / f"{key}=1" / "rows.jsonl")
+def test_a_hive_key_that_is_a_column_or_that_readers_skip_is_told_early(tmp_path, folder, says, rows, options):
+    path = tmp_path / "orders" / "year=1" / folder / "rows.csv"
+    with pytest.raises(CatalogParameterError, match=f"call the folder {says}"):
+        write(path, rows, **options)
+    assert not path.exists()
+    assert write(path.with_suffix(".jsonl"), []).row_count == 0, "which is no table"
 
 
 def test_a_memory_is_of_one_name_of_files_whatever_the_digits_in_it(tmp_path):

@@ -237,16 +237,11 @@ class TestPgBouncer:
         """With the CA bundle that the connection's extra names, as any hook of Airflow's does it."""
         bundle, _ = make_certificate(tmp_path)
         with pgbouncer(postgres.connection["schema"], certificate=tmp_path) as port:
-            with changed_connection(postgres, port=port, extra={"sslmode": "verify-full", "sslrootcert": str(bundle)}):
-                postgres.load(ROWS, **MERGE)
+            verified = {"sslmode": "verify-full", "sslrootcert": str(bundle)}
+            postgres.load(ROWS, changes={"port": port, "extra": verified}, **MERGE)
             for extra in ({"sslmode": "disable"}, {"sslmode": "verify-full", "sslrootcert": "system"}):
-                with (
-                    changed_connection(postgres, port=port, extra=extra),
-                    pytest.raises(
-                        CatalogStorageError, match=r"check the connection 'warehouse'.*(TLS|SSL|certificate)"
-                    ),
-                ):
-                    postgres.load(ROWS)
+                says = "check the connection 'changed'.*(TLS|SSL|certificate)"
+                postgres.refuse(says, ROWS, changes={"port": port, "extra": extra})
         assert postgres.rows("COUNT(*)") == [(25,)]
 
 
