@@ -136,13 +136,14 @@ class LinkWalk(Walk):
         """
         following = page.next
         self._empty = 0 if page.content.count else self._empty + 1
-        most = MAX_EMPTY_CURSORS if following and page_number(following) is None else MAX_EMPTY_PAGES
-        is_over = self._empty > most or (bool(self._empty) and self._is_complete(page))
-        if is_over or following is None:
-            if following:
-                level = logging.DEBUG if self._is_complete(page) else logging.WARNING
-                self._log_end(f"{page} has no rows, but a link to a next one", level)
-            return None if is_over or not self._says_more(page) else self._after_the_end(page)
+        if following is None:
+            return self._after_the_end(page) if self._says_more(page) else None
+        is_complete = self._is_complete(page)
+        most = MAX_EMPTY_CURSORS if page_number(following) is None else MAX_EMPTY_PAGES
+        if self._empty and (is_complete or self._empty > most):
+            level = logging.DEBUG if is_complete else logging.WARNING
+            self._log_end(f"{page} has no rows, but a link to a next one", level)
+            return None
         if hash(following) in self._visited:
             if self._empty:
                 return None  # as of a cursor that stays where it is at the end

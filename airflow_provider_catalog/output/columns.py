@@ -146,47 +146,57 @@ def typed_columns(
     :return: those that are null in every row and that nothing tells the type of have the type ``""``.
     """
     documented = documented_types(endpoint, transform)
-    paths = list(dict.fromkeys((*documented, *kinds, *transform.fields)))
-    names = set(map(column_name, paths))
-    pinned = {}
-    for key, type_name in field_types.items():
-        name = key if key in names else key.replace(".", "_")
-        pinned[name] = type_name.replace(" ", "")
-        if name not in names and transform.keeps(path := tuple(key.split("."))):
-            paths.append(path)
+    pinned, pinned_paths = _pinned(field_types, [*documented, *kinds, *transform.fields])
+    paths = list(dict.fromkeys((*documented, *kinds, *transform.fields, *filter(transform.keeps, pinned_paths))))
     if transform.fields:
         paths.sort(key=lambda path: _rank(path, transform.fields))
     filled = {path for path, each in kinds.items() if each.has_values}
     filled_names = set(map(column_name, filled))
-    columns = []
-    for path in paths:
-        name = column_name(path)
-        # Rows may hold the same column flat (product_id) as is documented nested (product.id).
-        if path in filled or name not in filled_names:
-            columns.append(
-                Column(
-                    name,
-                    path,
-                    known.get(name)
-                    or pinned.get(name)
-                    or _hashed(documented.get(path), transform.hashes(path))
-                    or (kinds[path].type_name() if path in filled else ""),
-                )
-            )
-    told = {column.name for column in columns if column.type} | known.keys()
-    # What is null everywhere, where other rows or days have an object or a list, is no column.
-    parents = {name[:end] for name in told for end, letter in enumerate(name) if letter == "_"}
-    lists = {path for path, each in kinds.items() if list in each.types}
     columns = [
-        column
-        for column in columns
-        if column.type or not (column.path in objects or column.name in parents or _is_within(column.path, lists))
+        Column(
+            name := column_name(path),
+            path,
+            known.get(name)
+            or pinned.get(name)
+            or _hashed(documented.get(path), transform.hashes(path))
+            or (kinds[path].type_name() if path in filled else ""),
+        )
+        for path in paths
+        # Rows may hold the same column flat (product_id) as is documented nested (product.id).
+        if path in filled or column_name(path) not in filled_names
     ]
+    lists = {path for path, each in kinds.items() if list in each.types}
+    columns = _without_parents(columns, known, objects, lists)
     names = {column.name for column in columns}
     columns += [Column(name, (name,), type_name) for name, type_name in known.items() if name not in names]
     check_clashes(column.path for column in columns)
     order = {name: place for place, name in enumerate(known)}
     return sorted(columns, key=lambda column: order.get(column.name, len(order)))
+
+
+def _pinned(field_types: Mapping[str, str], paths: Iterable[FieldPath]) -> tuple[dict[str, str], list[FieldPath]]:
+    """Return column → type, and the paths of the columns that are none of those given."""
+    names = set(map(column_name, paths))
+    pinned, others = {}, []
+    for key, type_name in field_types.items():
+        name = key if key in names else key.replace(".", "_")
+        pinned[name] = type_name.replace(" ", "")
+        if name not in names:
+            others.append(tuple(key.split(".")))
+    return pinned, others
+
+
+def _without_parents(
+    columns: list[Column], known: Mapping[str, str], objects: set[FieldPath], lists: set[FieldPath]
+) -> list[Column]:
+    """Leave out what is null everywhere, where other rows or days have an object or a list."""
+    told = {column.name for column in columns if column.type} | known.keys()
+    parents = {name[:end] for name in told for end, letter in enumerate(name) if letter == "_"}
+    return [
+        column
+        for column in columns
+        if column.type or not (column.path in objects or column.name in parents or _is_within(column.path, lists))
+    ]
 
 
 def _is_within(path: FieldPath, others: set[FieldPath]) -> bool:
