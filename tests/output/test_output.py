@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import resource
 import stat
-import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -146,44 +144,3 @@ def test_gzip_keeps_no_time_and_no_name(save):
     path, _ = save(ROWS[:1], name="out.csv.gz")
     flags, time = path.read_bytes()[3], path.read_bytes()[4:8]
     assert (flags, time) == (0, bytes(4))
-
-
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    """An object store in memory; what goes there is made in the test's folder."""
-    from airflow.sdk.io import attach
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    store = MemoryFileSystem()
-    attach("memory", conn_id="store", fs=store)
-    yield store
-    store.rm("/", recursive=True)
-    assert list(tmp_path.iterdir()) == []
-
-
-@all_formats
-def test_a_file_is_uploaded_in_one_step(store, monkeypatch, suffix):
-    uploads = []
-    put_file = store.put_file
-    monkeypatch.setattr(type(store), "put_file", lambda _, *args: uploads.append(args) or put_file(*args))
-    store.pipe(f"/bucket/folder/out{suffix}", b"earlier")
-    with new_output(f"memory://store@bucket/folder/out{suffix}") as output:
-        output.write(ROWS)
-        assert store.cat(f"/bucket/folder/out{suffix}") == b"earlier"
-        info = output.publish()
-    content = store.cat(f"/bucket/folder/out{suffix}")
-    assert (info.size_bytes, info.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    assert len(uploads) == 1
-
-
-@pytest.mark.parametrize("error", [PermissionError(13, "Access Denied"), LookupError("no such bucket")])
-def test_a_refused_upload_leaves_the_earlier_object(store, monkeypatch, error):
-    def refuse(*_):
-        raise error
-
-    store.pipe("/bucket/out.csv", b"earlier")
-    monkeypatch.setattr(type(store), "put_file", refuse)
-    with pytest.raises(CatalogStorageError, match=f"can't upload 'memory://.*csv': {type(error).__name__}"):
-        write("memory://store@bucket/out.csv", ROWS)
-    assert store.cat("/bucket/out.csv") == b"earlier"

@@ -31,7 +31,7 @@ def begin(tmp_path):
     """Return a function that lets another process begin a file, and die or live on; it returns the hidden file."""
     processes = []
 
-    def begin_one(name="out.jsonl", *, lives=False):
+    def begin_one(name, *, lives):
         before = {*tmp_path.iterdir()}
         command = [sys.executable, "-c", BEGIN, str(tmp_path / name)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -48,37 +48,30 @@ def begin(tmp_path):
             process.communicate("")
 
 
-def test_what_a_killed_writer_has_left_is_removed_by_the_next_one_of_the_same_file(tmp_path, begin):
-    left, other = begin(), begin("another.jsonl")
-    write(tmp_path / "out.jsonl", ROWS)
-    assert not left.exists()
-    assert other.exists()
-
-
-def test_what_is_still_being_written_stays(tmp_path, begin):
-    path = begin(lives=True)
+@pytest.mark.parametrize(
+    ("name", "lives", "days", "machine", "is_removed"),
+    [
+        ("out.jsonl", False, 0, None, True),
+        ("another.jsonl", False, 0, None, False),
+        ("out.jsonl", True, 0, None, False),
+        ("out.jsonl", True, 0.1, None, True),  # another process has got the number of a killed one
+        ("out.jsonl", False, 0.9, "another", False),  # nobody knows whether it lives
+        ("out.jsonl", False, 1.1, "another", True),
+    ],
+)
+def test_what_a_killed_writer_has_left_is_removed_by_the_next_one_of_the_same_file(
+    tmp_path, begin, monkeypatch, name, lives, days, machine, is_removed
+):
+    path = begin(name, lives=lives)
+    os.utime(path, (time.time() - days * 86400,) * 2)
+    if machine:
+        monkeypatch.setattr(socket, "gethostname", lambda: machine)
     with new_output(tmp_path / "out.jsonl") as output:
         output.write(ROWS)
-        write(tmp_path / "out.jsonl", [])
-        assert path.exists()
+        write(tmp_path / "out.jsonl", [])  # which leaves alone what this process is still writing
         output.publish()
     assert (tmp_path / "out.jsonl").read_text() == NEW
-
-
-@pytest.mark.parametrize("days", [0.9, 1.1])
-def test_another_machines_is_left_behind_when_it_is_a_day_old(tmp_path, begin, monkeypatch, days):
-    path = begin()
-    os.utime(path, (time.time() - days * 86400,) * 2)
-    monkeypatch.setattr(socket, "gethostname", lambda: "another")
-    write(tmp_path / "out.jsonl", ROWS)
-    assert path.exists() is (days < 1)
-
-
-def test_another_process_that_got_the_number_of_a_killed_one(tmp_path, begin):
-    path = begin(lives=True)
-    os.utime(path, (time.time() - 3600,) * 2)
-    write(tmp_path / "out.jsonl", ROWS)
-    assert not path.exists()
+    assert path.exists() is not is_removed
 
 
 def test_a_name_that_is_as_long_as_names_may_be(tmp_path):

@@ -8,6 +8,7 @@ import io
 import json
 import random
 import socket
+import tempfile
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -37,8 +38,9 @@ def large_rows() -> list[dict]:
 
 
 @pytest.fixture
-def pull(serve, connect):
+def pull(serve, connect, tmp_path, monkeypatch):
     """Return a function that reads rows into the store; and what went to the Catalog."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def pull_rows(store, rows=ROWS, *, key="a b/rows.jsonl", conn_id=None, url=None, **parameters):
         url = url or store.url(key, conn_id or connect(store.connection()))
@@ -48,7 +50,8 @@ def pull(serve, connect):
             finally:
                 pull_rows.requests = len(catalog.requests)
 
-    return pull_rows
+    yield pull_rows
+    assert list(tmp_path.iterdir()) == []
 
 
 def content(data: bytes, key: str) -> list:

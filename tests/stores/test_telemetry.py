@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -53,15 +52,13 @@ def statsd_server() -> Iterator[tuple[int, dict[str, str]]]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Run the example in a real Airflow, and the DAG that its file triggers; return what was told, and to whom."""
-    folder = tmp_path_factory.mktemp("telemetry")
-    lineage, file = folder / "lineage.jsonl", folder / "out" / "orders_asset" / "orders.parquet"
-    dags, home = folder / "dags", folder / "home"
+def test_what_is_told_of_the_example_in_a_real_airflow_and_to_the_dag_that_its_file_triggers(tmp_path):
+    lineage, file = tmp_path / "lineage.jsonl", tmp_path / "out" / "orders_asset" / "orders.parquet"
+    dags, home = tmp_path / "dags", tmp_path / "home"
     dags.mkdir()
     home.mkdir()
     shutil.copy(PROJECT / "example_dags" / "catalog_assets.py", dags)
+    transport = {"type": "file", "log_file_path": str(lineage), "append": True}
     with statsd_server() as (port, metrics), sandbox(products=10, users=40, enrollments=300) as catalog:
         variables = {
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
@@ -69,29 +66,52 @@ def run(tmp_path_factory):
             "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
             "AIRFLOW__METRICS__STATSD_PORT": str(port),
             "AIRFLOW__METRICS__STATSD_PREFIX": "airflow",
-            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
-                {"type": "file", "log_file_path": str(lineage), "append": True}
-            ),
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
             "AIRFLOW__OPENLINEAGE__NAMESPACE": "test",
             "AIRFLOW_CONN_CATALOG_DEFAULT": catalog.connection_json,
             "PYTHONPATH": str(PROJECT),
         }
-        dag_ids, say = ("catalog_assets", "catalog_assets_report"), lambda line: None
-        with LocalAirflow(
-            home=home, dags_folder=dags, dag_ids=dag_ids, variables=variables, say=say, limit=300
-        ) as airflow:
-            body = {"logical_date": None, "conf": {"folder": str(folder / "out")}}
+        ids = ("catalog_assets", "catalog_assets_report")
+        where = {"home": home, "dags_folder": dags, "dag_ids": ids, "variables": variables}
+        with LocalAirflow(**where, say=lambda line: None, limit=300) as airflow:
+            body = {"logical_date": None, "conf": {"folder": str(tmp_path / "out")}}
             airflow.post("/api/v2/dags/catalog_assets/dagRuns", body)
-            for dag_id in dag_ids:
+            for dag_id in ids:
                 run_id = finished(airflow, dag_id)
             xcom = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/report/xcomEntries/return_value"
             report = airflow.get(xcom, deserialize=True)["value"]
-            events = airflow.get("/api/v2/assets/events")["asset_events"]
+            events = {event["uri"]: event for event in airflow.get("/api/v2/assets/events")["asset_events"]}
+
+    row_count = pq.read_metadata(file).num_rows
+    assert report == {"paths": [str(file)], "rows": row_count, "bytes": file.stat().st_size}
+    assert row_count > 0
+    assert set(events) == {"catalog_orders", file.as_uri()}
+    for event in events.values():
+        assert event["extra"].keys() - {"from_rest_api", "from_trigger"} == FIGURES
+        assert event["extra"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert event["source_task_id"] == "orders"
+
+    assert metrics["airflow.catalog.orders.rows"] == f"{row_count}|c"
+    page = (PROJECT / "docs" / "metrics.md").read_text().partition("sensor")[0]
+    names = re.findall(r"^\| `catalog\..*\.(\w+)`", page, re.MULTILINE)
+    assert metrics.keys() == {f"airflow.catalog.orders.{name}" for name in names}
+
+    told = list(map(json.loads, lineage.read_text().splitlines()))
+    whose = ("COMPLETE", "catalog_assets.orders")
+    [completed] = [event for event in told if (event["eventType"], event["job"]["name"]) == whose]
+    [source] = completed["inputs"]
+    assert (source["namespace"], source["name"]) == (catalog.url, "orders")
+    [output] = [output for output in completed["outputs"] if output["namespace"] == "file"]
+    assert output["name"] == str(file)
+    assert output["outputFacets"]["outputStatistics"]["rowCount"] == row_count
+    assert [field["name"] for field in output["facets"]["schema"]["fields"]] == pq.read_schema(file).names
+
     log = "".join(path.read_text() for path in home.glob("logs/dag_id=catalog_assets/**/*.log"))
-    told = [json.loads(line) for line in lineage.read_text().splitlines()]
-    return SimpleNamespace(
-        catalog_url=catalog.url, file=file, report=report, events=events, log=log, metrics=metrics, lineage=told
-    )
+    assert "Catalog orders:" in log
+    emails = set(pq.read_table(file)["student_email"].to_pylist()) - {None}
+    assert emails
+    said = json.dumps([events, told]) + log
+    assert not [text for text in (*emails, "Token token") if text in said]
 
 
 def finished(airflow, dag_id: str) -> str:
@@ -102,50 +122,6 @@ def finished(airflow, dag_id: str) -> str:
             if run["state"] == "success":
                 return run["dag_run_id"]
         airflow.wait()
-
-
-class TestTheExample:
-    """``catalog_assets`` in a real Airflow, and the DAG that its events start."""
-
-    def test_the_consumer_reads_the_figures_from_the_event(self, run):
-        assert run.report == {
-            "paths": [str(run.file)],
-            "rows": pq.read_metadata(run.file).num_rows,
-            "bytes": run.file.stat().st_size,
-        }
-        assert run.report["rows"] > 0
-
-    def test_both_assets_have_an_event_with_figures_and_nothing_else(self, run):
-        events = {event["uri"]: event for event in run.events}
-        assert set(events) == {"catalog_orders", run.file.as_uri()}
-        for event in events.values():
-            assert event["extra"].keys() - {"from_rest_api", "from_trigger"} == FIGURES
-            assert event["extra"]["sha256"] == hashlib.sha256(run.file.read_bytes()).hexdigest()
-            assert event["source_task_id"] == "orders"
-
-    def test_metrics(self, run):
-        assert run.metrics["airflow.catalog.orders.rows"] == f"{pq.read_metadata(run.file).num_rows}|c"
-        page = (PROJECT / "docs" / "metrics.md").read_text().partition("sensor")[0]
-        assert run.metrics.keys() == {
-            f"airflow.catalog.orders.{name}" for name in re.findall(r"^\| `catalog\..*\.(\w+)`", page, re.MULTILINE)
-        }
-
-    def test_lineage_says_from_where_to_where(self, run):
-        whose = ("COMPLETE", "catalog_assets.orders")
-        [completed] = [event for event in run.lineage if (event["eventType"], event["job"]["name"]) == whose]
-        [source] = completed["inputs"]
-        assert (source["namespace"], source["name"]) == (run.catalog_url, "orders")
-        [output] = [output for output in completed["outputs"] if output["namespace"] == "file"]
-        assert output["name"] == str(run.file)
-        assert output["outputFacets"]["outputStatistics"]["rowCount"] == pq.read_metadata(run.file).num_rows
-        assert [field["name"] for field in output["facets"]["schema"]["fields"]] == pq.read_schema(run.file).names
-
-    def test_no_student_and_no_token_is_in_any_of_it(self, run):
-        emails = set(pq.read_table(run.file).column("student_email").to_pylist()) - {None}
-        assert emails
-        assert "Catalog orders:" in run.log
-        said = json.dumps([run.events, run.lineage]) + run.log
-        assert not [text for text in (*emails, "Token token") if text in said]
 
 
 @pytest.fixture

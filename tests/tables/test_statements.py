@@ -9,12 +9,8 @@ from sqlalchemy.dialects import mssql, oracle
 from airflow_provider_catalog.output.tables.dialects import DIALECTS, Dialect
 from airflow_provider_catalog.output.tables.statements import (
     ROW,
-    column_ddl,
-    create_table,
-    differing_rows,
     insert,
     update,
-    without_earlier,
 )
 from airflow_provider_catalog.output.tables.types import known_type, new_type
 
@@ -38,15 +34,6 @@ def test_types(dialect):
     found = " ".join(new_type(name).compile(dialect=dialect) for name in TYPES)
     assert found in (expected, expected.replace("BOOLEAN", "SMALLINT"))
     assert known_type(sa.types.NullType()) == known_type(mssql.XML()) == "string", "what others don't have is text"
-
-
-@both
-def test_tables_and_columns(dialect):
-    columns = [sa.Column("order_id", new_type("string", 1), primary_key=True), sa.Column("50 %", new_type("int64"))]
-    assert "PRIMARY KEY (order_id)" in create_table(dialect, "orders", columns)
-    assert "50 %" in column_ddl(dialect, sa.Column("50 %", sa.Text()))
-    assert "HAVING count(*) >" in text(differing_rows(STAGE, ["order_id"], lambda column: column), dialect)
-    assert "PARTITION BY stage.order_id" in text(sa.select(without_earlier(STAGE, ["order_id"])), dialect)
 
 
 @both
