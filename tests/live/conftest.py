@@ -29,14 +29,7 @@ IN_FLIGHT = 4
 
 
 class LiveAirflow(LocalAirflow):
-    """
-    Airflow with a triggerer, which may be killed.
-
-    :param commands: the arguments of all processes that were seen.
-    :param while_deferred: the database at a moment when triggers were in it.
-    """
-
-    while_deferred: dict[str, str]
+    """Airflow with a triggerer, which may be killed; ``commands`` has the arguments of all processes that were seen."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -81,21 +74,16 @@ class LiveAirflow(LocalAirflow):
         return self._ask("PATCH", path, json=body)
 
     def runs(self, dag_id: str) -> list[str]:
-        return [
-            run["dag_run_id"] for run in self.get(f"/api/v2/dags/{dag_id}/dagRuns", order_by="run_after")["dag_runs"]
-        ]
+        found = self.get(f"/api/v2/dags/{dag_id}/dagRuns", order_by="run_after")["dag_runs"]
+        return [run["dag_run_id"] for run in found]
 
     def tasks(self, dag_id: str, run_id: str) -> dict[tuple[str, int], dict[str, Any]]:
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        found = self.get(path, limit=100)["task_instances"]
+        found = self.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
         return {(each["task_id"], each["map_index"]): each for each in found}
 
     def xcom(self, task: dict[str, Any]) -> Any:
-        path = (
-            f"/api/v2/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
-            f"/xcomEntries/return_value?map_index={task['map_index']}"
-        )
-        value = self.get(path)["value"]
+        of_task = f"/api/v2/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+        value = self.get(f"{of_task}/xcomEntries/return_value?map_index={task['map_index']}")["value"]
         return json.loads(value) if isinstance(value, str) else value
 
     def remembered(self, asset: str) -> list[Any]:
@@ -112,26 +100,22 @@ class LiveAirflow(LocalAirflow):
 
 def as_text(rows: Iterable[tuple[Any, ...]]) -> str:
     """Return a line for each row, of what can be read in its columns."""
-    cells = (
-        (cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in row) for row in rows
-    )
-    return "\n".join("\t".join(cell.replace("\n", " ") for cell in row) for row in cells)
+
+    def text(cell: Any) -> str:
+        return (cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)).replace("\n", " ")
+
+    return "\n".join("\t".join(map(text, row)) for row in rows)
 
 
 class Catalog:
-    """
-    A Catalog in which each account has the rows that the test has put there.
-
-    :param server: where it listens.
-    :param goes_on: accounts of tasks that were ended, and get all that they ask for when they are tried again.
-    """
+    """A Catalog in which each account has the rows that the test has put there."""
 
     server: StandIn
 
     def __init__(self) -> None:
         self.rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.requests: Counter[int | None] = Counter()
-        self.goes_on: set[int | None] = set()
+        self.goes_on: set[int | None] = set()  # tasks that were ended, and get all when they are tried again
         for account in cases.KILLED_OPERATORS.values():
             self.add(account, ROWS)
 

@@ -7,26 +7,11 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
-from airflow_provider_catalog.operators.analytics import (
-    CatalogEnrollmentsAnalyticsOperator,
-    CatalogOrdersAnalyticsOperator,
-    CatalogProductsAnalyticsOperator,
-    CatalogUsersAnalyticsOperator,
-)
-from airflow_provider_catalog.sensors.analytics import (
-    CatalogOrdersAnalyticsSensor,
-    CatalogProductsAnalyticsSensor,
-    CatalogUsersAnalyticsSensor,
-)
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsEventTrigger
 from tests.live import cases
+from tests.tasks import OPERATORS, SENSORS
 
 FOLDER = os.environ[cases.FOLDER]
-SENSORS = {
-    "products": CatalogProductsAnalyticsSensor,
-    "orders": CatalogOrdersAnalyticsSensor,
-    "users": CatalogUsersAnalyticsSensor,
-}
 # Airflow may take a task for lost that is back in the queue a moment after it has left a worker, so 2 s are for a task
 # that stays there.
 MODES = {
@@ -49,71 +34,38 @@ with DAG("live_sensors", schedule=None, default_args={"retries": 3, "retry_delay
             **MODES[mode],
         )
     waiting = {"timeout": 300, **MODES["deferrable"]}
-    CatalogOrdersAnalyticsSensor.partial(task_id="mapped", **waiting).expand(
-        filters=[{"account_ids": [account]} for account in cases.MAPPED]
-    )
-    CatalogOrdersAnalyticsSensor(
-        task_id="timeout", filters={"account_ids": [cases.TIMEOUT]}, deferrable=True, poke_interval=4, timeout=8
-    )
-    CatalogOrdersAnalyticsSensor(task_id="bad_token", catalog_conn_id="catalog_bad_token", **MODES["poke"])
-    CatalogOrdersAnalyticsSensor(task_id="revoked", filters={"account_ids": [cases.REVOKED]}, **waiting)
+    sensor = SENSORS["orders"]
+    sensor.partial(task_id="mapped", **waiting).expand(filters=[{"account_ids": [each]} for each in cases.MAPPED])
+    sensor(task_id="timeout", filters={"account_ids": [cases.TIMEOUT]}, deferrable=True, poke_interval=4, timeout=8)
+    sensor(task_id="bad_token", catalog_conn_id="catalog_bad_token", **MODES["poke"])
+    sensor(task_id="revoked", filters={"account_ids": [cases.REVOKED]}, **waiting)
 
 with DAG("live_restart", schedule=None):
-    CatalogUsersAnalyticsSensor(
-        task_id="goes_on", filters={"account_ids": [cases.RESTART]}, deferrable=True, poke_interval=4, timeout=300
-    )
+    waiting = {"deferrable": True, "poke_interval": 4, "timeout": 300}
+    SENSORS["users"](task_id="goes_on", filters={"account_ids": [cases.RESTART]}, **waiting)
 
 with DAG("live_kills", schedule=None, default_args={"catalog_conn_id": "catalog_patient"}):
     for how, account in cases.KILLED_OPERATORS.items():
-        CatalogOrdersAnalyticsOperator(
-            task_id=f"operator_{how}",
-            filters={"account_ids": [account]},
-            drop_fields=["student"],
-            output_path=f"{FOLDER}/{how}/rows.csv",
-        )
+        filters = {"account_ids": [account]}
+        path = f"{FOLDER}/{how}/rows.csv"
+        OPERATORS["orders"](task_id=f"operator_{how}", filters=filters, drop_fields=["student"], output_path=path)
     for how, account in cases.KILLED_SENSORS.items():
-        CatalogOrdersAnalyticsSensor(
-            task_id=f"sensor_{how}",
-            filters={"account_ids": [account]},
-            deferrable=how == "deferred",
-            poke_interval=1,
-        )
+        filters, is_deferred = {"account_ids": [account]}, how == "deferred"
+        SENSORS["orders"](task_id=f"sensor_{how}", filters=filters, deferrable=is_deferred, poke_interval=1)
 
 with DAG("live_leaks", schedule=None):
-    for name, operator in {
-        "products.jsonl": CatalogProductsAnalyticsOperator,
-        "enrollments.csv": CatalogEnrollmentsAnalyticsOperator,
-        "users.parquet": CatalogUsersAnalyticsOperator,
-    }.items():
-        operator(
-            task_id=f"load_{name}",
-            filters=LOADED,
-            output_path=f"{FOLDER}/loaded/{name}",
-            outlets=[Asset(f"leaks_{name}")],
-        )
-    CatalogOrdersAnalyticsOperator(task_id="asked_for_rows", filters=LOADED)
-    CatalogOrdersAnalyticsOperator(
-        task_id="hashed", filters=LOADED, drop_fields=["student.name"], hash_fields=["student.email"]
-    )
-    CatalogOrdersAnalyticsOperator(task_id="refused", filters={"account_ids": [cases.REFUSED]})
-    CatalogOrdersAnalyticsOperator(
-        task_id="unfit",
-        filters=LOADED,
-        output_path=f"{FOLDER}/loaded/unfit.csv",
-        field_types={"student_name": "timestamp"},
-    )
+    for name in ("products.jsonl", "enrollments.csv", "users.parquet"):
+        operator, path = OPERATORS[name.partition(".")[0]], f"{FOLDER}/loaded/{name}"
+        operator(task_id=f"load_{name}", filters=LOADED, output_path=path, outlets=[Asset(f"leaks_{name}")])
+    operator, path = OPERATORS["orders"], f"{FOLDER}/loaded/unfit.csv"
+    operator(task_id="asked_for_rows", filters=LOADED)
+    operator(task_id="hashed", filters=LOADED, drop_fields=["student.name"], hash_fields=["student.email"])
+    operator(task_id="refused", filters={"account_ids": [cases.REFUSED]})
+    operator(task_id="unfit", filters=LOADED, output_path=path, field_types={"student_name": "timestamp"})
 
-new_orders = Asset(
-    "new_orders",
-    watchers=[
-        AssetWatcher(
-            name="orders",
-            trigger=CatalogAnalyticsEventTrigger(
-                "catalog_default", "orders", {"account_ids": [cases.WATCHED]}, poke_interval=1
-            ),
-        )
-    ],
-)
+filters = {"account_ids": [cases.WATCHED]}
+trigger = CatalogAnalyticsEventTrigger("catalog_default", "orders", filters, poke_interval=1)
+new_orders = Asset("new_orders", watchers=[AssetWatcher(name="orders", trigger=trigger)])
 
 with DAG("live_watcher", schedule=[new_orders]):
 
