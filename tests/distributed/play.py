@@ -86,8 +86,6 @@ class Cluster(CeleryAirflow, LiveAirflow):
 @dataclass
 class Backfill:
     """
-    A backfill: where it ran, what it read, and what it wrote to.
-
     :param expected: the rows of each load, by a plain loop over all rows.
     :param killed: the loads that were at work on the worker that was killed.
     """
@@ -100,12 +98,8 @@ class Backfill:
     killed: list[Load] = field(default_factory=list)
 
     def tasks(self) -> dict[Load, dict[str, Any]]:
-        found = self.airflow.tasks("catalog_backfill", self.run_id)
-        return {
-            Load(task_id, BORDERS[map_index][:7]): task
-            for (task_id, map_index), task in found.items()
-            if map_index >= 0
-        }
+        found = self.airflow.tasks("catalog_backfill", self.run_id).items()
+        return {Load(task_id, BORDERS[index][:7]): task for (task_id, index), task in found if index >= 0}
 
     def run(self) -> dict[str, Any]:
         return self.airflow.get(f"/api/v2/dags/catalog_backfill/dagRuns/{self.run_id}")
