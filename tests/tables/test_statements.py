@@ -7,11 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, oracle
 
 from airflow_provider_catalog.output.tables.dialects import DIALECTS, Dialect
-from airflow_provider_catalog.output.tables.statements import (
-    ROW,
-    insert,
-    update,
-)
+from airflow_provider_catalog.output.tables.statements import ROW, insert, update
 from airflow_provider_catalog.output.tables.types import known_type, new_type
 
 TYPES = ("string", "bool", "int64", "float64", "timestamp", "date", "decimal(38,9)", "list<string>")
