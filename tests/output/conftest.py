@@ -7,8 +7,6 @@ from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.output import OutputFile
 from airflow_provider_catalog.output.transform import RowTransform
 
-FORMAT_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
-
 
 def new_output(path, *, endpoint="orders", transform=None, field_types=None, **options):
     return OutputFile(Destination.parse(path), ENDPOINTS[endpoint], transform or RowTransform(), field_types, **options)

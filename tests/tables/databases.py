@@ -12,22 +12,15 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogError
-from airflow_provider_catalog.transfers.analytics_to_sql import (
-    CatalogEnrollmentsAnalyticsToSqlOperator,
-    CatalogOrdersAnalyticsToSqlOperator,
-    CatalogProductsAnalyticsToSqlOperator,
-    CatalogUsersAnalyticsToSqlOperator,
-)
+from airflow_provider_catalog.transfers import analytics_to_sql
 from tests.catalog_server import TOKEN, Answer, Pages, Request, catalog_server
 
 Answers = Callable[[Request], Answer]
 
 OPERATORS = {
-    "products": CatalogProductsAnalyticsToSqlOperator,
-    "enrollments": CatalogEnrollmentsAnalyticsToSqlOperator,
-    "orders": CatalogOrdersAnalyticsToSqlOperator,
-    "users": CatalogUsersAnalyticsToSqlOperator,
+    endpoint: getattr(analytics_to_sql, f"Catalog{endpoint.title()}AnalyticsToSqlOperator") for endpoint in ENDPOINTS
 }
 
 
