@@ -239,9 +239,9 @@ class _Server(ThreadingHTTPServer):
     answer: Callable[[Request], Answer]
     catalog: StandIn
 
-    def __init__(self, port: int) -> None:
+    def __init__(self) -> None:
         self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.catalog.accepted += 1
@@ -252,11 +252,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def catalog_server(
-    answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None, port: int = 0
-) -> Iterator[StandIn]:
-    """Serve ``answer`` on this machine: on a free port where none is given, with TLS where there is a context."""
-    with _Server(port) as server:
+def catalog_server(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
+    """Serve ``answer`` on a free port of this machine, with TLS where there is a context."""
+    with _Server() as server:
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.answer = answer
