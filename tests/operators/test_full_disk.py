@@ -26,45 +26,38 @@ LARGE_BODY = json.dumps({"orders": [{"id": n, "text": "x" * 1000} for n in range
 
 # Runs operators in a process of its own, one after the other, each with so many bytes free on the disk.
 PULL = """
-import json, os, sqlite3, sys, tempfile
-from contextlib import closing
+import json, os, sys, tempfile
 from pathlib import Path
-from types import SimpleNamespace
-from airflow_provider_catalog.transfers.analytics_to_sql import CatalogOrdersAnalyticsToSqlOperator as LOAD
+from tests.tables.databases import Database, context
 from tests.tasks import operator
 
 disk, token, cases = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
 tempfile.tempdir = str(disk)
 
-def in_database(path, *statements):
-    with closing(sqlite3.connect(path)) as connection, connection:
-        return [connection.execute(each).fetchall() for each in statements][-1]
+def connect(conn_id, connection):
+    os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
 
 def content(path):
-    return str(in_database(path, "SELECT * FROM orders")) if path.suffix == ".db" else path.read_text()
+    return str(database.run("SELECT * FROM orders")) if path.suffix == ".db" else path.read_text()
 
 def used():
     left = os.statvfs(disk)
     return (left.f_blocks - left.f_bfree) * left.f_bsize
 
-def task_of(url, path):
-    catalog = {"conn_type": "instructure_catalog", "host": url, "password": token}
-    os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(catalog)
-    os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({"conn_type": "sqlite", "host": str(path)})
-    if path.suffix == ".db":
-        in_database(path, "CREATE TABLE orders (id, text)", "INSERT INTO orders VALUES (1, 'earlier')")
-        return LOAD(task_id="load", sql_conn_id="warehouse", table="orders", write_disposition="replace")
-    (disk / path.name).write_text("earlier")
-    return operator(output_path=path)
-
 def pull(url, path, free):
-    task = task_of(url, path)
+    connect("catalog_default", {"conn_type": "instructure_catalog", "host": url, "password": token})
+    if path.suffix == ".db":
+        database.run("CREATE TABLE orders (id, text)", "INSERT INTO orders VALUES (1, 'earlier')")
+        task = database.task()
+    else:
+        (disk / path.name).write_text("earlier")
+        task = operator(output_path=path)
     with open(disk / "ballast", "wb") as ballast:
         left = os.statvfs(disk)
         os.posix_fallocate(ballast.fileno(), 0, left.f_bavail * left.f_bsize - free)
     before, error = used(), None
     try:
-        task.execute({"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1)})
+        task.execute(context())
     except Exception as raised:
         error = raised
     grown = used() - before
@@ -74,6 +67,8 @@ def pull(url, path, free):
         (disk / name).unlink()
     return type(error).__name__, str(error), getattr(error, "retryable", None), files, grown
 
+database = Database("sqlite", {"conn_type": "sqlite", "host": f"{disk}/warehouse.db"}, connect)
+connect("warehouse", database.connection)
 print(json.dumps([pull(url, Path(path), free) for url, path, free in cases]))
 """
 

@@ -104,14 +104,12 @@ def azure() -> Iterator[Store]:
         command = [program, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", folder]
         with running([*command, "--silent", "--skipApiVersionCheck"], port):
 
-            def connection_string(port: int = port, key: str = AZURE_KEY) -> str:
+            def connection(*, port: int = port, key: str = AZURE_KEY) -> dict:
                 endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
-                return f"AccountName=devstoreaccount1;AccountKey={key};BlobEndpoint={endpoint};"
+                text = f"AccountName=devstoreaccount1;AccountKey={key};BlobEndpoint={endpoint};"
+                return {"conn_type": "wasb", "extra": {"connection_string": text}}
 
-            def connection(**changes) -> dict:
-                return {"conn_type": "wasb", "extra": {"connection_string": connection_string(**changes)}}
-
-            with BlobServiceClient.from_connection_string(connection_string()) as client:
+            with BlobServiceClient.from_connection_string(connection()["extra"]["connection_string"]) as client:
                 client.create_container(BUCKET)
 
                 def read(key: str) -> bytes | None:
@@ -150,24 +148,16 @@ def gcs() -> Iterator[Store]:
 @contextlib.contextmanager
 def running(command: list[str], port: int, **environment: str) -> Iterator[None]:
     """Run a server until the end of the block; fail when it does not come up within a minute."""
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True, **quiet)
+    deadline, is_up = time.monotonic() + 60, False
     try:
-        wait_for(port, process)
+        while not is_up:
+            assert time.monotonic() < deadline, f"{command[0]} does not come up"
+            assert process.poll() is None, f"{command[0]} does not come up"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                is_up = True
+            time.sleep(0.05)
         yield
     finally:
         stop([process])  # Azurite doesn't always end when it is asked to
-
-
-def wait_for(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"{process.args[0]} did not come up")
