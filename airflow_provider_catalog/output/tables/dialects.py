@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -114,16 +114,17 @@ class Dialect:
         schema = self.schema or (connection.schema if self.is_schema_database else "public")
         return statement.format(database=connection.schema, schema=schema, user=connection.login)
 
-    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
+    def insert(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
         """
-        Insert some rows into the staging table as fast as the database lets one.
+        Insert rows into the staging table as fast as the database lets one.
 
         :param types: the types of its columns, as ``field_types`` names them.
-        :param values: a list for each column.
+        :param batches: some rows each: a list of values for each column.
         """
         bound: dict[str, Any] = {column.name: sa.bindparam(f"p{number}") for number, column in enumerate(stage.columns)}
-        rows = [{f"p{number}": value for number, value in enumerate(row)} for row in zip(*values, strict=True)]
-        self.connection.execute(sa.insert(stage).values(bound), rows)
+        for values in batches:
+            rows = [{f"p{number}": value for number, value in enumerate(row)} for row in zip(*values, strict=True)]
+            self.connection.execute(sa.insert(stage).values(bound), rows)
 
     def insert_by_place(self, stage: Any, values: list[Values]) -> None:
         """Insert rows as the driver takes them, which makes statements of many rows, or prepares it once."""
@@ -223,18 +224,19 @@ class Postgres(Dialect):
         return sa.cast(column, sa.Text)  # json has no equality
 
     @override
-    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
+    def insert(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
         names = ", ".join(self.quoted(column.name) for column in stage.columns)
+        # In quoted names % is doubled, for statements with parameters; this one has none.
         statement = f"COPY {self.quoted(stage.name, stage.schema)} ({names}) FROM STDIN".replace("%%", "%")
-        columns = [_copy_texts(*column) for column in zip(types, values, strict=True)]
-        content = "\n".join(map("\t".join, zip(*columns, strict=True))).encode() + b"\n"
+        lines = (_copy_lines(types, values) for values in batches)
         driver: Any = self.connection.connection
         with driver.cursor() as cursor:
             if hasattr(cursor, "copy_expert"):  # of psycopg2
-                cursor.copy_expert(statement, io.BytesIO(content))
+                cursor.copy_expert(statement, _Chunks(lines))
             else:
                 with cursor.copy(statement) as copying:
-                    copying.write(content)
+                    for each in lines:
+                        copying.write(each)
 
 
 class MySql(Dialect):
@@ -307,11 +309,12 @@ class MySql(Dialect):
         return sa.func.sha2(column, 256)  # to most collations 'a' and 'A' are equal, and long texts equal too early
 
     @override
-    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        for number, type_name in enumerate(types):
-            if type_name == "timestamp":
+    def insert(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
+        times = [number for number, type_name in enumerate(types) if type_name == "timestamp"]
+        for values in batches:
+            for number in times:
                 values[number] = [value and value.replace(tzinfo=None) for value in values[number]]
-        self.insert_by_place(stage, values)
+            self.insert_by_place(stage, values)
 
 
 class _UpdateFrom(SQLiteCompiler):
@@ -370,9 +373,10 @@ class Sqlite(Dialect):
         _until_unlocked(self.connection.commit)  # readers that have not finished
 
     @override
-    def insert(self, stage: Any, types: list[str], values: list[Values]) -> None:
-        columns = (_sqlite_values(*each) for each in zip(stage.columns.keys(), types, values, strict=True))
-        self.insert_by_place(stage, list(columns))
+    def insert(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
+        for values in batches:
+            columns = (_sqlite_values(*each) for each in zip(stage.columns.keys(), types, values, strict=True))
+            self.insert_by_place(stage, list(columns))
 
 
 class SqlServer(Dialect):
@@ -433,6 +437,26 @@ def _cascades(table: str, rule: str) -> CatalogParameterError:
         f"use write_disposition='merge', which deletes nothing, or change the foreign key of {table!r}: it is ON "
         f"DELETE {rule}, so deleting rows here would change rows there"
     )
+
+
+class _Chunks(io.RawIOBase):
+    """A file that psycopg2 reads, made of pieces that are there when they are needed."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return so many bytes, or fewer; none at the end."""
+        self._rest = self._rest or next(self._chunks, b"")
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
+def _copy_lines(types: list[str], values: list[Values]) -> bytes:
+    """Return rows in the text format of PostgreSQL's ``COPY``."""
+    columns = [_copy_texts(*column) for column in zip(types, values, strict=True)]
+    return "\n".join(map("\t".join, zip(*columns, strict=True))).encode() + b"\n"
 
 
 def _copy_texts(type_name: str, values: Values) -> Values:

@@ -76,12 +76,10 @@ class ErrorContext:
 
     :param where: the table and the connection.
     :param grant: the statement that helps where a right is missing.
-    :param first_row: the number of the first row that is being copied.
     """
 
     where: str
     grant: str
-    first_row: int = 1
 
 
 @contextmanager
@@ -110,7 +108,7 @@ def _storage_error(error: Exception, context: ErrorContext) -> CatalogStorageErr
         remedy = "try again; the database failed and nothing was loaded"
     else:
         remedy = "nothing was loaded; the database refuses a statement or a value"
-    row = f", row {context.first_row + what.row - 1}" if what.row else ""
+    row = f", row {what.row}" if what.row else ""
     name = f", {what.name!r}" if what.name else ""
     text = f": {what.text}" if what.text else ""
     message = f"{remedy} ({what.state}{row}{name}){text} ({context.where})"

@@ -194,16 +194,19 @@ class TableLoad:
         """Copy the rows into the staging table, checked."""
         dialect, columns = table.dialect, table.columns
         kinds = [each.type.dialect_impl(dialect.connection.dialect) if each.is_new else each.type for each in columns]
-        types = [*(each.type_name for each in columns), "int64"]
-        for block in spool.blocks(len(columns)):
-            self._error_context.first_row = first = block.first_row
-            values = []
-            for each, kind in zip(columns, kinds, strict=True):
-                cells = block.converted(each.source) if each.source else [each.value] * block.row_count
-                if each.source:
-                    check_fit(cells, kind, each.name, first, refuses_nul=dialect.refuses_nul)
-                values.append(cells)
-            dialect.insert(stage, types, [*values, list(range(first, first + block.row_count))])
+
+        def batches() -> Iterator[list[list[Any]]]:
+            for block in spool.blocks(len(columns)):
+                first = block.first_row
+                values = []
+                for each, kind in zip(columns, kinds, strict=True):
+                    cells = block.converted(each.source) if each.source else [each.value] * block.row_count
+                    if each.source:
+                        check_fit(cells, kind, each.name, first, refuses_nul=dialect.refuses_nul)
+                    values.append(cells)
+                yield [*values, list(range(first, first + block.row_count))]
+
+        dialect.insert(stage, [*(each.type_name for each in columns), "int64"], batches())
 
     def _change(self, table: Table, stage: Any, row_count: int) -> Loaded:
         """Check the keys, then change the table."""
