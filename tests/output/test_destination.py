@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.output.destination import Destination
+from tests.airflow_names import attach
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,12 @@ def test_what_is_missing_is_told_with_what_to_install(monkeypatch, module, path,
 def test_checking_leaves_nothing_behind(tmp_path):
     Destination.parse(tmp_path / "new" / "folder" / "b.csv").check()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_days_of_a_whole_bucket_have_types_of_their_own_which_is_told(caplog):
+    attach("memory", conn_id="store", fs=MemoryFileSystem())
+    Destination.parse("memory://store@bucket/day=1/b.csv").check()
+    assert "put a folder above its first Hive folder" in caplog.text
 
 
 @pytest.mark.parametrize(
