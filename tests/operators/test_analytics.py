@@ -83,7 +83,7 @@ def test_what_a_retry_cannot_mend_fails_without_airflows_retries(serve, answer, 
     [
         ({"filters": {"account_ids": "one"}}, "account_ids"),
         ({"hash_fields": ["student.email"]}, "hash_secret"),
-        ({"output_path": "/proc", "output_format": "csv"}, "'/proc' is a folder"),
+        ({"output_path": "/usr", "output_format": "csv"}, "'/usr' is a folder"),
     ],
 )
 def test_what_shows_when_it_runs_fails_before_the_first_request(serve, parameters, says):
