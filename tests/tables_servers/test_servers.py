@@ -13,9 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from airflow.sdk import AssetAlias
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_catalog.errors import CatalogStorageError
 from tests.airflow_names import AirflowFailException
+from tests.tables.databases import context
 from tests.tables.test_loads import MERGE, ROWS
 from tests.tables_servers.conftest import user
 
@@ -154,3 +157,18 @@ def test_tls_as_the_hook_has_it(database):
     with pytest.raises(Exception) as own:  # noqa: PT011 - whatever the driver raises
         replace(database, conn_id="changed").connect()
     assert str(own.value).strip()[-30:] in str(error)
+
+
+def test_what_assets_and_openlineage_call_the_table(database):
+    alias, events = AssetAlias("tables"), OutletEventAccessors()
+    task = database.task(outlets=[alias])
+    with database.catalog(ROWS):
+        task.execute({**context(), "outlet_events": events})
+    [event] = events[alias].asset_alias_events
+    [output] = task.get_openlineage_facets_on_complete(None).outputs
+    server, *names = {
+        "postgres": ("postgres://127.0.0.1:5432", database.connection["schema"], "public", "orders"),
+        "mysql": ("mysql://127.0.0.1:3306", database.connection["schema"], "orders"),
+    }[database.kind]
+    assert event.dest_asset_key.uri == "/".join([server, *names])
+    assert (output.namespace, output.name) == (server, ".".join(names))
