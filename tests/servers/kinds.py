@@ -116,6 +116,8 @@ def uneven_pages() -> Iterator[Kind]:
         answers = dict(enumerate(lead_on[:many], 1))
         yield kind(30, sizes=(10, *[0] * many, 10), answers=answers, **WAYS[way])
     yield kind(47, EITHER, links="none", total="X-Total", answers={2: Answer({"orders": []})})
+    for how in ({}, {"first": 0}):  # a page has no link to the next one, though last names it
+        yield kind(47, answers={1: Answer({"orders": rows_of(10, 10)})}, **how)
 
 
 def wrong_last() -> Iterator[Kind]:
@@ -201,6 +203,7 @@ def failures() -> Iterator[Kind]:
         # In the middle it must never be taken for the end.
         yield kind(85, ERROR, answers={page: answer}, **how)
         yield kind(85, EITHER, answers={page: [answer]}, **how)
+    yield kind(85, ERROR, answers={8: GONE}, beyond=GONE)  # as if it were the end, but last names it
     for page in (1, 4, 8):
         yield kind(85, ERROR, links="none", answers={page: Answer(b"", 500, AT_ONCE)})
         yield kind(85, ERROR, links="none", total="X-Total", answers={page: GONE})
