@@ -108,6 +108,8 @@ def uneven_pages() -> Iterator[Kind]:
         yield kind(47, sizes=sizes, **ALL_WAYS[way])
     for how in WAYS.values():
         yield kind(47, EITHER, answers={2: [Answer({"orders": []})]}, **how)  # without next, once
+    for how in WITHOUT_LINKS.values():
+        yield kind(47, answers={2: [Answer({"orders": []})]}, **how)
     for way, many in product(("from-1", "from-0", "next-only"), (1, 2)):  # pages without rows lead on
         first = WAYS[way].get("first", 1)
         lead_on = [
