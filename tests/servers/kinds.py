@@ -207,7 +207,8 @@ def failures() -> Iterator[Kind]:
         yield kind(85, EITHER, answers={page: [answer]}, **how)
     yield kind(85, ERROR, answers={8: GONE}, beyond=GONE)  # as if it were the end, but last names it
     for page in (1, 4, 8):
-        yield kind(85, ERROR, links="none", answers={page: Answer(b"", 500, AT_ONCE)})
+        for status in (500, 409):
+            yield kind(85, ERROR, links="none", answers={page: Answer(b"", status, AT_ONCE)})
         yield kind(85, ERROR, links="none", total="X-Total", answers={page: GONE})
 
 
