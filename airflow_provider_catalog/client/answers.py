@@ -36,6 +36,8 @@ _CHUNK = 256 * 1024
 """Bytes of a body that are received at once."""
 _PASSING = frozenset({408, 425, 429})
 """Statuses under 500 that pass by themselves."""
+_LIMITED = re.compile(rb"rate.?limit|too many requests|throttl", re.IGNORECASE)
+_WRONG_BODY = frozenset({400, 406, 413, 414, 415, 422})
 _OBJECT = re.compile(r"\{|#<")
 """Where a message begins to quote an object, as JSON or as Ruby shows one."""
 _EMAIL = re.compile(r"[^\s\"'<>=&/,;:(]+(@|%40)[^\s\"'<>=&/,;:)]+")
@@ -78,7 +80,8 @@ def check_status(response: requests.Response, redacted: Callable[[str], str]) ->
             "token would go along",
             status=status,
         )
-    remedy = "check the Catalog URL, and `paths` in the connection's extra" if status == 404 else "check the filters"
+    elsewhere = "check the Catalog URL, and `paths` in the connection's extra"
+    remedy = "check the filters" if status in _WRONG_BODY else elsewhere
     raise CatalogRequestError(f"{remedy}: {said}", status=status)
 
 
@@ -137,7 +140,7 @@ def _is_rate_limit(response: requests.Response, content: bytes) -> bool:
     """Return whether a 403 is a rate limit's, as Canvas had it (confirmed for Canvas, inferred here)."""
     remaining = response.headers.get("X-Rate-Limit-Remaining", "")
     wait = retry_after_seconds(response.headers.get("Retry-After"))
-    return b"rate limit exceeded" in content.lower() or bool(wait) or remaining.startswith("0")
+    return bool(_LIMITED.search(content) or wait) or remaining.startswith("0")
 
 
 def _error_body(response: requests.Response) -> bytes:

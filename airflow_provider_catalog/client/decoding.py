@@ -49,6 +49,7 @@ class Content:
     :param fingerprint: equal for two bodies that are equal, within this process.
     :param rows: the rows, each a fresh dict; may be iterated again.
     :param members: what stands beside the rows at the top level.
+    :param key: the key that they stand under.
     :param is_cut: whether the rest of the body was not received, as its first rows are enough.
     """
 
@@ -56,6 +57,7 @@ class Content:
     fingerprint: int
     rows: Iterable[Row] = field(repr=False)
     members: Mapping[str, Any] = field(repr=False)
+    key: str = ""
     is_cut: bool = False
 
 
@@ -83,14 +85,18 @@ def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: boo
     value = _parse(content.removeprefix(_BOM), charset)
     members = {root_key: value} if isinstance(value, list) else value
     if not isinstance(members, dict):
-        raise NoRowsError("the answer is JSON, but not an object with a list of rows in it")
+        raise NoRowsError(
+            "check the Catalog URL and `paths`: the answer is JSON, but not an object with a list of rows in it"
+        )
     key = _rows_key({name: _kind(each) for name, each in members.items()}, root_key)
     value = members.pop(key)
     rows = value or []
     if not all(type(row) is dict for row in rows):
-        raise NoRowsError(f"the answer's list {key[:50]!r} holds something else than rows")
+        raise NoRowsError(
+            f"check the Catalog URL and `paths`: the answer's list {key[:50]!r} holds something else than rows"
+        )
     _refuse_error(value, members)
-    return Content(len(rows), hash(content), rows, members)
+    return Content(len(rows), hash(content), rows, members, key)
 
 
 def _parse(content: bytes, charset: str | None) -> Any:
@@ -141,7 +147,7 @@ def _refuse_error(rows: list[Row] | None, members: Mapping[str, Any]) -> None:
     """Refuse an answer without rows that tells of an error, which is not "no row matches"."""
     said = ("error", "errors") if rows is not None else ("error", "errors", "message", "detail", "exception")
     if not rows and any(members.get(key) for key in said):
-        raise NoRowsError("the answer has an error in place of rows")
+        raise NoRowsError("try again later, or check the filters: the answer has an error in place of rows")
 
 
 def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
@@ -152,10 +158,10 @@ def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
         body.close()
         raise
     _refuse_error([{}] * min(count, 1), members)
-    rows = _LargeRows(body, prefix)
+    rows, key = _LargeRows(body, prefix), prefix.removesuffix("item").removesuffix(".")
     head = list(islice(rows, max(0, min(count - is_cut, HEAD_ROWS))))  # the last row may be cut, too
     fingerprint = hash((count, msgspec.json.encode(head)))
-    return Content(count, fingerprint, head if is_cut else rows, members, is_cut)
+    return Content(count, fingerprint, head if is_cut else rows, members, key or root_key, is_cut)
 
 
 class _LargeRows:
@@ -174,7 +180,7 @@ class _LargeRows:
         rows = ijson.items(_Reader(self._body), self._prefix, use_float=True, buf_size=_BUFFER)
         for row in rows:
             if type(row) is not dict:
-                raise NoRowsError("the answer's list holds something else than rows")
+                raise NoRowsError("check the Catalog URL and `paths`: the answer's list holds something else than rows")
             yield row
 
 

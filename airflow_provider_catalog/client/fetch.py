@@ -80,6 +80,8 @@ class PageFetcher:
         self._filter_names = frozenset(filter_names(endpoint))
         self._retries = retries
         self._slots = threading.Semaphore(max_concurrency)
+        self._key: str | None = None
+        """The key under which the first page has its rows."""
 
     def __call__(self, params: Params, *, max_tries: int = MAX_TRIES, head_only: bool = False) -> Page:
         """
@@ -117,6 +119,10 @@ class PageFetcher:
                 ):
                     check_status(response, self.settings.redacted)
                     content = receive(response, self.endpoint, head_only=head_only)
+            if self._key is None and content.count:
+                self._key = content.key
+            elif content.count and content.key != self._key:
+                raise NoRowsError(f"its rows are under {content.key[:50]!r}, not under {self._key!r} as before")
         except NoRowsError as error:
             if params == self.first_params:
                 raise CatalogResponseError(str(error), status=200) from None

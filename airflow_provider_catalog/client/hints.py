@@ -75,12 +75,13 @@ def parse_links(header: str) -> dict[str, str]:
     """Return relation → URL of a ``Link`` header; what is no link in it is passed over."""
     links: dict[str, str] = {}
     for link in _LINK.finditer(header):
+        parameters: dict[str, str] = {}
         for name, quoted, plain in _PARAMETER.findall(link[2]):
-            if name.lower().rstrip("*") == "rel":
-                for relation in (quoted or plain).lower().split():
-                    if relation in _RELATIONS:
-                        links.setdefault(relation, link[1])
-                break  # the first one counts
+            parameters.setdefault(name.lower().rstrip("*"), quoted or plain)  # the first one counts
+        if not parameters.get("anchor"):  # else it is another resource's link
+            for relation in parameters.get("rel", "").lower().split():
+                if relation in _RELATIONS:
+                    links.setdefault(relation, link[1])
     return links
 
 

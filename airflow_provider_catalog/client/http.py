@@ -97,7 +97,10 @@ class CatalogSession:
         request = copy(request)  # its own method would copy headers and cookies, too
         request.url = f"{self._settings.base_url}{target}"
         try:
-            return self._send(request, timeout)
+            response = self._send(request, timeout)
+            if response.status_code != 408:  # which proxies send before they close a quiet connection
+                return response
+            response.close()
         except requests.ConnectionError as error:
             if not _was_dropped(error):
                 raise

@@ -78,13 +78,14 @@ class Reading:
         if promise and not is_moved:  # after movement it is movement
             self._complain(promise)
 
-    def count(self, limit: float = math.inf) -> tuple[Page, int]:
+    def count(self, limit: float = math.inf, *, enough: float = math.inf) -> tuple[Page, int]:
         """
         Return the first page, and how many rows there are: from the first and the last page where links tell it.
 
         That is exact where all pages but the last are full; where links don't tell the last page, all are read.
 
-        :param limit: how many rows are enough; the number may be too small when there are more.
+        :param limit: how many rows end the count; the number may be too small when there are more.
+        :param enough: how many rows have to come for a promise of more to be a WARNING, and no error.
         :raises CatalogError: as :meth:`pages` does, but for movement: a count is of a moment.
         """
         first = page = self._fetch(self._fetch.first_params)
@@ -98,7 +99,7 @@ class Reading:
             if self.row_count >= limit:
                 return first, self.row_count
         if promise := self._broken_promise(walk, page):
-            self._complain(promise)
+            self._complain(promise, is_error=self.row_count < enough)
         return first, self.row_count
 
     def close(self) -> None:
@@ -128,7 +129,8 @@ class Reading:
     def _count_by_last(self, first: Page) -> int | None:
         """Return how many rows there are by the last page; ``None`` when none is told, or it looks like another one."""
         told = _told_last(first)
-        if self._pagination not in ("auto", "link") or told is None or told[1] < told[0]:
+        # A first page before another one than 1 or 2 counts rows, not pages.
+        if self._pagination not in ("auto", "link") or told is None or told[1] < told[0] or told[0] > 2:
             return None
         try:
             last = self._fetch(first.hints.links["last"])
@@ -163,14 +165,14 @@ class Reading:
             return f"{more[:50]!r} in the answer says that there are more rows, and {came}"
         return None
 
-    def _complain(self, promise: str) -> None:
+    def _complain(self, promise: str, *, is_error: bool = True) -> None:
         """
-        Fail, or log a WARNING where the connection says how the server pages.
+        Fail, or log a WARNING where it is no error, or the connection says how the server pages.
 
         :param promise: what says that there is more than came.
         :raises CatalogPaginationError: where the connection says nothing.
         """
-        if self._pagination != "auto":
+        if self._pagination != "auto" or not is_error:
             log.warning("Catalog %s: %s; `pagination` is set to %r", self._endpoint, promise, self._pagination)
             return
         raise CatalogPaginationError(

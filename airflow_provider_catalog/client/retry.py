@@ -204,7 +204,7 @@ def retry_after_seconds(header: str | None) -> float | None:
         return None
     if seconds > 1e11:
         seconds /= 1000
-    return max(0.0, seconds - time.time() if seconds > 1e9 else seconds)
+    return min(max(0.0, seconds - time.time() if seconds > 1e9 else seconds), 1e9)
 
 
 def _gave_up(what: str, error: TransientError, tries: int) -> CatalogUnavailableError:

@@ -214,7 +214,7 @@ class LinkWalk(Walk):
         """Return whether a page may be the answer to another request, such as a cache gives."""
         after = page_number(page.next or ())
         jumps = self._counts_up and after is not None and page.number is not None and after != page.number + 1
-        return jumps or not page.count or has_same_rows(page, before)
+        return jumps or not page.count or has_same_rows(page, before) or has_same_rows(page, self.first)
 
     def _ends_with(self, page: Page, following: Params, error: CatalogRequestError) -> bool:
         """Return whether a page is the last one: nothing says more, and the next two pages are both refused."""
@@ -251,6 +251,8 @@ class NumberWalk(Walk):
 
     _second: Params | None = None
     """The query of the second page, as soon as it is known."""
+    _wraps = False
+    """Whether the last answer was the first page again, as of servers that begin anew after the last one."""
 
     def after(self, page: Page) -> Page | None:
         """Return the page with the next number, or the rows that were added to a page that looked like the last."""
@@ -261,23 +263,43 @@ class NumberWalk(Walk):
 
     def _find_second(self) -> Page | None:
         """Return the second page; ``None`` when all rows came at once."""
-        if not self.first.content.count:
+        count = self.first.content.count
+        if not count:
             return None
+        is_full = count in (self.fetch.page_size, DEFAULT_PAGE_SIZE)
         numbers = [with_page(self.first.params, number) for number in (1, 2)]
-        for params in numbers:
-            self.ahead.ask(params, head_only=True)
         is_ignored = False
-        for params in numbers:
-            found = self.get(params, may_be_past_end=self._is_short(self.first), head_only=True)
-            is_ignored = bool(found and found.count)
-            if found and found.count and not is_likely_same_page(found, self.first):
-                if not self._can_be_told(found):
-                    return None
-                self._second = params
-                return self.fetch(params) if found.content.is_cut else found
-        if is_ignored:
-            self._warn_if_full()
+        for _ in range(1 + is_full):  # once more where there may be more
+            for params in numbers:
+                self.ahead.ask(params, head_only=True)
+            for params in numbers:
+                found = self._get_second(params)
+                is_ignored = bool(found and found.count)
+                if found and found.count and not is_likely_same_page(found, self.first):
+                    if not self._can_be_told(found):
+                        return None
+                    self._second = params
+                    return self.fetch(params) if found.content.is_cut else found
+        if is_ignored and is_full:
+            if count > 1 and not has_same_rows(self.first, self.first):
+                raise _all_equal()
+            self._warn_that_full()
         return None
+
+    def _get_second(self, params: Params) -> Page | None:
+        """
+        Return a page that may be the second; ``None`` where there is none.
+
+        :raises CatalogUnavailableError: when a page after a full one can't be had.
+        """
+        try:
+            return self.get(params, may_be_past_end=self._is_short(self.first), head_only=True)
+        except CatalogUnavailableError as error:
+            raise CatalogUnavailableError(
+                "set `pagination` in the connection's extra to link if all rows are on the first page, which is full "
+                f"and has no links, or else {error}",
+                status=error.status,
+            ) from error
 
     def _can_be_told(self, found: Page) -> bool:
         """Return whether other rows mean another page, rather than that each answer has some."""
@@ -301,7 +323,7 @@ class NumberWalk(Walk):
         found = self._numbered(params, page)
         if found is None and (not self._is_short(page) or self.promises_rows()):
             found = self._numbered(params, page)  # once more
-            if found is None and (beyond := self.new_page_beyond(number or 0, page)):
+            if found is None and not self._wraps and (beyond := self.new_page_beyond(number or 0, page)):
                 return self.ahead.take(beyond.params)
         return found
 
@@ -313,17 +335,14 @@ class NumberWalk(Walk):
         """
         is_short = self._is_short(before)
         page = self.get(params, may_be_past_end=is_short)
-        if page is None or not page.count or has_same_rows(page, self.first):
+        self._wraps = page is not None and has_same_rows(page, self.first)
+        if page is None or not page.count or self._wraps:
             return None
         if not has_same_rows(page, before, may_be_equal=True):
             return page
         if is_short or has_same_rows(page, before):
             return None
-        raise CatalogPaginationError(
-            "set `pagination` in the connection's extra to none, or ask for less with filters: pages of rows that are "
-            "all equal can't be told apart without links",
-            retryable=False,
-        )
+        raise _all_equal()
 
     def get(self, params: Params, *, may_be_past_end: bool, head_only: bool = False) -> Page | None:
         """Return a page; ``None`` where the server refuses it, as servers do beyond the end, or as the base says."""
@@ -339,12 +358,19 @@ class NumberWalk(Walk):
         full = self.fetch.page_size if page.number is None else self.first.content.count
         return page.content.count < full
 
-    def _warn_if_full(self) -> None:
-        count = self.first.content.count
-        if count in (self.fetch.page_size, DEFAULT_PAGE_SIZE) and self.total is None:
+    def _warn_that_full(self) -> None:
+        if self.total is None:
             log.warning(
                 "Catalog %s: %d rows came, as many as a page may have, and the server seems to ignore `page`; if "
                 "there should be more, `python -m airflow_provider_catalog.probe` tells how this Catalog pages",
                 self.endpoint,
-                count,
+                self.first.content.count,
             )
+
+
+def _all_equal() -> CatalogPaginationError:
+    return CatalogPaginationError(
+        "set `pagination` in the connection's extra to none, or ask for less with filters: pages of rows that are "
+        "all equal can't be told apart without links",
+        retryable=False,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -65,7 +66,7 @@ def poll_once(
     try:
         with client.reading(get_endpoint(endpoint), filters) as reading:
             try:
-                first, count = reading.count() if exact else reading.count(limit=min_rows)
+                first, count = reading.count(math.inf if exact else min_rows, enough=min_rows)
             finally:
                 Stats.incr(f"catalog.{endpoint}.requests", reading.usage.requests)
         result = Poll(min_rows, count, islice(first.rows, client.settings.page_size))
