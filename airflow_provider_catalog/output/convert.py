@@ -201,11 +201,11 @@ def _to_decimal_of(precision: int, scale: int) -> Converter:
 
     def to_decimal(value: Any) -> Decimal:
         """Return a decimal, rounded half to even to the scale: from a number, or the text of one."""
-        text = value if isinstance(value, str) else repr(value)
-        if type(value) not in (int, float, str) or not NUMBER.fullmatch(text):
+        kind = type(value)
+        if not (NUMBER.fullmatch(value) if kind is str else kind in (int, float)):
             raise ValueError("not a number")
         try:
-            return Decimal(text).quantize(unit, ROUND_HALF_EVEN, context)
+            return Decimal(repr(value) if kind is float else value).quantize(unit, ROUND_HALF_EVEN, context)
         except InvalidOperation:
             raise ValueError("more digits than the precision") from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Context, Decimal
+from itertools import repeat
+from operator import contains
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,7 +64,8 @@ def check_fit(values: list[Any], column_type: Any, column: str, first_row: int, 
     :raises CatalogParameterError: for a value that does not fit; it names column and row, never the value.
     """
     limits = _limits(column_type)
-    if refuses_nul and any("\0" in value for value in values if type(value) is str):
+    has_text = str in set(map(type, values))
+    if refuses_nul and has_text and any(map(contains, filter(None, values), repeat("\0"))):
         limits.append((_has_no_nul, "NUL"))
     for fits, limit in limits:
         if not all(value is None or fits(value) for value in values):
