@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import DAG, task
 from airflow_provider_catalog.errors import CatalogAuthError, CatalogError, CatalogParameterError, CatalogRequestError
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
 from tests.airflow_names import (
+    AIRFLOW,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -144,6 +145,8 @@ class TestLasting:
     @pytest.mark.parametrize("polls", [0, 1])
     def test_skips_where_airflow_is_told_so(self, serve, mode, skip, polls):
         """At the first poll, or at the second one, which is the trigger's where there is one."""
+        if AIRFLOW < (3, 0) and polls and skip == "never_fail" and mode.get("deferrable"):
+            pytest.skip("Airflow 2 looks at never_fail before it defers alone")
         answers = iter([Answer({"orders": []})] * polls)
         with serve(lambda request: next(answers, Answer(b"no", 401))):
             with pytest.raises(AirflowSkipException if skip else CatalogAuthError) as caught:
