@@ -68,7 +68,7 @@ with DAG(
 
         def rows(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
             with ObjectStoragePath(manifest["path"]).open() as file:
-                yield from map(json.loads, file)
+                yield from map(json.loads, file.readlines())
 
         registered = {user["student"]["id"]: user["registered_through"] for user in rows(users_file)}
         revenue: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
