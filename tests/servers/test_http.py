@@ -107,6 +107,7 @@ LIMITS = {
     "429-html": Answer(b"<html>", 429, AT_ONCE | HTML),
     "403-text": Answer(b"403 Forbidden (Rate Limit Exceeded)", 403, AT_ONCE),
     "403-json": Answer({"message": "Rate limit exceeded"}, 403, AT_ONCE),
+    "403-other-words": Answer({"status": "throttled", "message": "Too many requests"}, 403, AT_ONCE),
     "403-header": Answer(b"", 403, {**AT_ONCE, "X-Rate-Limit-Remaining": "0.0"}),
 }
 

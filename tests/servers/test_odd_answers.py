@@ -129,5 +129,6 @@ def test_a_proxys_408_on_a_connection_that_was_kept(serve):
         return pages(request)
 
     with serve(one_each):
+        sensor = CatalogOrdersAnalyticsSensor(task_id="wait", min_rows=5)
         for _ in range(3):
-            assert within_patience(lambda: CatalogOrdersAnalyticsSensor(task_id="wait", min_rows=5).poke({}))
+            assert within_patience(lambda: sensor.poke({}))
