@@ -182,8 +182,8 @@ class LinkWalk(Walk):
             return again
         if page.number is None or not self._counts_up:
             return None
-        if beyond := self.new_page_beyond(page.number, page):
-            return self.ahead.take(beyond.params)
+        if self.new_page_beyond(page.number, page):  # which need not be the next one: they come in any order
+            return self.ahead.take(with_page(page.params, page.number + 1))
         found = self.get(with_page(page.params, page.number + 1), may_be_past_end=True)
         return None if found is None or not found.count or self.is_seen(found, page) else found
 
@@ -323,8 +323,8 @@ class NumberWalk(Walk):
         found = self._numbered(params, page)
         if found is None and (not self._is_short(page) or self.promises_rows()):
             found = self._numbered(params, page)  # once more
-            if found is None and not self._wraps and (beyond := self.new_page_beyond(number or 0, page)):
-                return self.ahead.take(beyond.params)
+            if found is None and not self._wraps and self.new_page_beyond(page_number(params) or 0, page):
+                return self.ahead.take(with_page(params, (page_number(params) or 0) + 1))
         return found
 
     def _numbered(self, params: Params, before: Page) -> Page | None:
