@@ -36,8 +36,10 @@ _CHUNK = 256 * 1024
 """Bytes of a body that are received at once."""
 _PASSING = frozenset({408, 425, 429})
 """Statuses under 500 that pass by themselves."""
-_LIMITED = re.compile(rb"rate.?limit|too many requests|throttl", re.IGNORECASE)
 _WRONG_BODY = frozenset({400, 406, 413, 414, 415, 422})
+"""Statuses that speak of what was sent."""
+_LIMITED = re.compile(rb"rate.?limit|too many requests|throttl", re.IGNORECASE)
+"""What a 403 says that is a rate limit's."""
 _OBJECT = re.compile(r"\{|#<")
 """Where a message begins to quote an object, as JSON or as Ruby shows one."""
 _EMAIL = re.compile(r"[^\s\"'<>=&/,;:(]+(@|%40)[^\s\"'<>=&/,;:)]+")

@@ -95,9 +95,9 @@ class Walk(ABC):
         """Return whether a page, which may be any that the server has, is the one before it or the first."""
         return is_likely_same_page(page, before) or is_likely_same_page(page, self.first)
 
-    def new_page_beyond(self, number: int, page: Page) -> Page | None:
-        """Return a page that has come already and was not seen, of those after a number."""
-        return next((each for each in self.ahead.beyond(number) if not self.is_seen(each, page)), None)
+    def has_new_beyond(self, number: int, page: Page) -> bool:
+        """Return whether a page after a number, not always the next one, has come already and was not seen."""
+        return any(not self.is_seen(each, page) for each in self.ahead.beyond(number))
 
     def _log_end(self, what: str, level: int = logging.WARNING) -> None:
         log.log(level, "Catalog %s: %s: taken for the end", self.endpoint, what)
@@ -166,7 +166,7 @@ class LinkWalk(Walk):
         last, number = self._last_number(page), self._number(page)
         if number is None:
             return self.promises_rows()
-        return (last or 0) > number or self.promises_rows() or self.new_page_beyond(number, page) is not None
+        return (last or 0) > number or self.promises_rows() or self.has_new_beyond(number, page)
 
     def _is_complete(self, page: Page) -> bool:
         """Return whether a hint says that a page is the last one, although it has a link to a next one."""
@@ -182,7 +182,7 @@ class LinkWalk(Walk):
             return again
         if page.number is None or not self._counts_up:
             return None
-        if self.new_page_beyond(page.number, page):  # which need not be the next one: they come in any order
+        if self.has_new_beyond(page.number, page):
             return self.ahead.take(with_page(page.params, page.number + 1))
         found = self.get(with_page(page.params, page.number + 1), may_be_past_end=True)
         return None if found is None or not found.count or self.is_seen(found, page) else found
@@ -249,14 +249,14 @@ class LinkWalk(Walk):
 class NumberWalk(Walk):
     """Goes on by number: ``page`` may be ignored, and may count from 0 or from 1 (both are in the API's examples)."""
 
-    _second: Params | None = None
-    """The query of the second page, as soon as it is known."""
+    _second: int | None = None
+    """The number of the second page, as soon as it is known."""
     _wraps = False
     """Whether the last answer was the first page again, as of servers that begin anew after the last one."""
 
     def after(self, page: Page) -> Page | None:
         """Return the page with the next number, or the rows that were added to a page that looked like the last."""
-        found = self._find_second() if self._second is None else self._following(page)
+        found = self._find_second() if self._second is None else self._following(page, self._second)
         if found and self._is_short(page) and (again := self.again(page)).count:
             return again
         return found
@@ -267,19 +267,17 @@ class NumberWalk(Walk):
         if not count:
             return None
         is_full = count in (self.fetch.page_size, DEFAULT_PAGE_SIZE)
-        numbers = [with_page(self.first.params, number) for number in (1, 2)]
+        for number in (1, 2):
+            self.ahead.ask(with_page(self.first.params, number), head_only=True)
         is_ignored = False
-        for _ in range(1 + is_full):  # once more where there may be more
-            for params in numbers:
-                self.ahead.ask(params, head_only=True)
-            for params in numbers:
-                found = self._get_second(params)
-                is_ignored = bool(found and found.count)
-                if found and found.count and not is_likely_same_page(found, self.first):
-                    if not self._can_be_told(found):
-                        return None
-                    self._second = params
-                    return self.fetch(params) if found.content.is_cut else found
+        for number in (1, 2) * (1 + is_full):  # once more where there may be more
+            found = self._get_second(with_page(self.first.params, number))
+            is_ignored = bool(found and found.count)
+            if found and found.count and not is_likely_same_page(found, self.first):
+                if not self._can_be_told(found):
+                    return None
+                self._second = number
+                return self.fetch(found.params) if found.content.is_cut else found
         if is_ignored and is_full:
             if count > 1 and not has_same_rows(self.first, self.first):
                 raise _all_equal()
@@ -314,17 +312,15 @@ class NumberWalk(Walk):
         )
         return False
 
-    def _following(self, page: Page) -> Page | None:
-        number = page.number
-        params = self._second if number is None else with_page(page.params, number + 1)
-        if params is None:
-            return None
+    def _following(self, page: Page, second: int) -> Page | None:
+        number = second if page.number is None else page.number + 1
+        params = with_page(page.params, number)
         self.ahead.look(params)
         found = self._numbered(params, page)
         if found is None and (not self._is_short(page) or self.promises_rows()):
             found = self._numbered(params, page)  # once more
-            if found is None and not self._wraps and self.new_page_beyond(page_number(params) or 0, page):
-                return self.ahead.take(with_page(params, (page_number(params) or 0) + 1))
+            if found is None and not self._wraps and self.has_new_beyond(number, page):
+                return self.ahead.take(with_page(params, number + 1))
         return found
 
     def _numbered(self, params: Params, before: Page) -> Page | None:

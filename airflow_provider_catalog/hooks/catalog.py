@@ -16,7 +16,7 @@ from airflow_provider_catalog.client.settings import (
     OnDataMoved,
     catalog_origin,
     check_reading_parameters,
-)  # fmt: skip
+)
 from airflow_provider_catalog.errors import CatalogParameterError, forget_locals
 from airflow_provider_catalog.get_provider_info import (
     CONNECTION_FIELDS,
