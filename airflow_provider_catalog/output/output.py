@@ -182,7 +182,7 @@ class OutputFile:
         """Finish the file and put it at its destination, in one step; nothing can be written afterwards."""
         with storage_errors(self._destination.path, self._folder):
             self._file.finish()
-            info = self._info()
+            info = self._info(*self._temporary.finish())
             if self._destination.scheme is None:
                 self._temporary.move_to(self._destination.local_path())
             else:
@@ -192,8 +192,7 @@ class OutputFile:
         self._cleanup.close()
         return info
 
-    def _info(self) -> FileInfo:
-        size, digest = self._temporary.finish()
+    def _info(self, size: int, digest: str) -> FileInfo:
         columns = {column.name: column.type for column in self._file.columns}
         return FileInfo(
             self._row_count,

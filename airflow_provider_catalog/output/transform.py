@@ -26,7 +26,7 @@ from airflow_provider_catalog.output.paths import (
     parse_paths,
     refuse_dropped,
     words,
-)  # fmt: skip
+)
 
 Change = Callable[[Any, Any], None]
 """Changes the value at a key of a dict, or at an index of a list."""

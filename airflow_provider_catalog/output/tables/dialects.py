@@ -467,14 +467,11 @@ def _copy_texts(type_name: str, values: Values) -> Values:
         if any(map("".join(filter(None, values)).__contains__, "\\\t\n\r")):
             values = [value and value.translate(_COPY_ESCAPES) for value in values]
         return ["\\N" if value is None else value for value in values]
+    if None in values:
+        return ["\\N" if value is None else str(value) for value in values]
     if all(value is values[0] for value in values):  # such as the time of the load
-        return ["\\N" if values[0] is None else str(values[0])] * len(values)
-    texts = list(map(str, values))
-    return (
-        ["\\N" if value is None else text for value, text in zip(values, texts, strict=True)]
-        if None in values
-        else texts
-    )
+        return [str(values[0])] * len(values)
+    return list(map(str, values))
 
 
 def _array(items: list[str | None]) -> str:

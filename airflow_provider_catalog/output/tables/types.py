@@ -64,8 +64,7 @@ def check_fit(values: list[Any], column_type: Any, column: str, first_row: int, 
     :raises CatalogParameterError: for a value that does not fit; it names column and row, never the value.
     """
     limits = _limits(column_type)
-    has_text = str in set(map(type, values))
-    if refuses_nul and has_text and any(map(contains, filter(None, values), repeat("\0"))):
+    if refuses_nul and str in set(map(type, values)) and any(map(contains, filter(None, values), repeat("\0"))):
         limits.append((_has_no_nul, "NUL"))
     for fits, limit in limits:
         if not all(value is None or fits(value) for value in values):
