@@ -8,6 +8,19 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 
+__all__ = [
+    "CatalogAuthError",
+    "CatalogDataMovedError",
+    "CatalogError",
+    "CatalogFilterError",
+    "CatalogPaginationError",
+    "CatalogParameterError",
+    "CatalogRequestError",
+    "CatalogResponseError",
+    "CatalogStorageError",
+    "CatalogUnavailableError",
+]
+
 
 class CatalogError(Exception):
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 from airflow_provider_catalog.client.client import CatalogClient
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
@@ -25,7 +26,7 @@ def check_connection(client: CatalogClient) -> tuple[bool, str]:
     url = client.settings.base_url
     failed: dict[str, CatalogError] = {}
     started = time.monotonic()
-    with Workers(len(ENDPOINTS)) as workers:
+    with closing(Workers(len(ENDPOINTS))) as workers:
         paths = client.settings.paths
         answers = {
             each.name: workers.submit(client.ping, "POST", paths.get(each.name, each.path), each)

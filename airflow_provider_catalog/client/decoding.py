@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,6 +29,8 @@ HEAD_ROWS = 100
 """Rows of a large body by which it is known again."""
 _BOM = b"\xef\xbb\xbf"
 _BUFFER = 256 * 1024
+_SMALL = 200
+"""Events of ijson of a member that is kept whole."""
 _NOT_ROWS = ("error", "errors", "links", "warnings")
 """Keys of lists that are never the rows."""
 
@@ -202,10 +205,34 @@ class _Reader:
 
 
 def _look_through(body: Body, root_key: str, *, is_cut: bool) -> tuple[dict[str, Any], str, int]:
-    """Return the members other than the rows, ijson's prefix of the rows, and how many rows there are."""
-    outline = _Outline()
+    """Return the small members other than the rows, ijson's prefix of the rows, and how many rows there are."""
+    name, item = "", "item"  # the member that is being read, and the prefix of its items, should it be a list
+    kinds: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    starts: dict[str, list[tuple[str, Any]]] = {"": []}  # the first events of each member
+    for prefix, event, value in _events(body, is_cut=is_cut):
+        if not prefix:
+            if event == "map_key":
+                name, item = value, f"{value}.item"
+                starts[name] = []
+            continue
+        if not starts[name]:
+            kinds[name] = {"start_array": "list", "null": "null"}.get(event, "other")
+        if prefix == item and event not in ("map_key", "end_map", "end_array"):
+            counts[name] += 1
+        if len(starts[name]) < _SMALL:
+            starts[name].append((event, value))
+    if not name:
+        return {}, item, counts[name]
+    key = _rows_key(kinds, root_key)
+    small = {name: _built(events) for name, events in starts.items() if name not in ("", key) and len(events) < _SMALL}
+    return small, f"{key}.item", counts[key]
+
+
+def _events(body: Body, *, is_cut: bool) -> Iterator[tuple[str, str, Any]]:
+    """Yield prefix, event and value, as ijson parses a body, to its end or to where it was cut."""
     try:
-        outline.read(ijson.basic_parse(_Reader(body), use_float=True, buf_size=_BUFFER))
+        yield from ijson.parse(_Reader(body), use_float=True, buf_size=_BUFFER)
     except ijson.JSONError as error:
         text = str(error)
         if "overflow" in text:
@@ -213,53 +240,10 @@ def _look_through(body: Body, root_key: str, *, is_cut: bool) -> tuple[dict[str,
         if not is_cut:
             # Its first line says what is wrong; those after it show a part of the body.
             raise NotJsonError(text.partition("\n")[0].removeprefix("parse error: ")) from None
-    if outline.key is None:
-        return {}, "item", outline.counts[None]
-    key = _rows_key(outline.kinds, root_key)
-    return outline.members_but(key), f"{key}.item", outline.counts.get(key, 0)
 
 
-class _Outline:
-    """What stands at the top level of a document: the keys, how long the lists are, and small members whole."""
-
-    _SMALL = 200
-    """Events of a member that is kept whole."""
-
-    def __init__(self) -> None:
-        self.key: str | None = None
-        self.kinds: dict[str, str] = {}
-        self.counts: dict[str | None, int] = {None: 0}
-        self._events: dict[str | None, list[tuple[str, Any]]] = {None: []}
-
-    def read(self, parser: Iterable[tuple[str, Any]]) -> None:
-        """Go through the events of ijson's basic parser."""
-        depth, events, is_list = 0, self._events[None], False
-        for event, value in parser:
-            if event in ("end_map", "end_array"):
-                depth -= 1
-                is_list = is_list and depth > 1
-            elif depth == 1 and event == "map_key":
-                self.key = value
-                self._events[value] = events = []
-                continue
-            else:
-                if depth == 1 and self.key is not None:
-                    is_list = event == "start_array"
-                    self.kinds[self.key] = "list" if is_list else "null" if event == "null" else "other"
-                elif (depth == 2 and is_list) or (depth == 1 and self.key is None):
-                    self.counts[self.key] = self.counts.get(self.key, 0) + 1
-                if event in ("start_map", "start_array"):
-                    depth += 1
-            if len(events) < self._SMALL and depth > 0:
-                events.append((event, value))
-
-    def members_but(self, key: str) -> dict[str, Any]:
-        """Return the members other than one, as far as they are small."""
-        members = {}
-        for name, events in self._events.items():
-            if name is not None and name != key and len(events) < self._SMALL:
-                builder = ijson.ObjectBuilder()
-                for event, value in events:
-                    builder.event(event, value)
-                members[name] = builder.value
-        return members
+def _built(events: list[tuple[str, Any]]) -> Any:
+    builder = ijson.ObjectBuilder()
+    for event, value in events:
+        builder.event(event, value)
+    return getattr(builder, "value", None)

@@ -105,7 +105,7 @@ class Reading:
     def close(self) -> None:
         """End the read; nobody waits for the requests that are under way."""
         self._fetch.cancel()
-        self._workers.stop()
+        self._workers.close()
 
     def _note(self, page: Page) -> None:
         self.page_count += 1

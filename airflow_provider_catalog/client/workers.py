@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -15,7 +14,7 @@ T = TypeVar("T")
 
 class Workers:
     """
-    Run functions in up to ``size`` threads; a context manager.
+    Run functions in up to ``size`` threads, until it is closed.
 
     ``concurrent.futures.ThreadPoolExecutor`` waits for its threads when the process ends: up to a request's timeout,
     for a page that nobody needs any more.
@@ -32,14 +31,6 @@ class Workers:
         self._threads = 0
         self._free = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Return the future of the function's result; jobs begin in the order in which they are submitted."""
         future: Future[T] = Future()
@@ -52,7 +43,7 @@ class Workers:
                 threading.Thread(target=self._work, name=f"{self._name}_{self._threads}", daemon=True).start()
         return future
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Drop the jobs that have not begun, and let each thread end after the one that it is busy with."""
         while not self._jobs.empty():
             job = self._jobs.get()

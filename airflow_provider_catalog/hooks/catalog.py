@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ from airflow_provider_catalog.version_compat import mask_secret
 if TYPE_CHECKING:
     from airflow_provider_catalog.client.client import CatalogClient
 
-log = logging.getLogger(__name__)
+__all__ = ["CatalogHook"]
 
 EXTRAS = (
     "timeout", "page_size", "max_concurrency", "hash_secret", "request_encoding", "paths", "verify", "proxy",
@@ -104,7 +103,7 @@ class CatalogHook(BaseHook):
             raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: its extra is not a JSON object")
         unknown = sorted(set(extra) - {*EXTRAS, "hash_key"})
         if unknown:
-            log.warning(
+            self.log.warning(
                 "Connection %r: ignoring %s in its extra; known are %s",
                 self.catalog_conn_id,
                 ", ".join(unknown),
@@ -144,7 +143,7 @@ class CatalogHook(BaseHook):
                     f"give a hash_secret of {MIN_HASH_SECRET} characters or more instead of the extra hash_key, which "
                     "can be guessed; hashes change with it"
                 )
-            log.warning("Connection %r: %s", self.catalog_conn_id, advice)
+            self.log.warning("Connection %r: %s", self.catalog_conn_id, advice)
         return secret or old
 
     @cached_property

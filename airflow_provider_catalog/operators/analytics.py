@@ -26,9 +26,19 @@ from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.openlineage import WrittenFile
 from airflow_provider_catalog.utils.parameters import TEMPLATE, is_known, rendered_text, rendered_value
 from airflow_provider_catalog.utils.reading_task import ReadingTask
+from airflow_provider_catalog.utils.xcom import xcom_size
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+__all__ = [
+    "CatalogAnalyticsBaseOperator",
+    "CatalogEnrollmentsAnalyticsOperator",
+    "CatalogOrdersAnalyticsOperator",
+    "CatalogProductsAnalyticsOperator",
+    "CatalogUsersAnalyticsOperator",
+]
+
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OnEmpty = Literal["write", "skip", "fail"]
@@ -219,7 +229,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             for page in reading.pages():
                 for row in map(transform, page.rows):
                     rows.append(row)
-                    size += self._xcom_size(row) + 1
+                    size += xcom_size(row, self.endpoint) + 1
                     if size > self.max_xcom_bytes:
                         raise CatalogParameterError(
                             f"{self.endpoint}: the first {len(rows):,} rows are {size:,} bytes of JSON, over "

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
     from airflow_provider_catalog.client.client import CatalogClient
 
+__all__ = [
+    "CatalogAnalyticsBaseSensor",
+    "CatalogEnrollmentsAnalyticsSensor",
+    "CatalogOrdersAnalyticsSensor",
+    "CatalogProductsAnalyticsSensor",
+    "CatalogUsersAnalyticsSensor",
+]
+
 
 class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filters]):
     """

@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 
     from airflow_provider_catalog.output.tables.load import TableLoad
 
+__all__ = [
+    "CatalogAnalyticsToSqlBaseOperator",
+    "CatalogEnrollmentsAnalyticsToSqlOperator",
+    "CatalogOrdersAnalyticsToSqlOperator",
+    "CatalogProductsAnalyticsToSqlOperator",
+    "CatalogUsersAnalyticsToSqlOperator",
+]
+
+
 WriteDisposition = Literal["replace", "append", "merge"]
 DISPOSITIONS = ("replace", "append", "merge")
 
