@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_provider_catalog.client.decoding import HEAD_ROWS, Content
 from airflow_provider_catalog.client.endpoints import Row
-from airflow_provider_catalog.client.hints import Hints, Params, page_number, shown_page
+from airflow_provider_catalog.client.hints import Hints, Params, page_number, same_but_for_page, shown_page
 
 MOST_COMPARED = 1000
 """Rows of a page that are compared with those of another one."""
@@ -54,6 +54,14 @@ class Page:
         return page_number(self.hints.links.get("last", ()))
 
     @property
+    def next_and_last(self) -> tuple[int, int] | None:
+        """The numbers of the next and of the last page, where links tell both and differ in ``page`` alone."""
+        number, last = page_number(self.next or ()), self.last_number
+        if number is None or last is None or not same_but_for_page(self.next or (), self.hints.links["last"]):
+            return None
+        return number, last
+
+    @property
     def number(self) -> int | None:
         """Its own number, if it was asked for by number."""
         return page_number(self.params)
@@ -70,13 +78,13 @@ def is_likely_same_page(page: Page, other: Page) -> bool:
     """
     if page.content.fingerprint == other.content.fingerprint:
         return True
-    one, two = _keys(page, other)
+    one, two = keys(page, other)
     return bool(one and two) and 2 * (Counter(one) & Counter(two)).total() >= min(len(one), len(two))
 
 
 def have_ids(page: Page, other: Page) -> bool:
     """Return whether ids tell the rows of two pages apart."""
-    one, _ = _keys(page, other)
+    one, _ = keys(page, other)
     return bool(one) and not isinstance(one[0], bytes)
 
 
@@ -93,45 +101,18 @@ def has_same_rows(page: Page, before: Page, *, may_be_equal: bool = False) -> bo
         return False  # the rule, so it has to be quick
     if page.content.count == 1:
         return may_be_equal or (one == two and bool(_ids(one)))
-    mine, theirs = _keys(page, before)
+    mine, theirs = keys(page, before)
     return mine == theirs and (may_be_equal or len(set(mine)) > 1)
 
 
-def has_moved(before: Page, after: Page, *, may_grow: bool = False) -> bool:
-    """
-    Return whether rows have entered or left, on a page that was asked for twice or on one before it.
-
-    :param may_grow: whether rows may have been added at its end.
-    """
-    if before.content.fingerprint == after.content.fingerprint:
-        return False
-    count, now = before.content.count, after.content.count
-    if now < count or (now > count and not may_grow):
-        return True
-    old, new = _keys(before, after)
-    if have_ids(before, after):
-        return old != new[: len(old)]
-    # Without ids a row that differs may have been edited, unless it stands elsewhere now, or most of it differs.
-    pairs = list(zip(_head(before), _head(after), strict=False))
-    changed = [place for place, (row, other) in enumerate(pairs) if row != other]
-    return any(old[place] in new or new[place] in old for place in changed) or (
-        bool(changed) and not any(_are_alike(row, other) for row, other in pairs)
-    )
-
-
-def _are_alike(row: Row, other: Row) -> bool:
-    """Return whether at least half of the fields of two rows are equal."""
-    equal = [name for name, value in row.items() if other.get(name) == value]
-    return 2 * len(equal) >= len(row)
-
-
-def _head(page: Page) -> list[Row]:
+def head_rows(page: Page) -> list[Row]:
+    """Return the rows of a page that are compared with others."""
     return list(islice(page.content.rows, HEAD_ROWS if page.content.is_cut else MOST_COMPARED))
 
 
-def _keys(page: Page, other: Page) -> tuple[list[object], list[object]]:
+def keys(page: Page, other: Page) -> tuple[list[object], list[object]]:
     """Return what tells the rows of two pages apart: all of their ids where these do, else all that is in them."""
-    rows, others = _head(page), _head(other)
+    rows, others = head_rows(page), head_rows(other)
     if page.content.is_cut or other.content.is_cut:
         rows, others = rows[:HEAD_ROWS], others[:HEAD_ROWS]
     one, two = list(map(_ids, rows)), list(map(_ids, others))

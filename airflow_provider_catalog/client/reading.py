@@ -11,12 +11,11 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 
 from airflow_provider_catalog.client.ahead import Ahead
 from airflow_provider_catalog.client.fetch import PageFetcher
-from airflow_provider_catalog.client.hints import page_number, same_but_for_page
-from airflow_provider_catalog.client.page import Page, has_moved, is_likely_same_page
+from airflow_provider_catalog.client.movement import MovementCheck
+from airflow_provider_catalog.client.page import Page, is_likely_same_page
 from airflow_provider_catalog.client.walks import LinkWalk, NumberWalk, Walk
 from airflow_provider_catalog.client.workers import Workers
 from airflow_provider_catalog.errors import (
@@ -66,7 +65,7 @@ class Reading:
         :raises CatalogDataMovedError: when rows have moved from page to page.
         """
         first = page = self._fetch(self._fetch.first_params)
-        movement = _MovementCheck(first, self._fetch, self._workers)
+        movement = MovementCheck(first, self._fetch, self._workers)
         walk = self._walk(first, movement)
         for page in self._pages_of(walk):
             self._note(page)
@@ -128,7 +127,7 @@ class Reading:
 
     def _count_by_last(self, first: Page) -> int | None:
         """Return how many rows there are by the last page; ``None`` when none is told, or it looks like another one."""
-        told = _told_last(first)
+        told = first.next_and_last
         # A first page before another one than 1 or 2 counts rows, not pages.
         if self._pagination not in ("auto", "link") or told is None or told[1] < told[0] or told[0] > 2:
             return None
@@ -139,7 +138,7 @@ class Reading:
         is_last = last.next is None and 0 < last.count <= first.count and not is_likely_same_page(last, first)
         return first.count * (told[1] - told[0] + 1) + last.count if is_last else None
 
-    def _walk(self, first: Page, movement: _MovementCheck | None = None) -> Walk:
+    def _walk(self, first: Page, movement: MovementCheck | None = None) -> Walk:
         """Return the way from page to page."""
         ahead = Ahead(self._fetch, self._workers)
         if self._pagination == "link" or (self._pagination == "auto" and (first.next or _is_alone(first))):
@@ -180,7 +179,7 @@ class Reading:
             f"the connection's extra if nothing is missing: {promise}"
         )
 
-    def _check_movement(self, movement: _MovementCheck) -> bool:
+    def _check_movement(self, movement: MovementCheck) -> bool:
         """
         Return whether rows have moved, where that is accepted.
 
@@ -196,76 +195,6 @@ class Reading:
         self.moved = True
         log.warning("Catalog %s: rows moved while they were read: some may be missing, or there twice", self._endpoint)
         return True
-
-
-class _MovementCheck:
-    """
-    Notices rows that enter or leave while pages are read: they shift those behind them.
-
-    The first page is asked for once more at the end, and the last one at the beginning, where links tell it.
-    """
-
-    def __init__(self, first: Page, fetch: PageFetcher, workers: Workers) -> None:
-        self._first = self._latest = first
-        self._fetch = fetch
-        self._workers = workers
-        self.last_number: int | None = None
-        """The number of the last page, where links tell it from the start."""
-        self._early: Future[Page] | None = None
-        self._again: Future[Page] | None = None
-        if told := _told_last(first):
-            number, self.last_number = told
-            if self.last_number > number:  # of two pages, the first one shows it
-                self._early = workers.submit(fetch, first.hints.links["last"], max_tries=1)
-        self._late: Page | None = None
-
-    def see(self, page: Page) -> None:
-        """Take note of a page that was read in its turn."""
-        self._latest = page
-        if page.params == self._first.params:
-            self._first = page
-        if self._early is not None and self.last_number is not None:
-            if page.number == self.last_number - 1:
-                # While the last page is asked for: what moves after this, and matters, moves that one.
-                self._again = self._workers.submit(self._fetch, self._first.params, max_tries=1)
-            if page.number == self.last_number:
-                self._late = page
-
-    def has_moved(self) -> bool:
-        """Return whether rows have entered or left."""
-        early = self._early_page()
-        try:
-            if early and self._again and self._latest is self._late and not self._again.exception():
-                again = self._again.result()
-            else:
-                again = self._fetch(self._first.params)
-        except (CatalogRequestError, CatalogUnavailableError) as error:
-            log.warning("whether rows moved while they were read can't be told: %s", error)
-            return False
-        if has_moved(self._first, again, may_grow=self._latest is self._first):
-            return True
-        if early is None:
-            return False
-        if self._late is None:
-            return not is_likely_same_page(early, self._latest)  # it has gone
-        # Rows that came or went at its end shift no others; of two answers, either may be the later one.
-        return has_moved(early, self._late, may_grow=True) and has_moved(self._late, early, may_grow=True)
-
-    def _early_page(self) -> Page | None:
-        if self._early is None or not self._early.done() or self._early.exception():
-            return None
-        early = self._early.result()
-        # Some servers answer with the first page where they don't know the page that is asked for.
-        return None if not early.count or is_likely_same_page(early, self._first) else early
-
-
-def _told_last(first: Page) -> tuple[int, int] | None:
-    """Return the numbers of the next and of the last page, where links tell both and differ in ``page`` alone."""
-    following, last = first.next or (), first.hints.links.get("last", ())
-    number, last_number = page_number(following), page_number(last)
-    if number is None or last_number is None or not same_but_for_page(following, last):
-        return None
-    return number, last_number
 
 
 def _is_alone(first: Page) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from airflow_provider_catalog.client.ahead import Ahead
 from airflow_provider_catalog.client.fetch import PageFetcher
 from airflow_provider_catalog.client.hints import Params, page_number, same_but_for_page, shown_page, with_page
-from airflow_provider_catalog.client.page import Page, has_moved, has_same_rows, have_ids, is_likely_same_page
+from airflow_provider_catalog.client.movement import has_moved
+from airflow_provider_catalog.client.page import Page, has_same_rows, have_ids, is_likely_same_page
 from airflow_provider_catalog.client.retry import MAX_TRIES
 from airflow_provider_catalog.errors import CatalogPaginationError, CatalogRequestError, CatalogUnavailableError
 
