@@ -23,8 +23,6 @@ def add_to_events(outlets: Iterable[Any], context: Context, manifest: Mapping[st
     the file or the table itself.
 
     :param outlets: the task's outlets; what is no asset is left alone.
-    :param context: the task's context.
-    :param manifest: of the file or table that was written.
     :param uri: that of the file or table, without a connection.
     """
     from airflow.providers.common.compat.sdk import Asset, AssetAlias

@@ -19,9 +19,6 @@ class Ahead:
 
     How many are asked for grows by one with each page that is used, so it doubles with each round trip; twice as many
     as can be in flight, since a worker goes on while its page waits for an earlier one.
-
-    :param fetch: gets one page.
-    :param workers: the threads that it is called in.
     """
 
     def __init__(self, fetch: PageFetcher, workers: Workers) -> None:
@@ -47,11 +44,7 @@ class Ahead:
         self._width, self._until = self._most, until
 
     def look(self, params: Params) -> None:
-        """
-        Ask for the pages from a number on, as many as the width allows.
-
-        :param params: of the first of them.
-        """
+        """Ask for the pages from a number on, as many as the width allows."""
         if self._failures_left <= 0 or self._fetch.max_concurrency == 1:  # one at a time needs no second thread
             return
         number = page_number(params) or 0

@@ -48,11 +48,9 @@ class Content:
     """
     What one body holds.
 
-    :param count: how many rows there are.
     :param fingerprint: equal for two bodies that are equal, within this process.
     :param rows: the rows, each a fresh dict; may be iterated again.
     :param members: what stands beside the rows at the top level.
-    :param key: the key that they stand under.
     :param is_cut: whether the rest of the body was not received, as its first rows are enough.
     """
 
@@ -77,8 +75,6 @@ def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: boo
     :param charset: the body's encoding, where its header names one.
     :param is_cut: whether only the start of a large body is there.
     :raises NotJsonError: when it is no JSON document, or a part of one.
-    :raises NoRowsError: when it is JSON without a list of rows.
-    :raises CatalogResponseError: when it is JSON that can't be read.
     """
     if body.tell() > MEMORY_LIMIT:
         return _decode_large(body, root_key, is_cut=is_cut)
@@ -168,11 +164,7 @@ def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
 
 
 class _LargeRows:
-    """
-    The rows of a large body, decoded anew each time they are iterated.
-
-    :param prefix: where ijson finds them.
-    """
+    """The rows of a large body, decoded anew each time they are iterated."""
 
     def __init__(self, body: Body, prefix: str) -> None:
         self._body = body

@@ -51,8 +51,6 @@ class PageFetcher:
     """
     Gets pages of one endpoint with the same filters; called from several threads at once.
 
-    :param filters: as they are sent.
-    :param page_size: rows asked for in one page.
     :param max_concurrency: how many requests may be in flight, whichever threads make them.
     """
 
@@ -87,7 +85,6 @@ class PageFetcher:
         """
         Return a page, with retries.
 
-        :param params: the parameters of its URL.
         :param max_tries: how many tries may fail, if that is less than the client allows.
         :param head_only: whether the first rows of a large page are enough.
         :raises CatalogError: when it can't be had.

@@ -97,8 +97,6 @@ def lay_over(base: Params, link: Params, not_paging: Collection[str], secret: st
     """
     Return our own parameters, which a link may forget or say otherwise, with those that page of the link.
 
-    :param base: what the first page was asked for with.
-    :param link: what the link says.
     :param not_paging: the names of filters, which stand in the request's body already.
     :param secret: a text that must not get into a URL, where logs have it; a parameter with it is left out.
     """

@@ -47,7 +47,6 @@ class CatalogSession:
     """
     Makes requests of one Catalog; safe to use from several threads.
 
-    :param settings: which Catalog, with which token, through which proxy.
     :param pool_size: how many connections are kept open for the next request.
     :raises CatalogParameterError: when a CA bundle is missing.
     """
@@ -89,10 +88,7 @@ class CatalogSession:
         """
         Make a request of the Catalog's own origin, and return the response, whose body has not been read.
 
-        :param request: as :meth:`prepare` returns it.
-        :param target: path and query.
         :param timeout: seconds without a byte after which it is given up.
-        :raises requests.RequestException: when there is no answer.
         """
         request = copy(request)  # its own method would copy headers and cookies, too
         request.url = f"{self._settings.base_url}{target}"

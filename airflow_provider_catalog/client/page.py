@@ -22,9 +22,6 @@ class Page:
     """
     One answer of an endpoint.
 
-    :param params: the query that it was asked for with.
-    :param content: its rows.
-    :param hints: what it says about other pages.
     :param skipped: how many of its rows have been handed out before, when it was asked for again.
     """
 

@@ -35,7 +35,6 @@ class Reading:
     """
     One read of an endpoint.
 
-    :param fetch: gets one page.
     :param accept_moved: whether to go on, rather than fail, when rows have moved from page to page.
     """
 
@@ -168,7 +167,6 @@ class Reading:
         """
         Fail, or log a WARNING where it is no error, or the connection says how the server pages.
 
-        :param promise: what says that there is more than came.
         :raises CatalogPaginationError: where the connection says nothing.
         """
         if self._pagination != "auto" or not is_error:

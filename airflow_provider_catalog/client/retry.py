@@ -31,7 +31,6 @@ class TransientError(Exception):
     """
     A request failed in a way that may pass by itself.
 
-    :param reason: what happened, for the log and the final error.
     :param status: the HTTP status, where there was a response.
     :param retry_after: seconds that the server asks to wait, where it does.
     :param throttled: whether the server asks for fewer requests, which uses up patience, not tries.
@@ -103,8 +102,6 @@ class RetryLog:
         Log a failed try at WARNING, unless the same cause was logged within :data:`LOG_INTERVAL`.
 
         :param what: what was asked for, such as ``"orders, page 3"``.
-        :param error: why it failed.
-        :param outlook: what happens next.
         """
         cause, now = str(error.status or error), time.monotonic()
         with self._lock:
@@ -121,8 +118,6 @@ class Retries:
     """
     Makes the failed requests of one read again.
 
-    :param gate: closed while the server asks for patience.
-    :param log: where retries are logged.
     :param max_tries: how often a request is made; 429 does not count. 1 is for whoever asks again later anyway: then no
         request waits at all.
     :param patience: seconds without a page for which 429 is put up with.

@@ -33,11 +33,6 @@ class Walk(ABC):
 
     What looks like the end, or like the answer to another request, is asked for once more where something speaks
     against it: a page that comes late, or a slip of a cache, must not cut a read short.
-
-    :param endpoint: the endpoint's name, for the log.
-    :param first: the first page.
-    :param fetch: gets one page.
-    :param ahead: gets pages before their turn.
     """
 
     def __init__(self, endpoint: str, first: Page, fetch: PageFetcher, ahead: Ahead) -> None:

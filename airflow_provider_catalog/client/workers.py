@@ -20,7 +20,6 @@ class Workers:
     for a page that nobody needs any more.
 
     :param size: how many threads there are at most; each is started when it is first needed.
-    :param name: prefix of the threads' names.
     """
 
     def __init__(self, size: int, name: str = "catalog") -> None:

@@ -24,12 +24,7 @@ class CatalogAnalyticsLink(BaseOperatorLink):
     name = "Catalog analytics"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """
-        Return the page's URL; empty, and so no button, when the task's connection tells no Catalog.
-
-        :param operator: the task's operator or sensor.
-        :param ti_key: not used.
-        """
+        """Return the page's URL; empty, and so no button, when the task's connection tells no Catalog."""
         try:
             base_url = operator.hook.settings.base_url
         except Exception as error:

@@ -149,8 +149,6 @@ class AnalyticsTask:
         """
         Refuse a place that all tasks of a mapping would write to: each would replace what the one before has written.
 
-        :param context: the task's own.
-        :param parameter: the one that says the place.
         :raises CatalogParameterError: when it has the same value in each of them.
         """
         ti, dag = context.get("ti"), context.get("dag")

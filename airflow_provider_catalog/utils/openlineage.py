@@ -19,7 +19,6 @@ class WrittenFile:
 
     :param uri: its URL, without a connection.
     :param columns: name → type; the type is ``None`` where the format has none.
-    :param row_count: how many rows it has.
     :param size_bytes: its size; ``None`` of a table.
     """
 
@@ -36,7 +35,6 @@ def operator_lineage(origin: str | None, endpoint: str, file: WrittenFile | None
     The filters are left out: they may name students.
 
     :param origin: the Catalog's URL; ``None`` where the task failed before it was known.
-    :param endpoint: the endpoint's name.
     :param file: what was written; ``None`` where rows went to XCom, or nowhere.
     """
     from airflow.providers.common.compat.openlineage.facet import Dataset
@@ -47,11 +45,7 @@ def operator_lineage(origin: str | None, endpoint: str, file: WrittenFile | None
 
 
 def dataset_name(uri: str) -> tuple[str, str]:
-    """
-    Return namespace and name by OpenLineage's naming rules: ``("s3://bucket", "folder/name")``, ``("file", "/name")``.
-
-    :param uri: a URL without a connection.
-    """
+    """Return namespace and name by OpenLineage's rules, such as ``("s3://bucket", "folder/name")``."""
     parts = urlsplit(uri)
     path = unquote(parts.path)
     if parts.scheme == "file":

@@ -34,7 +34,6 @@ def rendered_text(name: str, value: Any) -> Any:
     """
     Return what a template gave: ``None`` for blank text, anything but text as it is.
 
-    :param name: of the parameter.
     :raises CatalogParameterError: for the text ``None``, which a template makes of a value that is not there.
     """
     if not isinstance(value, str):

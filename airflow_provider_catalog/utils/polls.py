@@ -23,9 +23,7 @@ class Poll:
     """
     What one look has found; as text, for the log and for the error of a sensor that gives up.
 
-    :param min_rows: how many rows are wanted.
     :param row_count: how many rows match; ``None`` when the server gave no proper answer.
-    :param rows: those of the first page.
     :param problem: why there is no proper answer.
     """
 
