@@ -91,13 +91,13 @@ class CatalogHook(BaseHook):
         :raises CatalogParameterError: when the connection lacks something, or has a value that is not allowed.
         """
         try:
-            return self._read_settings()
+            return self.settings_of(self.get_connection(self.catalog_conn_id))
         except CatalogParameterError as error:
             forget_locals(error)  # secrets are among them
             raise
 
-    def _read_settings(self) -> CatalogSettings:
-        connection = self.get_connection(self.catalog_conn_id)
+    def settings_of(self, connection: Any) -> CatalogSettings:
+        """Return the settings of a connection that was looked up in another way."""
         extra = connection.extra_dejson
         if not isinstance(extra, dict):
             raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: its extra is not a JSON object")

@@ -12,9 +12,9 @@ from typing import NoReturn
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.client.settings import CatalogSettings, catalog_origin
 from airflow_provider_catalog.errors import CatalogParameterError
-from airflow_provider_catalog.probe.asking import Asker, NotReachedError
+from airflow_provider_catalog.probe.asking import Asker, NotReachedError, say
 from airflow_provider_catalog.probe.questions import ask_catalog
-from airflow_provider_catalog.probe.report import as_text, make_report
+from airflow_provider_catalog.probe.report import make_report, text_lines
 
 EXAMPLES = """
 examples:
@@ -82,18 +82,14 @@ def _settings_of_connection(conn_id: str) -> CatalogSettings:
 
     from airflow_provider_catalog.hooks.catalog import CatalogHook
 
-    class Hook(CatalogHook):
-        @classmethod
-        def get_connection(cls, conn_id: str) -> Connection:
-            """Look into Airflow's database as well: outside of a task, the hook's own way does not."""
-            return Connection.get_connection_from_secrets(conn_id)
-
     try:
-        return Hook(conn_id).settings
+        # In Airflow's database as well, where the hook itself does not look outside of a task.
+        connection = Connection.get_connection_from_secrets(conn_id)
     except AirflowNotFoundException:
         raise CatalogParameterError(
             "Airflow has no such connection (--conn-id); see `airflow connections list`"
         ) from None
+    return CatalogHook(conn_id).settings_of(connection)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,29 +99,25 @@ def main(arguments: list[str] | None = None) -> int:
     if options.max_requests < 1:
         parser.error("--max-requests")
     try:
-        asker = Asker(_settings(options), options.max_requests, _say)
+        asker = Asker(_settings(options), options.max_requests)
     except CatalogParameterError as error:
-        _say(str(error))
+        say(str(error))
         return 2
-    _say(f"Asking {asker.settings.base_url}, at most {options.max_requests} requests ...")
+    say(f"Asking {asker.settings.base_url}, at most {options.max_requests} requests ...")
     with closing(asker):
         try:
             found = ask_catalog(asker)
         except NotReachedError as error:
-            _say(f"The Catalog is not reached: {error}")
+            say(f"The Catalog is not reached: {error}")
             return 3
     report = make_report(found, asker)
-    sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n" if options.json else as_text(report))
+    text = json.dumps(report, indent=2, ensure_ascii=False) if options.json else "\n".join(text_lines(report))
+    sys.stdout.write(f"{text}\n")
     if asker.is_complete and not any(each.first for each in found):
         return 3
     if report["to_do"]:
         return 1
     return 0 if asker.is_complete else 4
-
-
-def _say(text: str) -> None:
-    """Tell the person; the report alone goes to standard output."""
-    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,27 +67,21 @@ class Answer:
         return self.status in (404, 405, 410)
 
 
+def say(text: str) -> None:
+    """Tell the person; the report alone goes to standard output."""
+    sys.stderr.write(f"{text}\n")
+
+
 class _Teller(RetryLog):
-    """Tells the person that there is a wait, without what the server says about it."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self._say = say
-
     def warn(self, what: str, error: TransientError, outlook: str) -> None:
-        """Tell what is waited for."""
-        self._say(f"{what}: {error.status or 'no answer'}; {outlook}")
+        """Tell the person that there is a wait, without what the server says about it."""
+        say(f"{what}: {error.status or 'no answer'}; {outlook}")
 
 
 class Asker(CatalogSession):
-    """
-    Asks one Catalog, one request at a time; to be closed.
+    """Asks one Catalog, one request at a time, repeated ones included no more than ``max_requests``; to be closed."""
 
-    :param max_requests: how many requests are made at most, those that are repeated included.
-    :param say: told, in words without anything of the Catalog's, when the person has to wait.
-    """
-
-    def __init__(self, settings: CatalogSettings, max_requests: int, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: CatalogSettings, max_requests: int) -> None:
         self.settings = settings.model_copy(update={"timeout": min(TIMEOUT, settings.timeout)})
         super().__init__(self.settings, pool_size=1)
         self.max_requests = max_requests
@@ -96,7 +91,6 @@ class Asker(CatalogSession):
         self.seconds: list[float] = []
         self.rate_headers: dict[str, str] = {}
         self._gate = Gate()
-        self._log = _Teller(say)
 
     def send(self, request: requests.PreparedRequest, target: str, timeout: float) -> requests.Response:
         """Make a request, if one more may be made, and take note of the answer."""
@@ -131,7 +125,7 @@ class Asker(CatalogSession):
             endpoint=endpoint,
             filters=filters or {},
             page_size=per_page,
-            retries=Retries(self._gate, self._log, TRIES, PATIENCE),
+            retries=Retries(self._gate, _Teller(), TRIES, PATIENCE),
         )
         try:
             page = fetch(params or fetch.first_params, head_only=True)

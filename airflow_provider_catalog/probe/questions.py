@@ -56,6 +56,7 @@ class Findings:
     encoding: Encoding  # of the body that it reads
     first_answer: Answer | None = None  # to the first request, made as the settings say
     first: Page | None = None  # with as many rows as a page may have
+    sample: list[Row] = field(default_factory=list, repr=False)  # some of its rows
     filters: dict[Encoding, Effect] = field(default_factory=dict)  # what a filter in such a body does
     pagination: Pagination | None = None  # as the setting calls it
     links: Literal["number", "cursor", "in circles"] | None = None  # in circles: to the same rows again
@@ -74,13 +75,8 @@ class Findings:
         return self.first_answer.seen if self.first_answer else None
 
     @property
-    def sample(self) -> list[Row]:
-        """Some of its rows."""
-        return list(islice(self.first.rows, SAMPLE)) if self.first else []
-
-    @property
     def rows_looked_at(self) -> int:
-        """How many these are."""
+        """How many there are in the sample."""
         return len(self.sample)
 
     @property
@@ -97,6 +93,7 @@ class Findings:
                 self.first_answer = self.first_answer or answer
                 if answer.page:
                     self.path, self.encoding, self.first = path, encoding, answer.page
+                    self.sample = list(islice(answer.page.rows, SAMPLE))
                     return
                 if not answer.is_refused:
                     break
@@ -117,7 +114,7 @@ class Findings:
     def ask_pages(self) -> None:
         """Find out how rows come in pages: a small page is compared with the one after it."""
         first = self.first
-        if not first or not first.count:
+        if not first or not self.sample:
             return
         size = max(1, min(SMALL_PAGE, first.count // 2))
         small = self._ask(per_page=size).page

@@ -7,7 +7,6 @@ import platform
 import statistics
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +39,7 @@ def make_report(found: list[Findings], asker: Asker) -> dict[str, Any]:
         "endpoints": {
             each.endpoint.name: {
                 **{name: getattr(each, name) for name in TOLD},
-                "fields": [asdict(field) for field in describe(each.sample)],
+                "fields": describe(each.sample),
             }
             for each in found
         },
@@ -62,8 +61,7 @@ def _recommended_extra(found: list[Findings], settings: CatalogSettings) -> dict
 
 
 def _encoding(found: list[Findings], settings: CatalogSettings) -> Encoding:
-    read = {each.encoding for each in found if each.reads_filters}
-    taken = read or {each.encoding for each in found if each.first}
+    taken = {each.encoding for each in found if each.reads_filters} or {each.encoding for each in found if each.first}
     return settings.request_encoding if settings.request_encoding in taken or not taken else taken.pop()
 
 
@@ -117,12 +115,8 @@ def _remedy(answer: Answer) -> str:
     return "check the Catalog URL, the token, and what stands in front of the Catalog, then try again"
 
 
-def as_text(report: dict[str, Any]) -> str:
-    """Return the report for people."""
-    return "".join(f"{line}\n" for line in _lines(report))
-
-
-def _lines(report: dict[str, Any]) -> Iterator[str]:
+def text_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of the report for people."""
     for name, value in report.items():
         if name not in ("extra", "to_do", "endpoints"):
             yield f"{name}: {_cell(value) or 'none'}"

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
@@ -36,51 +35,37 @@ _TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?( ?(Z|
 _DECIMAL = re.compile(r"-?\d{1,12}\.\d{1,9}", re.ASCII)
 
 
-Place = tuple[str, ...]
-"""The keys that lead to a value; ``[]`` stands for the items of a list."""
+def describe(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the fields of rows as the API sent them, the way that the report shows them."""
+    row, *fields = _fields((), list(rows))
+    return [row, *fields] if row["hidden"] else fields
 
 
-@dataclass
-class Field:
-    """One field, as the report shows it."""
+def _fields(place: tuple[str, ...], values: list[Any], objects: int = 0) -> Iterator[dict[str, Any]]:
+    """
+    Yield the field at a place, and those within it.
 
-    path: str  # dotted; [] stands for the items of a list
-    kinds: list[str]  # JSON types; of text that is a time or a number, that it is
-    missing: bool = False  # whether some objects are without it
-    hidden: int = 0  # how many different keys it has that are not shown
-
-
-def describe(rows: Iterable[Any]) -> list[Field]:
-    """Return the fields of rows as the API sent them, in the order in which they came."""
-    seen: dict[Place, Counter[str]] = {}
-    for row in rows:
-        _look_at(row, (), seen)
-    fields: dict[Place, Field] = {}
-    for place, kinds in seen.items():  # an object comes before what is in it
-        parent, count = place[:-1], kinds.total()
-        if place and parent not in fields:
-            continue
-        objects = seen[parent]["object"]
-        if not place or place[-1] == "[]" or _may_be_shown(place, count, objects):
-            path = ".".join(place).replace(".[]", "[]") or "(row)"
-            fields[place] = Field(path, sorted(kinds), missing=bool(place) and place[-1] != "[]" and count < objects)
-        else:
-            fields[parent].hidden += 1
-    order = {place: number for number, place in enumerate(fields)}
-    places = sorted(fields, key=lambda place: [order[place[:depth]] for depth in range(len(place) + 1)])
-    return [fields[place] for place in places if place or fields[place].hidden]
-
-
-def _look_at(value: Any, place: Place, seen: dict[Place, Counter[str]]) -> None:
-    seen.setdefault(place, Counter())[_kind(value)] += 1
-    if len(place) >= _DEEPEST:
-        return
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _look_at(item, (*place, key), seen)
-    elif isinstance(value, list):
-        for item in value:
-            _look_at(item, (*place, "[]"), seen)
+    :param place: the keys that lead there; ``[]`` stands for the items of a list.
+    :param values: all that stand there.
+    :param objects: in how many objects the field might stand.
+    """
+    inside: dict[str, list[Any]] = {}
+    for value in values if len(place) < _DEEPEST else ():
+        if isinstance(value, dict):
+            for key, item in value.items():
+                inside.setdefault(key, []).append(item)
+        elif value and isinstance(value, list):
+            inside.setdefault("[]", []).extend(value)
+    kinds = Counter(map(_kind, values))
+    shown = [key for key in inside if key == "[]" or _may_be_shown(key, place, len(inside[key]), kinds["object"])]
+    yield {
+        "path": ".".join(place).replace(".[]", "[]") or "(row)",
+        "kinds": sorted(kinds),  # JSON types; of text that is a time or a number, that it is
+        "missing": len(values) < objects,  # whether some objects are without it
+        "hidden": len(inside) - len(shown),  # how many different keys it has that are not shown
+    }
+    for key in shown:
+        yield from _fields((*place, key), inside[key], 0 if key == "[]" else kinds["object"])
 
 
 def _kind(value: Any) -> str:
@@ -93,9 +78,8 @@ def _kind(value: Any) -> str:
     return names[type(value)]
 
 
-def _may_be_shown(place: Place, count: int, objects: int) -> bool:
+def _may_be_shown(name: str, parents: tuple[str, ...], count: int, objects: int) -> bool:
     """Return whether the name of a key may be told that so many of the objects at its place have."""
-    *parents, name = place
     if any(_FREE_FORM.search(each.lower()) for each in parents):
         return False
     if name in _KNOWN:

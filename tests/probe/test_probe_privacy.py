@@ -118,11 +118,11 @@ def test_nothing_is_asked_of_another_host(said_of):
 
 
 def shown(rows):
-    return {field.path: " | ".join(field.kinds) for field in describe(rows)}
+    return {field["path"]: " | ".join(field["kinds"]) for field in describe(rows)}
 
 
 def hidden(rows):
-    return {field.path: field.hidden for field in describe(rows) if field.hidden}
+    return {field["path"]: field["hidden"] for field in describe(rows) if field["hidden"]}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_kinds(value, kind):
 def test_nulls_missing_fields_and_what_is_nested():
     rows = [{"order_id": 1, "email": None}, {"order_id": None}, {"order_id": 2, "email": "x"}]
     assert shown(rows) == {"order_id": "integer | null", "email": "null | string"}
-    assert {field.path: field.missing for field in describe(rows)} == {"order_id": False, "email": True}
+    assert {field["path"]: field["missing"] for field in describe(rows)} == {"order_id": False, "email": True}
     assert shown([{"student": {"id": 1}, "promo_codes": ["A"], "product": [{"id": 1}, {"id": "x"}]}]) == {
         "student": "object", "student.id": "integer", "promo_codes": "array", "promo_codes[]": "string",
         "product": "array", "product[]": "object", "product[].id": "integer | string",
