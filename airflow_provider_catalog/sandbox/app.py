@@ -80,31 +80,30 @@ class Service:
 
     async def analytics(self, request: Request) -> Response:
         """Answer a request for rows, and record it."""
-        content_type, body = request.headers.get("content-type", ""), {}
+        content_type = request.headers.get("content-type", "")
+        body: dict[str, Any] = {}
         self._in_flight += 1
         in_flight = self._in_flight
         try:
             await sleep(self.options.latency)
-            body = read_body(await request.body(), content_type)
+            body, is_form = read_body(await request.body(), content_type)
             self._check_token(request, analytics=True)
             self._check_rate()
-            response = self._answer(request, body, content_type)
+            response = self._answer(request, body, is_form=is_form)
         except HTTPException as error:
             response = await refuse(request, error)
         except ClientDisconnect:
             return Response(status_code=499)  # goes nowhere: the client has gone
         finally:
             self._in_flight -= 1
-        query, status = dict(request.query_params), response.status_code
-        self.served.append(
-            ServedRequest(request.method, request.url.path, query, body, content_type, status, in_flight)
-        )
+        asked = (request.method, request.url.path, dict(request.query_params), body, content_type)
+        self.served.append(ServedRequest(*asked, response.status_code, in_flight))
         return response
 
-    def _answer(self, request: Request, body: dict[str, Any], content_type: str) -> Response:
+    def _answer(self, request: Request, body: dict[str, Any], *, is_form: bool) -> Response:
         options, endpoint = self.options, request.url.path.rpartition("/")[2]
         page = read_page(request.query_params, options)
-        conditions, values = to_sql(endpoint, body, content_type, inclusive=options.date_to == "inclusive")
+        conditions, values = to_sql(endpoint, body, is_form=is_form, inclusive=options.date_to == "inclusive")
         self.store.tick()
         ids = self.store.matching(endpoint, conditions, values)[self.faults.rows_missing(endpoint) :]
         fault = self.faults.draw(endpoint, page.number, page.first, page.last(len(ids)))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import starmap
 from math import inf
 from struct import unpack
 from typing import Any, TypeVar
@@ -120,22 +121,22 @@ class Population:
         # They come while the orders do, and in the half year before.
         self._timeline = Timeline((SPAN + YEAR // 2) / others if others > 0 else inf, rhythm)
         self._size = size
-        self.first = self._until(now) - size
-        self.moments: list[int] = []
+        self._first = self._until(now) - size
+        self._moments: list[int] = []
 
     def _until(self, now: int) -> int:
         return self._size if self._timeline.spacing == inf else self._timeline.until(now)
 
-    def newcomers(self, now: int) -> range:
-        """Return the places of those who have come since the last time."""
-        places = range(self.first + len(self.moments), self._until(now))
-        self.moments += map(self._timeline.moment, places)
-        return places
+    def newcomers(self, now: int) -> Iterator[tuple[int, int]]:
+        """Return place and time of those who have come since the last time."""
+        places = range(self._first + len(self._moments), self._until(now))
+        self._moments += map(self._timeline.moment, places)
+        return zip(places, self._moments[len(self._moments) - len(places) :], strict=True)
 
     def candidates(self, now: int) -> range:
         """Return the places of those who may take part in an order at a time."""
-        end = self.first + max(1, bisect_right(self.moments, now))
-        return range(max(self.first, end - self._pool), end)
+        end = self._first + max(1, bisect_right(self._moments, now))
+        return range(max(self._first, end - self._pool), end)
 
 
 class Data:
@@ -167,11 +168,11 @@ class Data:
 
     def products(self, now: int) -> Iterator[Row]:
         """Yield the new products."""
-        return map(self._product, self._products.newcomers(now))
+        return starmap(self._product, self._products.newcomers(now))
 
     def users(self, now: int) -> Iterator[Row]:
         """Yield the new users."""
-        return map(self._user, self._users.newcomers(now))
+        return starmap(self._user, self._users.newcomers(now))
 
     def orders(self, now: int) -> Iterator[tuple[Row, list[Row]]]:
         """Yield the new orders, each with its enrollments."""
@@ -257,10 +258,9 @@ class Data:
             "completion_percent": int(draws[4] * most) if has_course else None,
         }
 
-    def _product(self, place: int) -> Row:
+    def _product(self, place: int, created: int) -> Row:
         kind, end, account, level, topic, price, credit, popularity = self._draws(b"product", place)
         product_id = FIRST_PRODUCT + place
-        created = self._products.moments[place - self._products.first]
         account_id, _, hours = pick(account, ACCOUNTS)
         title = f"{pick(level, LEVELS)} {pick(topic, TOPICS)} {product_id}"
         reference = {
@@ -290,7 +290,7 @@ class Data:
         self._known[place] = popularity, product
         return product
 
-    def _user(self, place: int) -> Row:
+    def _user(self, place: int, registered: int) -> Row:
         through, first_name, last_name, account, fields, department, interests, not_yet = self._draws(b"user", place)
         user_id = FIRST_USER + place
         is_canvas = through < 0.5
@@ -312,7 +312,7 @@ class Data:
             "account_id": pick(account, ACCOUNTS)[0],
             "canvas_user_id": canvas_user_id,
             "reference": to_json(reference),
-            "registered_at": to_text(self._users.moments[place - self._users.first]),
+            "registered_at": to_text(registered),
             "registered_through": "CANVAS" if is_canvas else "CATALOG",
             "custom_fields": to_json(custom_fields if fields < 0.7 else {}),
         }

@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from email.utils import formatdate
 from random import Random
@@ -35,7 +35,8 @@ class Faults:
     def plan(self, faults: str) -> None:
         """Forget what was planned and what came of it, and plan anew."""
         self._planned = parse_faults(faults)
-        inserted = sum(min(each.times, HELD_BACK) for each in self._planned if each.fault == "row-inserted")
+        self._happened: Counter[tuple[int, str]] = Counter()  # place in the plan, endpoint → how often
+        inserted = sum(min(times, HELD_BACK) for fault, _, times in self._planned if fault == "row-inserted")
         held_back = HELD_BACK if "row-inserted" in self._kinds else int(inserted)
         self._missing: defaultdict[str, int] = defaultdict(lambda: held_back)
 
@@ -43,21 +44,20 @@ class Faults:
         """Return how many rows at the start are not there: not yet, or no longer."""
         return max(0, self._missing[endpoint])
 
-    def draw(self, endpoint: str, page: int, first: int, last: int) -> str | None:
-        """Return how the request for a page fails; the pages have the numbers from ``first`` to ``last``."""
+    def draw(self, endpoint: str, page: int, first: int, last: int) -> str:
+        """Return how the request for a page fails, empty if not; the numbers of pages go from ``first`` to ``last``."""
         fault = self._next_planned(endpoint, page, {"first": first, "middle": (first + last) // 2, "last": last})
-        if fault is None and self._random.random() < self._rate:
+        if not fault and self._random.random() < self._rate:
             fault = self._kinds[int(self._random.random() * len(self._kinds))]
-        self._missing[endpoint] += {"row-inserted": -1, "row-deleted": 1}.get(fault or "", 0)
+        self._missing[endpoint] += {"row-inserted": -1, "row-deleted": 1}.get(fault, 0)
         return fault
 
-    def _next_planned(self, endpoint: str, page: int, places: dict[str, int]) -> str | None:
-        for planned in self._planned:
-            is_meant = page == (places[planned.page] if planned.page in places else int(planned.page))
-            if is_meant and planned.happened[endpoint] < planned.times:
-                planned.happened[endpoint] += 1
-                return planned.fault
-        return None
+    def _next_planned(self, endpoint: str, page: int, places: dict[str, int]) -> str:
+        for number, (fault, place, times) in enumerate(self._planned):
+            if page == int(places.get(place, place)) and self._happened[number, endpoint] < times:
+                self._happened[number, endpoint] += 1
+                return fault
+        return ""
 
 
 class BrokenResponse(Response):
@@ -86,22 +86,11 @@ class BrokenResponse(Response):
         await receive()  # the request has been read: what comes next is that its client has gone
 
 
-def failure(fault: str | None, endpoint: str) -> Response | None:
+def failure(fault: str, endpoint: str) -> Response | None:
     """Return what comes in place of an answer, where a fault is such a one."""
-    if fault not in ANSWERS:
-        return None
     # One whole row and a bit of another, which no reader may take for data.
     half = f'{{"{endpoint}":[{{"account_id":0,"account_name":"cut off"}},{{"account_id":0,"acc'
-    return ANSWERS[fault](half.encode())
-
-
-def _html(title: str, status: int) -> Response:
-    return HTMLResponse(f"<html><title>{title}</title></html>", status)
-
-
-def _refusal(status: int, retry_after: str | None = None) -> Response:
-    text = {429: "Rate Limit Exceeded", 503: "Service Unavailable"}[status]
-    return PlainTextResponse(text, status, {"Retry-After": retry_after} if retry_after else None)
+    return ANSWERS[fault](half.encode()) if fault in ANSWERS else None
 
 
 def _broken_gzip(half: bytes) -> Response:
@@ -110,20 +99,24 @@ def _broken_gzip(half: bytes) -> Response:
     return Response(bytes(packed), media_type="application/json", headers={"Content-Encoding": "gzip"})
 
 
+def _in_a_second() -> str:
+    return formatdate(time.time() + 1, usegmt=True)
+
+
 ANSWERS: dict[str, Callable[[bytes], Response]] = {
-    "500": lambda _: _html("We're sorry, but something went wrong (500)", 500),
-    "503": lambda _: _refusal(503),
-    "503-retry-now": lambda _: _refusal(503, "0"),
-    "503-retry-date": lambda _: _refusal(503, formatdate(time.time() + 1, usegmt=True)),
-    "429": lambda _: _refusal(429),
-    "429-retry-after": lambda _: _refusal(429, "1"),
+    "500": lambda _: HTMLResponse("<html><title>We're sorry, but something went wrong (500)</title></html>", 500),
+    "503": lambda _: PlainTextResponse("Service Unavailable", 503),
+    "503-retry-now": lambda _: PlainTextResponse("Service Unavailable", 503, {"Retry-After": "0"}),
+    "503-retry-date": lambda _: PlainTextResponse("Service Unavailable", 503, {"Retry-After": _in_a_second()}),
+    "429": lambda _: PlainTextResponse("Rate Limit Exceeded", 429),
+    "429-retry-after": lambda _: PlainTextResponse("Rate Limit Exceeded", 429, {"Retry-After": "1"}),
     "dropped": lambda half: BrokenResponse(half, "close", until=b""),
     "reset-before-headers": lambda half: BrokenResponse(half, "reset", until=b""),
     "reset-in-headers": lambda half: BrokenResponse(half, "reset", until=b"application/"),
     "reset-after-headers": lambda half: BrokenResponse(half, "reset", until=b"\r\n\r\n"),
     "cut-off": lambda half: BrokenResponse(half, "close"),
     "stalled": lambda half: BrokenResponse(half, "stall"),
-    "html": lambda _: _html("Log in", 200),  # as a proxy or an expired login may send
+    "html": lambda _: HTMLResponse("<html><title>Log in</title></html>"),  # as a proxy or an expired login may send
     "broken-json": lambda half: Response(half, media_type="application/json"),
     "broken-gzip": _broken_gzip,
     "other-json": lambda _: JSONResponse({"status": "maintenance", "until": None}),

@@ -141,38 +141,28 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-def check(model: type[BaseModel], values: dict[str, Any], unknown: str, *, strict: bool) -> dict[str, Any]:
-    """
-    Return values that were sent, as a model makes them.
-
-    :param unknown: what is said of a name that the model does not know.
-    :param strict: whether they have the types that JSON has; else they are text.
-    :raises HTTPException: naming everything that is unknown or has a wrong value.
-    """
+def check(model: type[BaseModel], values: dict[str, Any], if_unknown: str, *, strict: bool) -> dict[str, Any]:
+    """Return values as a model reads them, out of text where not ``strict``; refuse by name all that are wrong."""
     try:
         return model.model_validate(values, strict=strict).model_dump(exclude_unset=True)
     except ValidationError as error:
         wrong: dict[str, str] = {}
         for each in error.errors(include_input=False, include_url=False):
-            message = unknown if each["type"] == "extra_forbidden" else each["msg"]
+            message = if_unknown if each["type"] == "extra_forbidden" else each["msg"]
             wrong.setdefault(str(each["loc"][0]), message.removeprefix("Value error, ").removeprefix("Input "))
         raise HTTPException(422, [f"{name} {message}" for name, message in sorted(wrong.items())]) from None
 
 
-def media_type(content_type: str) -> str:
-    """Return a Content-Type without its parameters."""
-    return content_type.partition(";")[0].strip().lower()
-
-
-def read_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return the body's filters by name; a form's values are lists of strings."""
+def read_body(body: bytes, content_type: str) -> tuple[dict[str, Any], bool]:
+    """Return the body's filters by name, and whether it is a form, whose values are lists of strings."""
     if not body:
-        return {}
-    if media_type(content_type) not in ("", "application/json", FORM):
+        return {}, False
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in ("", "application/json", FORM):
         raise HTTPException(422, [f"the Content-Type is neither application/json nor {FORM}"])
     filters: Any = {}
     try:
-        if media_type(content_type) == FORM:
+        if media_type == FORM:
             for name, value in parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict"):
                 filters.setdefault(name.removesuffix("[]"), []).append(value)
         else:
@@ -181,19 +171,14 @@ def read_body(body: bytes, content_type: str) -> dict[str, Any]:
         raise HTTPException(422, ["the body can't be read as its Content-Type says"]) from None
     if not isinstance(filters, dict):
         raise HTTPException(422, ["the body is not a JSON object"])
-    return filters
+    return filters, media_type == FORM
 
 
 def to_sql(
-    endpoint: str, body: dict[str, Any], content_type: str, *, inclusive: bool
+    endpoint: str, body: dict[str, Any], *, is_form: bool, inclusive: bool
 ) -> tuple[tuple[str, ...], tuple[object, ...]]:
-    """
-    Return the filters of a body as SQL conditions, and the values of their question marks.
-
-    :param inclusive: whether a ``..._to`` filter includes the instant that it names.
-    :raises HTTPException: naming every filter that is unknown or has a wrong value.
-    """
-    filters, is_form = FILTERS[endpoint], media_type(content_type) == FORM
+    """Return the filters of a body as SQL; ``inclusive``: a ``..._to`` filter includes the instant that it names."""
+    filters = FILTERS[endpoint]
     if is_form:  # which does not tell a value from a list that has one
         body = {
             name: values if len(values) > 1 or "json_each" in filters.get(name, ("", ""))[1] else values[0]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -116,38 +115,22 @@ class Options:
             raise ValueError("token_without_analytics must differ from token")
 
     def now(self) -> datetime:
-        """
-        Return the Catalog's time when it starts now.
-
-        :raises ValueError: when ``as_of`` is no time.
-        """
+        """Return the Catalog's time when it starts now."""
         now = datetime.now(UTC)
         if self.as_of is None:
             return now if self.live else now.replace(hour=0, minute=0, second=0, microsecond=0)
         try:
             as_of = datetime.fromisoformat(str(self.as_of))
         except ValueError:
-            raise ValueError(
-                f"as_of={str(self.as_of)!r} is not a time such as 2026-07-01 or 2026-07-01T12:00Z"
-            ) from None
+            raise ValueError(f"as_of='{self.as_of}' is not a time such as 2026-07-01 or 2026-07-01T12:00Z") from None
         if not FIRST_YEAR <= as_of.year <= LAST_YEAR:
-            raise ValueError(f"as_of={str(self.as_of)!r} is not between {FIRST_YEAR} and {LAST_YEAR}")
+            raise ValueError(f"as_of='{self.as_of}' is not between {FIRST_YEAR} and {LAST_YEAR}")
         return as_of.astimezone(UTC) if as_of.tzinfo else as_of.replace(tzinfo=UTC)
 
 
-@dataclass
-class PlannedFault:
-    """A fault that happens when a page is asked for, at the first so many requests to each endpoint."""
-
-    fault: str
-    page: str  # its number, or first, middle or last
-    times: float
-    happened: Counter[str] = field(default_factory=Counter)  # endpoint → how often
-
-
-def parse_faults(text: str) -> list[PlannedFault]:
+def parse_faults(text: str) -> list[tuple[str, str, float]]:
     """
-    Return the faults of the option ``faults``, such as ``"503@3x2, cut-off@last"``.
+    Return fault, page and number of times of each part of the option ``faults``, such as ``"503@3x2, cut-off@last"``.
 
     :raises ValueError: naming the part that is wrong, and what it may be.
     """
@@ -161,16 +144,12 @@ def parse_faults(text: str) -> list[PlannedFault]:
                 f"middle or last, TIMES a number, or * for always, and FAULT one of {', '.join(FAULTS)}"
             )
         fault, page, times = match.groups("1")
-        planned.append(PlannedFault(fault, page, math.inf if times == "*" else int(times)))
+        planned.append((fault, page, math.inf if times == "*" else int(times)))
     return planned
 
 
 def parse_fault_kinds(text: str) -> list[str]:
-    """
-    Return the faults of the option ``fault_kinds``.
-
-    :raises ValueError: naming the one that is wrong, and what it may be.
-    """
+    """Return the faults of the option ``fault_kinds``."""
     kinds = _split(text) or [*RANDOM_FAULTS]
     for kind in kinds:
         if kind not in FAULTS:

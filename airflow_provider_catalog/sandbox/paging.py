@@ -44,25 +44,18 @@ class Page:
 
 
 def read_page(query: Mapping[str, str], options: Options) -> Page:
-    """
-    Return the page that a URL asks for.
-
-    :raises HTTPException: naming the parameters that are unknown or have a wrong value.
-    """
+    """Return the page that a URL asks for; like Rails' pagers, a page before the first one is the first one."""
     asked = check(PageQuery, dict(query), "is not a query parameter; filters belong into the body", strict=False)
-    # Like Rails' pagers: a page before the first one is the first one.
-    number = max(asked.get("page", options.first_page), options.first_page)
-    return Page(number, min(asked.get("per_page", DEFAULT_PER_PAGE), options.max_per_page), options.first_page)
+    first = options.first_page
+    size = min(asked.get("per_page", DEFAULT_PER_PAGE), options.max_per_page)
+    return Page(max(asked.get("page", first), first), size, first)
 
 
 def link_header(page: Page, count: int, url: str, query: Mapping[str, str], paging: str, *, circle: bool) -> str:
     """
-    Return the Link header's value; empty when there is nothing to link to.
+    Return the Link header's value for so many rows; empty when there is nothing to link to.
 
     As documented, the first page has no ``first`` and ``prev``, the last no ``next`` and ``last``.
-
-    :param count: how many rows match.
-    :param circle: whether the next page is to be the first one.
     """
     last = page.last(count)
     links: dict[str, int] = {}
@@ -70,7 +63,7 @@ def link_header(page: Page, count: int, url: str, query: Mapping[str, str], pagi
         links |= {"next": page.number + 1, "last": last}
     if page.number > page.first:
         links |= {"prev": min(page.number - 1, last), "first": page.first}
-    if circle:
+    if circle:  # back to the first page
         links["next"] = page.first
     others = {name: value for name, value in query.items() if name != "page"}
     return ", ".join(

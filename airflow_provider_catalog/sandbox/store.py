@@ -6,10 +6,10 @@ import json
 import sqlite3
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from threading import Lock
 
 from airflow_provider_catalog.sandbox.data import ACCOUNTS, DAY, Data, Row, from_datetime, to_datetime, to_text
@@ -185,14 +185,11 @@ class Store:
         self._connection.executescript(SUMS)
         self._matching.cache_clear()
 
-    def _insert(self, table: str, rows: Iterable[Row]) -> None:
-        for batch in iter(lambda: list(islice(rows, 2_000)), []):
-            columns = list(batch[0])
-            places = ", ".join(f":{column}" for column in columns)
-            self._connection.executemany(
-                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",  # noqa: S608 - our own names
-                batch,
-            )
+    def _insert(self, table: str, rows: Iterator[Row]) -> None:
+        if first := next(rows, None):
+            columns, places = ", ".join(first), ", ".join(f":{column}" for column in first)
+            statement = f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - our own names
+            self._connection.executemany(statement, chain([first], rows))
 
     def matching(
         self, endpoint: str, conditions: tuple[str, ...] = (), values: tuple[object, ...] = ()
