@@ -96,8 +96,10 @@ class Service:
             return Response(status_code=499)  # goes nowhere: the client has gone
         finally:
             self._in_flight -= 1
-        asked = (request.method, request.url.path, dict(request.query_params), body, content_type)
-        self.served.append(ServedRequest(*asked, response.status_code, in_flight))
+        query, status = dict(request.query_params), response.status_code
+        self.served.append(
+            ServedRequest(request.method, request.url.path, query, body, content_type, status, in_flight)
+        )
         return response
 
     def _answer(self, request: Request, body: dict[str, Any], *, is_form: bool) -> Response:

@@ -11,7 +11,6 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
 from hashlib import blake2b
 from itertools import starmap
 from math import inf
@@ -57,7 +56,7 @@ PROMOTIONS: tuple[tuple[list[str], int], ...] = (
     (["SCHOLARSHIP"], 100),
 )  # codes, percent off
 BULK_SHARE, MOST_SEATS = 0.08, 25
-BLOCK = 64  # places that orders share out among themselves, so that reading can begin in the middle
+BLOCK = 64  # places that orders share out among themselves, so that one can begin to read in the middle
 
 
 def pick(draw: float, items: Sequence[T]) -> T:
@@ -150,14 +149,13 @@ class Data:
         self._users = Population(options.users, now, seed + 500)
         self._known: dict[int, tuple[float, Row]] = {}  # popularity and row of each product
         self._most_seats = min(MOST_SEATS, enrollments // 20)
-        self._sizes = lru_cache(maxsize=16)(self._order_sizes)
         self._enrollments = enrollments
-        self._timeline = Timeline(SPAN / enrollments if enrollments else inf, seed + 250)
+        self._timeline = Timeline(SPAN / max(1, enrollments), seed + 250)
         self._place = self._end = 0
         if enrollments:
             # Only whole orders: where the number does not come out even, the last of them wait for the next time.
-            self._end = self._boundary(now)
-            while not (self._begins(self._end) and self._begins(self._end - enrollments)):
+            self._end = self._first_order(self._timeline.until(now - SETTLED))
+            while not all(self._first_order(place) == place for place in (self._end, self._end - enrollments)):
                 self._end -= 1
             self._place = self._end - enrollments
 
@@ -177,32 +175,26 @@ class Data:
     def orders(self, now: int) -> Iterator[tuple[Row, list[Row]]]:
         """Yield the new orders, each with its enrollments."""
         if self._enrollments and now > self._start:
-            self._end = max(self._end, self._boundary(now))
-        while self._place < self._end:
-            seats = self._sizes(self._place // BLOCK)[self._place]
-            yield self._order(self._place, seats)
-            self._place += seats
+            self._end = max(self._end, self._first_order(self._timeline.until(now - SETTLED)))
+        for place, seats in self._orders_from(self._place):
+            if place >= self._end:
+                return
+            self._place = place + seats
+            yield self._order(place, seats)
 
-    def _order_sizes(self, block: int) -> dict[int, int]:
-        """Return how many seats each order of a block has, by its place; a seat is the place of an enrollment."""
-        sizes, place, end = {}, block * BLOCK, (block + 1) * BLOCK
-        while place < end:
+    def _orders_from(self, first: int) -> Iterator[tuple[int, int]]:
+        """Yield place and seats of all orders that begin there or later; a seat is the place of an enrollment."""
+        place = first - first % BLOCK
+        while True:
             bulk, seats = self._draws(b"size", place)[:2]
             is_bulk = bulk < BULK_SHARE and self._most_seats > 1
-            sizes[place] = min(2 + int(seats * (self._most_seats - 1)) if is_bulk else 1, end - place)
-            place += sizes[place]
-        return sizes
+            taken = min(2 + int(seats * (self._most_seats - 1)), BLOCK - place % BLOCK) if is_bulk else 1
+            if place >= first:
+                yield place, taken
+            place += taken
 
-    def _begins(self, place: int) -> bool:
-        """Return whether an order begins there."""
-        return place in self._sizes(place // BLOCK)
-
-    def _boundary(self, now: int) -> int:
-        """Return the place of the first order that does not show yet."""
-        place = self._timeline.until(now - SETTLED)
-        while not self._begins(place):
-            place += 1
-        return place
+    def _first_order(self, first: int) -> int:
+        return next(self._orders_from(first))[0]
 
     def _order(self, place: int, seats: int) -> tuple[Row, list[Row]]:
         draws = self._draws(b"order", place)

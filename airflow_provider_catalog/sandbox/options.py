@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 RANDOM_FAULTS = (
     "500", "503", "503-retry-now", "503-retry-date", "429", "cut-off", "dropped",
@@ -17,17 +17,6 @@ FAULTS = (
     *RANDOM_FAULTS, "429-retry-after", "stalled", "other-json",
     "page-twice", "page-missing", "page-empty", "circles", "row-inserted", "row-deleted",
 )  # fmt: skip
-BOUNDS: dict[str, tuple[float, float]] = {
-    "port": (0, 65_535),
-    "products": (0, 10_000_000),
-    "users": (0, 10_000_000),
-    "enrollments": (0, 100_000_000),
-    "day_length": (0.01, 86_400),
-    "latency": (0, 3_600),
-    "max_per_page": (1, 1_000_000),
-    "fault_rate": (0, 1),
-    "rate_limit": (0, math.inf),
-}
 FIRST_YEAR, LAST_YEAR = 2012, 2200
 
 
@@ -70,39 +59,41 @@ class Options:
     :raises ValueError: naming the option that is wrong, and what it may be.
     """
 
+    # What is in parentheses is the least and the most.
     host: str = "127.0.0.1"
-    port: int = 0
+    port: Annotated[int, (0, 65_535)] = 0
     token: str = "sandbox-token"  # noqa: S105 - it opens nothing but made-up data
     token_without_analytics: str | None = None
     seed: int = 1
     as_of: str | date | None = None
     live: bool = False
-    day_length: float = 86_400.0
-    products: int = 300
-    users: int = 2_000
-    enrollments: int = 10_000
-    latency: float = 0.0
+    day_length: Annotated[float, (0.01, 86_400)] = 86_400.0
+    products: Annotated[int, (0, 10_000_000)] = 300
+    users: Annotated[int, (0, 10_000_000)] = 2_000
+    enrollments: Annotated[int, (0, 100_000_000)] = 10_000
+    latency: Annotated[float, (0, 3_600)] = 0.0
     paging: Literal["link", "next-only", "page-only", "none"] = "link"
     first_page: Literal[1, 0] = 1
-    max_per_page: int = 100
+    max_per_page: Annotated[int, (1, 1_000_000)] = 100
     links: Literal["absolute", "relative"] = "absolute"
-    fault_rate: float = 0.0
+    fault_rate: Annotated[float, (0, 1)] = 0.0
     fault_kinds: str = ""
     fault_seed: int = 0
     faults: str = ""
-    rate_limit: float = 0.0
+    rate_limit: Annotated[float, (0, math.inf)] = 0.0
     date_to: Literal["inclusive", "exclusive"] = "inclusive"
     gzip: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not work, so that a slip is told before anything starts."""
-        for name, (least, most) in BOUNDS.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not between {least} and {most}")
-        for name, hint in get_type_hints(Options).items():
-            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
-                choices = ", ".join(map(str, get_args(hint)))
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {choices}")
+        for name, hint in get_type_hints(Options, include_extras=True).items():
+            value = getattr(self, name)
+            if get_origin(hint) is Annotated:
+                least, most = hint.__metadata__[0]
+                if not least <= value <= most:
+                    raise ValueError(f"{name}={value!r} is not between {least} and {most}")
+            elif get_origin(hint) is Literal and value not in get_args(hint):
+                raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, get_args(hint)))}")
         parse_fault_kinds(self.fault_kinds)
         parse_faults(self.faults)
         self.now()
