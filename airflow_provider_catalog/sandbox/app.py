@@ -112,12 +112,9 @@ class Service:
         if failed := failure(fault, endpoint):
             return failed
         has_links = options.paging in ("link", "next-only")
-        if fault == "circles" and not has_links:
-            page = replace(page, number=page.first)
-        elif fault == "page-missing" or (fault == "page-twice" and page.number == page.first):
-            page = replace(page, number=page.number + 1)
-        elif fault == "page-twice":
-            page = replace(page, number=page.number - 1)
+        shift = {"page-missing": 1, "page-twice": -1 if page.number > page.first else 1}.get(fault, 0)
+        is_first = fault == "circles" and not has_links
+        page = replace(page, number=page.first if is_first else page.number + shift)
         shown = ids if options.paging == "none" else ids[page.rows]
         response = self._rows(endpoint, [] if fault == "page-empty" else shown)
         if has_links:
