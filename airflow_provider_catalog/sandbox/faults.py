@@ -34,9 +34,9 @@ class Faults:
 
     def plan(self, faults: str) -> None:
         """Forget what was planned and what came of it, and plan anew."""
-        self._planned = parse_faults(faults)
-        self._happened: Counter[tuple[int, str]] = Counter()  # place in the plan, endpoint → how often
-        inserted = sum(min(times, HELD_BACK) for fault, _, times in self._planned if fault == "row-inserted")
+        planned = parse_faults(faults)
+        self._planned = [(*each, Counter[str]()) for each in planned]  # with how often it happened to an endpoint
+        inserted = sum(min(times, HELD_BACK) for fault, _, times in planned if fault == "row-inserted")
         held_back = HELD_BACK if "row-inserted" in self._kinds else int(inserted)
         self._missing: defaultdict[str, int] = defaultdict(lambda: held_back)
 
@@ -53,9 +53,9 @@ class Faults:
         return fault
 
     def _next_planned(self, endpoint: str, page: int, places: dict[str, int]) -> str:
-        for number, (fault, place, times) in enumerate(self._planned):
-            if page == int(places.get(place, place)) and self._happened[number, endpoint] < times:
-                self._happened[number, endpoint] += 1
+        for fault, place, times, happened in self._planned:
+            if page == int(places.get(place, place)) and happened[endpoint] < times:
+                happened[endpoint] += 1
                 return fault
         return ""
 

@@ -37,14 +37,12 @@ def running(options: Options) -> Iterator[SandboxCatalog]:
                 timeout_graceful_shutdown=1,
             )
         )
-
-        def run() -> None:
-            # Not Server.run: older versions of uvicorn set the event loop policy of the whole process.
-            asyncio.run(server.serve(sockets=[listener]))
-
         host, port = listener.getsockname()[:2]
         host = ANYWHERE.get(host, host)
-        thread = Thread(target=run, name="catalog-sandbox", daemon=True)
+        # Not Server.run: older versions of uvicorn set the event loop policy of the whole process.
+        thread = Thread(
+            target=lambda: asyncio.run(server.serve(sockets=[listener])), name="catalog-sandbox", daemon=True
+        )
         thread.start()
         try:
             while not server.started and thread.is_alive():
