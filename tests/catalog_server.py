@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -239,22 +239,32 @@ class _Server(ThreadingHTTPServer):
     answer: Callable[[Request], Answer]
     catalog: StandIn
 
-    def __init__(self) -> None:
+    def __init__(self, has_one_worker: bool) -> None:
         self.lock = threading.Lock()
+        self.has_one_worker = has_one_worker
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.catalog.accepted += 1
-        super().process_request(request, client_address)
+        if self.has_one_worker:
+            request.settimeout(5)  # that of the next request; so long it takes nothing from others
+            return HTTPServer.process_request(self, request, client_address)
+        return super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is what some tests are about."""
 
 
 @contextmanager
-def catalog_server(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
-    """Serve ``answer`` on a free port of this machine, with TLS where there is a context."""
-    with _Server() as server:
+def catalog_server(
+    answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None, *, has_one_worker: bool = False
+) -> Iterator[StandIn]:
+    """
+    Serve ``answer`` on a free port of this machine, with TLS where there is a context.
+
+    :param has_one_worker: whether one connection is served to its end before the next one.
+    """
+    with _Server(has_one_worker) as server:
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.answer = answer

@@ -10,7 +10,7 @@ from airflow_provider_catalog.client.hints import Params, page_number, with_page
 from airflow_provider_catalog.client.page import Page
 from airflow_provider_catalog.client.retry import MAX_TRIES
 from airflow_provider_catalog.client.workers import Workers
-from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError
+from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError, causes
 
 
 class Ahead:
@@ -73,14 +73,21 @@ class Ahead:
             return self._fetch(params, max_tries=max_tries)
         try:
             page = future.result()
-        except (CatalogRequestError, CatalogUnavailableError):
+        except (CatalogRequestError, CatalogUnavailableError) as error:
             if max_tries == 1:
                 raise
+            if any(isinstance(each, TimeoutError) for each in causes(error)):
+                self._slow_down()
             page = self._fetch(params, max_tries=max_tries - 1)
             self._failures_left -= 1
         else:
             self._failures_left += 1
         return page
+
+    def _slow_down(self) -> None:
+        """Ask for fewer pages ahead: a server may have one worker, which stays with the connection that we keep open."""
+        self._most //= 4
+        self._width = min(self._width, self._most)
 
     def beyond(self, number: int) -> Iterator[Page]:
         """Yield the pages after a number that have come by now, and have rows."""

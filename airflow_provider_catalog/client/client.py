@@ -104,6 +104,7 @@ class CatalogClient:
         :raises CatalogError: as :meth:`reading` does.
         """
         request = build_request(self._session, self.settings, {}) if method == "POST" else self._session.prepare(method)
+        request.headers["Connection"] = "close"  # so that others can be answered that are made at the same time
         with (
             self._in_context(None),
             transport_errors(self.settings),

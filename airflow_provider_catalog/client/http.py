@@ -97,6 +97,10 @@ class CatalogSession:
             if response.status_code != 408:  # which proxies send before they close a quiet connection
                 return response
             response.close()
+        except requests.Timeout:
+            # A server may have one worker, which waits for the next request on a connection that is kept open.
+            self.close()
+            raise
         except requests.ConnectionError as error:
             if not _was_dropped(error):
                 raise
@@ -107,7 +111,11 @@ class CatalogSession:
 
     def close(self) -> None:
         """Close the connections that are kept open."""
-        self._session.close()
+        adapter: Any = self._session.get_adapter(self._settings.base_url)
+        for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - no dict, and can't be iterated over
+                manager.pools[key].close()  # which clear() leaves to whoever collects the garbage
+            manager.clear()
 
     def _send(self, request: Any, timeout: float) -> requests.Response:
         timeouts = (min(CONNECT_TIMEOUT, timeout), timeout)

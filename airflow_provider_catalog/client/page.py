@@ -15,6 +15,8 @@ from airflow_provider_catalog.client.hints import Hints, Params, page_number, sa
 
 MOST_COMPARED = 1000
 """Rows of a page that are compared with those of another one."""
+_ID_LEVELS = 8
+"""Levels of a row that are searched for ids."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _iter_ids(row: Row, parent: str = "") -> Iterator[tuple[str, str]]:
     """Yield what is called ``id``, or ends in ``_id``, in a row or in an object in it."""
     for name, value in row.items():
         if type(value) is dict:
-            yield from _iter_ids(value, f"{parent}{name}.")
+            if parent.count(".") < _ID_LEVELS:
+                yield from _iter_ids(value, f"{parent}{name}.")
         elif name[-2:].lower() == "id" and (len(name) == 2 or name[-3] == "_") and value is not None:
             yield (parent + name, str(value))
 

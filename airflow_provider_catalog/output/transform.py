@@ -94,9 +94,9 @@ class RowTransform:
         """Return what is to be kept of a row as the API sent it, which may be changed in place."""
         if not self._has_paths:
             return row
-        if self._unmatched:
-            note_paths(row, self._seen)
         try:
+            if self._unmatched:
+                note_paths(row, self._seen)
             return self._changed(row)
         except RecursionError:
             raise CatalogParameterError(

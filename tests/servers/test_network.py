@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_catalog.errors import CatalogError, CatalogParameterError, CatalogUnavailableError
+from airflow_provider_catalog.errors import (
+    CatalogError,
+    CatalogParameterError,
+    CatalogResponseError,
+    CatalogUnavailableError,
+)
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from tests.catalog_server import Answer, Pages, catalog_server
 from tests.certificates import HOST
@@ -140,6 +145,29 @@ def test_tls_that_breaks_off(connection):
         error = read_with_hook().error
     assert isinstance(error, CatalogUnavailableError)
     assert "TLS failed" in str(error)
+
+
+def test_a_server_with_one_worker(connection):
+    """It goes on with the next connection when the one before is closed, which clients keep open."""
+    with catalog_server(Pages(rows_of(150)), has_one_worker=True) as catalog:
+        connection(catalog.url, timeout=0.3, max_concurrency=8)
+        assert CatalogHook().test_connection()[0]
+        outcome = read_with_hook()
+    assert outcome.rows == rows_of(150), outcome
+
+
+def test_objects_within_objects(connection):
+    """Later Pythons decode more levels than their own functions can go through."""
+    deep = b'{"a":' * 3000 + b"1" + b"}" * 3000
+    page = b'{"orders": [{"id": %d, "deep": ' + deep + b"}]}"
+    with catalog_server(lambda request: Answer(page % min(request.page or 1, 2))) as catalog:
+        connection(catalog.url)
+        outcome = read_with_hook()
+    if sys.version_info < (3, 12):
+        assert isinstance(outcome.error, CatalogResponseError)
+        assert is_clear(outcome.error)
+    else:
+        assert [row["id"] for row in outcome.rows] == [1, 2], outcome
 
 
 def test_nobody_listens(connection):
