@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_catalog.client import decoding
+from airflow_provider_catalog.client.decoding import MEMORY_LIMIT
 from airflow_provider_catalog.probe.__main__ import main
 from airflow_provider_catalog.probe.shape import describe
 from tests.catalog_server import Answer, Request, catalog_server
@@ -32,7 +32,7 @@ BODIES = {
     "html": f"<html>{MESSAGE}</html>",
     "damaged": f'{{"orders": [{{"name": "{MESSAGE}"',
     "cut": json.dumps({"orders": [MESSAGE] * 9}),
-    "long": '{"Canarina Testperson": [{"canary person": "CANARY"},' + " " * 30_000,
+    "long": '{"Canarina Testperson": [{"canary person": "CANARY"},' + " " * (MEMORY_LIMIT + 10_000),
 }
 pytestmark = pytest.mark.usefixtures("no_backoff")
 
@@ -59,8 +59,6 @@ def error(kind: str, status: int) -> Answer:
 @pytest.fixture
 def said_of(capsys, caplog, monkeypatch):
     """Run the command both ways against answers, and return all that was said, logs included: no canary is in it."""
-
-    monkeypatch.setattr(decoding, "MEMORY_LIMIT", 20_000)
 
     def run(answer) -> str:
         def check(request: Request) -> Answer:

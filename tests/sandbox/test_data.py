@@ -6,14 +6,12 @@ import hashlib
 import json
 import time
 from collections import Counter, defaultdict
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 
-from airflow_provider_catalog.sandbox import ENDPOINTS, Options, sandbox
-from airflow_provider_catalog.sandbox.store import Store
+from airflow_provider_catalog.sandbox import ENDPOINTS, sandbox
 from tests.sandbox.conftest import EMPTY
 
 KEYS = {
@@ -25,11 +23,15 @@ KEYS = {
 SIZES = {"products": 40, "users": 200, "enrollments": 2_000}
 
 
-def rows_of(**options):
-    """Return the rows of every endpoint by their key, without a server."""
-    with closing(Store(Options(**options))) as store:
-        every = {each: [json.loads(row) for row in store.rows(each, store.matching(each))] for each in ENDPOINTS}
-    return {endpoint: by_key(endpoint, rows) for endpoint, rows in every.items()}
+@pytest.fixture(scope="session")
+def rows_of(read):
+    """Return a function that gives the rows of every endpoint of a new sandbox, by their key."""
+
+    def run(**options):
+        with sandbox(**options, max_per_page=100_000) as catalog:
+            return {endpoint: by_key(endpoint, rows) for endpoint, rows in read(catalog).items()}
+
+    return run
 
 
 def by_key(endpoint, rows):
@@ -119,7 +121,7 @@ def test_products_look_like_the_documented_example(all_rows):
     assert list(row["product"]) == ["name", "id", "url", "sku"]
 
 
-def test_the_same_options_give_the_same_data_on_every_machine():
+def test_the_same_options_give_the_same_data_on_every_machine(rows_of):
     # A change of this digest is a change of everybody's expected values: say so in the changelog.
     rows = rows_of(products=20, users=40, enrollments=300, as_of="2026-07-01")
     digest = hashlib.sha256(json.dumps([list(each.values()) for each in rows.values()]).encode()).hexdigest()
@@ -128,13 +130,13 @@ def test_the_same_options_give_the_same_data_on_every_machine():
 
 
 @pytest.mark.parametrize(("size", "enrollments"), [(0, 0), (1, 1), (1, 333), (2, 7), (3, 0), (7, 7), (33, 333)])
-def test_there_are_as_many_rows_as_asked_for(size, enrollments):
+def test_there_are_as_many_rows_as_asked_for(size, enrollments, rows_of):
     rows = rows_of(products=size, users=size, enrollments=enrollments)
     assert [len(rows[endpoint]) for endpoint in ("products", "users", "enrollments")] == [size, size, enrollments]
     assert bool(enrollments) <= len(rows["orders"]) <= enrollments
 
 
-def test_data_goes_back_two_years_from_the_last_midnight():
+def test_data_goes_back_two_years_from_the_last_midnight(rows_of):
     with sandbox(**SIZES) as catalog:
         assert catalog.now == datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with sandbox(**SIZES, live=True) as catalog:
@@ -152,7 +154,7 @@ def test_a_time_may_be_given_in_many_ways(as_of):
         assert catalog.now == datetime(2026, 7, 1, tzinfo=UTC)
 
 
-def test_a_row_is_the_same_today_and_tomorrow_but_for_what_happened():
+def test_a_row_is_the_same_today_and_tomorrow_but_for_what_happened(rows_of):
     today, later = (rows_of(**SIZES, as_of=day) for day in ("2026-06-30", "2026-07-30"))
     changing = {
         "products": {"product_status", "enrollment_count", "completion_count", "dropped_count", "revenue", "discount"}
