@@ -97,6 +97,8 @@ def beyond_the_end() -> Iterator[Kind]:
         yield kind(count, beyond=beyond, more="last", **NEXT)
     for beyond in [*refusals, *failures, STALLS]:
         yield kind(25, beyond=beyond, query={})  # links forget per_page
+    same = [*rows_of(10), {"amount": 1}, {"amount": 1}]
+    yield kind(same, beyond="last", links="none")  # a short page of equal rows, again
     # A failure of page 0 must not be taken for the end; nobody has to ask for page 0.
     for before, count in zip((GONE, Answer(b"no", 400), Answer(b"no", 500), None, "first"), COUNTS[2:], strict=True):
         yield kind(count, before=before, links="none", beyond=GONE)
@@ -240,9 +242,9 @@ def promises() -> Iterator[Kind]:
             lambda pages, index: 50 if index == 0 else 47, "47", lambda pages, index: 7 if index == 4 else 10,
         ):  # fmt: skip
             yield kind(47, values={total: value})
-    for place in CURSORS:
+    for place, end in zip(CURSORS, cycle((None, "", "null", "false", "0", "None", 0, False))):
         yield kind(47, ERROR, values={place: "b3BhcXVl"}, **ONE_PAGE)
-        yield kind(10, values={place: None}, **ONE_PAGE)
+        yield kind(10, values={place: end}, **ONE_PAGE)
         yield kind(47, links="none", values={place: lambda pages, index: f"c{index}" if index < 4 else None})
     yield kind(10, values={"next_cursor": "b3BhcXVl", "has_more": False}, **ONE_PAGE)
     for (name, value), how in in_turn(LOOK_ALIKES.items(), "from-1", *WITHOUT_LINKS):

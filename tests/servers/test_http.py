@@ -122,6 +122,23 @@ def test_a_rate_limit_uses_up_no_tries(serve, answer, in_flight):
     assert outcome.rows == ROWS, outcome
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_all_wait_when_one_is_told_to_wait(serve, status):
+    pages = Pages(rows_of(200), answers={2: [Answer(b"", status, {"Retry-After": "1"})]})
+    came = {}
+
+    def answer(request):
+        came.setdefault(request.page, time.monotonic())
+        given = pages(request)
+        if request.page in (2, *range(4, 10)):  # under way at the same time; they end while all wait
+            given.delay = 0.5
+        return given
+
+    with serve(answer, max_concurrency=8):
+        assert read_with_hook().rows == pages.rows
+    assert min(came[page] for page in range(10, 20)) > came[3] + 0.9
+
+
 def test_a_reader_that_takes_its_time_still_waits_for_a_rate_limit(serve, monkeypatch):
     """Patience begins with the first 429, not with the page before it."""
     monkeypatch.setattr(client, "PATIENCE", 0.5)
@@ -325,7 +342,7 @@ class TestExplicitPagination:
 COUNTED = [
     *({**ALL_WAYS[way]} for way in ("from-1", "from-0", "next-only", "no-links-from-1", "cursor", "body")),
     {"more": "full"}, {"by": "cursor", "relations": ("next",), "more": "full"}, {"query": {}}, ALL_AT_ONCE,
-    {"last": 0}, {"last": lambda index: index},
+    {"last": 0}, {"last": -1, "before": "last"}, {"last": lambda index: index},
     *({"links": "none", "beyond": beyond} for beyond in (Answer(b"", 404), "last", Answer({"orders": None}))),
 ]  # fmt: skip
 
@@ -342,6 +359,13 @@ def test_counting(serve, way, count):
         assert not count or poke(count).xcom_value["row_count"] == count
         trigger = CatalogAnalyticsTrigger("catalog_default", "orders", min_rows=count or 1, deadline=time.time())
         assert asyncio.run(first_payload(trigger))["status"] == ("done" if count else "timeout")
+
+
+def test_counting_ends_when_enough_rows_have_come(serve):
+    with serve(Pages(rows_of(85), by="cursor", relations=("next",))) as catalog:
+        trigger = CatalogAnalyticsTrigger("catalog_default", "orders", min_rows=11)
+        assert within_patience(lambda: asyncio.run(first_payload(trigger))) == {"status": "done"}
+    assert len(catalog.requests) == 2
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "early"])

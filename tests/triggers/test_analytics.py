@@ -53,6 +53,15 @@ def test_a_server_that_does_not_answer_does_not_hold_it_beyond_that(serve, monke
     assert "no answer" in payload["last_poll"]
 
 
+def test_a_timeout_of_something_else_is_none_of_the_sensors(monkeypatch):
+    def look_up(hook, conn_id):
+        raise TimeoutError("the secrets backend")
+
+    monkeypatch.setattr(CatalogHook, "get_connection", look_up)
+    with pytest.raises(TimeoutError, match="secrets backend"):
+        payload_of(deadline=time.time() + 60)
+
+
 def test_no_connection_and_no_such_endpoint(connection):
     with pytest.raises(Exception, match="catalog_default"):
         payload_of()
