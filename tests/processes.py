@@ -19,6 +19,6 @@ def python(script: str, *arguments: Any, before: tuple[str, ...] = (), **environ
     """
     variables = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     command = [*before, sys.executable, "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_catalog
+from tests.processes import python
 
 SCRIPT = """
 import sys
@@ -26,8 +26,7 @@ print(*sorted(name for name in set(sys.modules) - before if not name.startswith(
 
 
 def new_modules(script: str) -> set[str]:
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(done.stdout.splitlines()[-1].split())
+    return set(python(script).splitlines()[-1].split())
 
 
 def test_importing_the_operators_imports_little_else():

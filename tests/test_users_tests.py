@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
 from tests.catalog_server import TOKEN
+from tests.processes import python
 
 vcr = pytest.importorskip("vcr", reason="vcrpy is not installed")
 pytest.importorskip("time_machine", reason="time-machine is not installed")
@@ -56,8 +53,4 @@ print("ended")
 
 
 def test_a_clock_that_stands_still_is_no_endless_wait():
-    project = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", FROZEN], cwd=project, capture_output=True, text=True, check=False, timeout=180
-    )
-    assert done.stdout.endswith("ended\n"), done.stderr
+    assert python(FROZEN).endswith("ended\n")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
 
 from airflow_provider_catalog.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 from tests.airflow_names import AIRFLOW
+from tests.processes import python
 
 ASK = """
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
@@ -61,10 +59,7 @@ pytestmark = pytest.mark.skipif(
 
 def ask(script: str) -> dict:
     """What the web interface is told, in a process of its own: Airflow 3.0 and 3.1 put stand-ins into sys.modules."""
-    command = [sys.executable, "-W", "error:::airflow_provider_catalog", "-c", script]
-    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(python(script, PYTHONWARNINGS="error:::airflow_provider_catalog").splitlines()[-1])
 
 
 @pytest.mark.skipif(AIRFLOW >= (3, 0), reason="for Airflow 2, which makes its forms with wtforms")

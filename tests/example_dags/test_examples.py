@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.example_dags.conftest import DAG_IDS, EXAMPLES, PROJECT, json_rows, keyed_hash, load_dag
+from tests.example_dags.conftest import DAG_IDS, EXAMPLES, json_rows, keyed_hash, load_dag
+from tests.processes import python
 
 # What dag.test() itself warns of, in 3.3, 3.1, 3.0 and 3.0.
 pytestmark = [
@@ -33,13 +31,15 @@ pytestmark = [
 ]
 
 PARSE = """
-import json, runpy, socket, sys, warnings
+import json, os, runpy, socket, sys, warnings
 import airflow.sdk, airflow.timetables.interval
 
 def refuse(*arguments):
     raise AssertionError("parsing a DAG file must not open a connection")
 
 socket.socket.connect = refuse
+for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+    del os.environ[name]
 warnings.simplefilter("error")
 parsed = {}
 for path in sys.argv[1:]:
@@ -52,11 +52,7 @@ print(json.dumps({"parsed": parsed, "heavy": sorted({"pyarrow", "pandas", "reque
 @pytest.fixture(scope="module")
 def parsed():
     """Parse all examples in a process that has imported nothing else and knows no connection."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
-    command = [sys.executable, "-c", PARSE, *(str(EXAMPLES / f"{dag_id}.py") for dag_id in DAG_IDS)]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(python(PARSE, *(EXAMPLES / f"{dag_id}.py" for dag_id in DAG_IDS)).splitlines()[-1])
 
 
 def test_examples_are_parsed_without_a_warning_a_connection_or_anything_heavy(parsed):

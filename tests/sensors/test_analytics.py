@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
-import subprocess
-import sys
 import time
 from datetime import timedelta
 
@@ -23,6 +20,7 @@ from tests.airflow_names import (
     TaskDeferred,
 )
 from tests.catalog_server import PAGINGS, Answer, Pages
+from tests.processes import python
 from tests.tasks import SENSORS, run_sensor, sensor
 
 pytestmark = pytest.mark.usefixtures("new_triggers")
@@ -264,6 +262,4 @@ from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSen
 sensor = CatalogOrdersAnalyticsSensor(task_id="wait")
 print(sensor.deferrable, {"requests", "pyarrow", "fsspec"} & (set(sys.modules) - before))
 """
-    environment = {**os.environ, "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "True set()"
+    assert python(script, AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE="True").splitlines()[-1] == "True set()"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from airflow_provider_catalog.errors import (
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from tests.catalog_server import Answer, Pages, catalog_server
 from tests.certificates import HOST
+from tests.processes import python
 from tests.servers.reading import is_clear, read_with_hook, rows_of
 
 ROWS = rows_of(25)
@@ -185,7 +183,4 @@ from airflow_provider_catalog.hooks.catalog import CatalogHook
 print(len([*CatalogHook().iter_rows("orders")]))
 """
     with serve(Pages(ROWS, beyond=Answer(stall=-1), relations=("next",)), max_concurrency=8, timeout=3600):
-        ended = subprocess.run(
-            [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, timeout=60, check=True
-        )
-    assert ended.stdout.endswith("25\n")
+        assert python(code).endswith("25\n")
