@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import socket
 import ssl
 import struct
@@ -110,14 +111,6 @@ class StandIn:
         """How many clients wait for an answer that does not come."""
         return sum(not each.ended for each in self.stalled)
 
-    @property
-    def connections(self) -> int:
-        return len({request.client for request in self.requests})
-
-    @property
-    def pages(self) -> list[int | None]:
-        return [request.page for request in self.requests]
-
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -213,10 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with socket.create_connection(("127.0.0.1", port)) as target:
-            back = threading.Thread(target=_relay, args=(target, self.connection), daemon=True)
-            back.start()
-            _relay(self.connection, target)
-            back.join()
+            threading.Thread(target=relay, args=(target, self.connection), daemon=True).start()
+            relay(self.connection, target)
 
     def log_message(self, *args: Any) -> None:
         """Keep the tests' output clean."""
@@ -226,11 +217,16 @@ def _parts(content: bytes) -> Iterator[bytes]:
     return (content[start : start + 65536] for start in range(0, len(content), 65536))
 
 
-def _relay(source: socket.socket, target: socket.socket) -> None:
+def relay(source: socket.socket, target: socket.socket, most: float = math.inf) -> bool:
+    """Pass on what comes, and end both when there is no more, or after so many bytes; return whether it was those."""
     with suppress(OSError):
-        while received := source.recv(65536):
+        while most > 0 and (received := source.recv(65536)):
+            most -= len(received)
             target.sendall(received)
-        target.shutdown(socket.SHUT_WR)
+    for each in (source, target):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+    return most <= 0
 
 
 class _Server(ThreadingHTTPServer):
@@ -280,8 +276,6 @@ def catalog_server(
 
 NO_PAGE = 10**6
 """The index of what is none of the pages."""
-Value = Any | Callable[["Pages", int], Any]
-"""What a header or a member of the body has, or a function of the pages and a page's index that says it."""
 
 
 @dataclass
@@ -306,7 +300,8 @@ class Pages:
     :param link: makes of a link what the server says instead.
     :param query: what links have beside the page; ``per_page``, as the server understands it, where ``None``.
     :param total: where the server says how many rows there are, such as ``"X-Total"`` or ``"meta.total"``.
-    :param values: other headers and members of the body, by name; a dot is a step into the body.
+    :param values: other headers and members of the body, by name, or functions of pages and index that say them; a dot
+        is a step into the body.
     :param answers: what a page answers instead: an answer, or a list of them, each given once.
     :param changes: what to do when a page has been asked for the first time, after it is answered.
     :param token: the one that is accepted.
@@ -329,7 +324,7 @@ class Pages:
     link: Callable[[str], str] = str
     query: dict[str, str] | None = None
     total: str | None = None
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     answers: Mapping[int, Answer | Sequence[Answer]] = field(default_factory=dict)
     changes: dict[int, Callable[[list[Any]], Any]] = field(default_factory=dict)
     token: str = TOKEN

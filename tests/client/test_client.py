@@ -35,7 +35,7 @@ def test_a_form_and_another_path(read):
 def test_no_more_connections_than_requests_at_once(read):
     with catalog_server(Pages([{"n": n} for n in range(300)], size=5)) as catalog:
         assert len(read(catalog.url, max_concurrency=4)) == 300
-    assert catalog.connections <= 4
+    assert len({request.client for request in catalog.requests}) <= 4
 
 
 def test_progress_of_a_long_pull(read, monkeypatch, caplog):

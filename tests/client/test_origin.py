@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
-import certifi
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -185,26 +184,6 @@ def test_http_to_this_machine_goes_by_no_proxy(read, elsewhere, monkeypatch, nam
     with catalog_server(Pages(ROWS)) as catalog:
         assert read(catalog.url) == ROWS
     assert not elsewhere.accepted
-
-
-@pytest.mark.parametrize("given_by", ["the connection", "the environment"])
-def test_a_proxy_sees_tls_only(read, elsewhere, certificate, monkeypatch, given_by):
-    bundle, context = certificate
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())  # the connection's own goes before it
-    # That the Catalog answers, which has nothing but TLS, says that it was spoken through the tunnel.
-    with (
-        catalog_server(Pages(ROWS, link=lambda url: url[url.index("/", 8) :]), context) as catalog,
-        catalog_server(lambda request: Answer(tunnel=catalog.port)) as proxy,
-    ):
-        more = {"verify": str(bundle)}
-        if given_by == "the connection":
-            more["proxy"] = proxy.url.replace("//", "//someone:s3cret@")
-        else:
-            monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        assert read(f"https://{HOST}", **more) == ROWS
-    assert {request.method for request in proxy.requests} == {"CONNECT"}
-    assert not any(TOKEN in str(request) for request in proxy.requests)
-    assert not any("proxy-authorization" in request.headers for request in catalog.requests)
 
 
 def test_a_proxy_that_ends_the_tunnel_in_itself(read, elsewhere, no_backoff, monkeypatch):

@@ -7,6 +7,7 @@ import ssl
 import time
 from pathlib import Path
 
+import certifi
 import pytest
 
 from airflow_provider_catalog.errors import (
@@ -16,7 +17,7 @@ from airflow_provider_catalog.errors import (
     CatalogUnavailableError,
 )
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from tests.catalog_server import Answer, Pages, catalog_server
+from tests.catalog_server import TOKEN, Answer, Pages, catalog_server
 from tests.certificates import HOST
 from tests.processes import python
 from tests.servers.reading import is_clear, read_with_hook, rows_of
@@ -35,21 +36,33 @@ def environment(monkeypatch):
 def company(connection, certificate):
     """A Catalog with the company's certificate; the connection names a host that only its proxy knows."""
     with catalog_server(Pages(ROWS), certificate[1]) as catalog:
-        with catalog_server(lambda request: Answer(tunnel=catalog.port)) as proxy:
-            catalog.connect = lambda host=HOST, **extra: connection(f"https://{host}", proxy=proxy.url, **extra)
+        with catalog_server(lambda request: Answer(tunnel=catalog.port)) as catalog.proxy:
+            url = catalog.proxy.url.replace("//", "//someone:s3cret@")
+            catalog.connect = lambda host=HOST, **extra: connection(f"https://{host}", **{"proxy": url, **extra})
             catalog.connect()
             yield catalog
+    # That the Catalog, which has nothing but TLS, has answered says that it was spoken to through the tunnel.
+    assert {request.method for request in catalog.proxy.requests} == ({"CONNECT"} if catalog.proxy.accepted else set())
+    assert not any(TOKEN in str(request) for request in catalog.proxy.requests)
+    assert not any("proxy-authorization" in request.headers for request in catalog.requests)
 
 
 class TestCompanyCertificate:
     @pytest.mark.parametrize("trusted_by", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "the connection"])
     def test_trusted(self, company, certificate, monkeypatch, trusted_by):
         if trusted_by == "the connection":
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())  # the connection's own goes before it
             company.connect(verify=str(certificate[0]))
         else:
             monkeypatch.setenv(trusted_by, str(certificate[0]))
         outcome = read_with_hook()
         assert outcome.rows == ROWS, outcome
+
+    def test_a_proxy_of_the_environment(self, company, certificate, monkeypatch):
+        company.connect(proxy=None, verify=str(certificate[0]))
+        monkeypatch.setenv("HTTPS_PROXY", company.proxy.url)
+        assert read_with_hook().rows == ROWS
+        assert company.proxy.requests
 
     @pytest.mark.parametrize(("host", "says"), [(HOST, "verify"), ("other.example", "other.example")])
     def test_trusted_by_nobody_or_of_another_name(self, company, certificate, host, says):

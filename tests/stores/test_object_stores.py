@@ -12,7 +12,7 @@ import tempfile
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pyarrow.parquet as pq
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
-from tests.catalog_server import Answer, catalog_server
+from tests.catalog_server import Answer, catalog_server, relay
 from tests.output.conftest import write
 from tests.tasks import operator
 
@@ -86,21 +86,11 @@ def test_a_file_that_goes_up_in_parts(store, pull):
 def cutting_proxy(target, max_sent):
     """A network that fails in the middle of an upload: it cuts connections that have sent more than so many bytes."""
 
-    def pump(source, sink, most=float("inf")):
-        with suppress(OSError):
-            while most > 0 and (chunk := source.recv(65536)):
-                most -= len(chunk)
-                sink.sendall(chunk)
-        for each in (source, sink):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        return most
-
     class Relay(BaseRequestHandler):
         def handle(self):
             with socket.create_connection(("127.0.0.1", target)) as store:
-                threading.Thread(target=pump, args=(store, self.request), daemon=True).start()
-                self.server.has_cut |= pump(self.request, store, max_sent) <= 0
+                threading.Thread(target=relay, args=(store, self.request), daemon=True).start()
+                self.server.has_cut |= relay(self.request, store, max_sent)
 
     with ThreadingTCPServer(("127.0.0.1", 0), Relay) as proxy:
         proxy.daemon_threads, proxy.has_cut = True, False
