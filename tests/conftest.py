@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import shutil
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.catalog_server import TOKEN, Pages, StandIn, catalog_server
+from tests.catalog_server import Pages, StandIn, catalog_server
 
 try:
     from hypothesis import HealthCheck, settings
@@ -64,8 +63,7 @@ def connection(monkeypatch) -> Callable[..., None]:
     """Return a function that sets an Airflow connection, ``catalog_default`` unless it is told another id."""
 
     def set_connection(url: str, *, conn_id: str = "catalog_default", **extra) -> None:
-        value = {"conn_type": "instructure_catalog", "host": url, "password": TOKEN, "extra": extra}
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", StandIn(url).connection(**extra))
 
     return set_connection
 

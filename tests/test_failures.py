@@ -40,11 +40,6 @@ def test_a_subclass_is_caught_as_its_base_is():
     assert isinstance(failure(CatalogParameterError("no")), ValueError)
 
 
-@pytest.mark.parametrize("error", [CatalogError("busy"), CatalogAuthError("busy", retryable=True)])
-def test_what_a_retry_may_mend_is_left_to_airflows_retries(error):
-    assert failure(error) is error
-
-
 def test_the_cause_stays_and_the_error_is_shown_once():
     error = CatalogAuthError("refused")
     error.__cause__ = OSError("why")

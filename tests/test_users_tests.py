@@ -30,11 +30,11 @@ def test_a_cassette_of_vcrpy_is_replayed(serve, tmp_path):
 
 
 FROZEN = """
-import datetime, json, os, sys
+import datetime, os
 import time_machine
 from airflow_provider_catalog.operators.analytics import CatalogOrdersAnalyticsOperator
 from airflow_provider_catalog.sensors.analytics import CatalogOrdersAnalyticsSensor
-from tests.catalog_server import TOKEN, Answer, Pages, catalog_server
+from tests.catalog_server import Answer, Pages, catalog_server
 
 good, answers = Pages([{"id": n} for n in range(35)]), []
 
@@ -43,8 +43,7 @@ def answer(request):
     return Answer(status=503) if len(answers) in (2, 3) else good(request)
 
 with catalog_server(answer) as catalog:
-    connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
-    os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = json.dumps(connection)
+    os.environ["AIRFLOW_CONN_CATALOG_DEFAULT"] = catalog.connection()
     with time_machine.travel(datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC), tick=False):
         assert len(CatalogOrdersAnalyticsOperator(task_id="pull").execute({})) == 35
         assert CatalogOrdersAnalyticsSensor(task_id="wait").poke({}).is_done

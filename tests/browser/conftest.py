@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox
-from scripts.local_airflow import LocalAirflow
+from tests.real_airflow import RealAirflow
 
 DAGS = Path(__file__).parent / "dags"
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
@@ -33,13 +33,12 @@ def catalog() -> Iterator[SandboxCatalog]:
 
 
 @pytest.fixture(scope="module")
-def airflow(chromium, tmp_path_factory) -> Iterator[LocalAirflow]:
-    with LocalAirflow(
+def airflow(chromium, tmp_path_factory) -> Iterator[RealAirflow]:
+    with RealAirflow(
         home=tmp_path_factory.mktemp("airflow"),
         dags_folder=DAGS,
         dag_ids=["catalog_in_a_browser"],
         variables={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
-        say=lambda line: None,
         limit=400,
     ) as running:
         yield running

@@ -123,11 +123,9 @@ def test_a_person_sets_up_a_connection_and_runs_a_dag(page, form, airflow, catal
     assert json.loads(stored["extra"]) == {"timeout": 60, "page_size": 100, "max_concurrency": 4, "hash_secret": "***"}
 
     # A DAG runs with it, and its task's page shows what a person looks for.
-    runs = f"/api/v2/dags/{DAG_ID}/dagRuns"
-    run_id = airflow.post(runs, {"logical_date": None, "conf": {"folder": str(tmp_path)}})["dag_run_id"]
-    while (state := airflow.get(f"{runs}/{run_id}")["state"]) not in ("success", "failed"):
-        airflow.wait()
-    assert state == "success"
+    run_id = airflow.start_run(DAG_ID, folder=str(tmp_path))
+    airflow.until(lambda: airflow.has_ended(DAG_ID, run_id))
+    assert airflow.state(DAG_ID, run_id) == "success"
     rows = (tmp_path / "products.csv").read_text().splitlines()
     assert 1 < len(rows) <= catalog.row_count("products")
     look_at_the_task(page, catalog, f"/dags/{DAG_ID}/runs/{run_id}/tasks/products", screenshot)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ import requests
 
 from airflow_provider_catalog.sandbox import SandboxCatalog, sandbox
 from scripts.celery_airflow import CeleryAirflow, services
-from tests.live.conftest import LiveAirflow
+from tests.real_airflow import RealAirflow
 from tests.stores.servers import BUCKET, Store, s3
 
 PROJECT = Path(__file__).parents[2]
@@ -75,7 +76,7 @@ BORDERS = [day(FIRST_MONTH + n) for n in range(MONTHS + 1)]
 LOADS = [Load(endpoint, start[:7]) for endpoint in DATES for start in BORDERS[:-1]]
 
 
-class Cluster(CeleryAirflow, LiveAirflow):
+class Cluster(CeleryAirflow, RealAirflow):
     """Airflow on several workers, with what tests ask it."""
 
     def wait(self) -> None:
@@ -101,9 +102,6 @@ class Backfill:
         found = self.airflow.tasks("catalog_backfill", self.run_id).items()
         return {Load(task_id, BORDERS[index][:7]): task for (task_id, index), task in found if index >= 0}
 
-    def run(self) -> dict[str, Any]:
-        return self.airflow.get(f"/api/v2/dags/catalog_backfill/dagRuns/{self.run_id}")
-
     def pages_read(self) -> Counter[Load]:
         """Return how many pages of each load the Catalog has served."""
         return Counter(
@@ -115,13 +113,10 @@ class Backfill:
 
     def play(self) -> None:
         conf = {"folder": f"s3://store@{BUCKET}", "first_day": BORDERS[0], "end_day": BORDERS[-1]}
-        run = {"logical_date": None, "conf": conf}
-        self.run_id = self.airflow.post("/api/v2/dags/catalog_backfill/dagRuns", run)["dag_run_id"]
-        self.airflow.until(lambda: self.kill_a_worker_in_the_middle() or self.has_ended())
-        self.airflow.until(self.has_ended)
-
-    def has_ended(self) -> bool:
-        return self.run()["state"] in ("success", "failed")
+        self.run_id = self.airflow.start_run("catalog_backfill", **conf)
+        has_ended = partial(self.airflow.has_ended, "catalog_backfill", self.run_id)
+        self.airflow.until(lambda: self.kill_a_worker_in_the_middle() or has_ended())
+        self.airflow.until(has_ended)
 
     def kill_a_worker_in_the_middle(self) -> bool:
         """Kill a worker when a third of the loads is done and it is in the middle of one; tell whether that was now."""
@@ -196,7 +191,6 @@ def played(home: Path) -> Iterator[Backfill]:
             dag_ids=("catalog_backfill",),
             variables={**variables, **SETTINGS},
             workers={"first": WORKER_SLOTS, "second": WORKER_SLOTS},
-            say=lambda line: None,
             limit=TIME_LIMIT,
         ) as airflow,
     ):

@@ -38,7 +38,7 @@ def tasks(backfill):
 
 
 def test_the_run_succeeds_with_all_loads(backfill, tasks):
-    assert backfill.run()["state"] == "success"
+    assert backfill.airflow.state("catalog_backfill", backfill.run_id) == "success"
     assert len(tasks) == len(LOADS) == 4 * MONTHS
     assert {task["state"] for task in tasks.values()} == {"success"}
     assert {task["rendered_map_index"] for task in tasks.values()} == {f"month={load.month}" for load in LOADS}

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_catalog.errors import CatalogError
-from tests.catalog_server import TOKEN, Answer, catalog_server
+from tests.catalog_server import Answer, catalog_server
 from tests.tasks import operator
 
 OUTPUTS = ("xcom", "jsonl", "csv", "parquet")
@@ -92,12 +92,10 @@ def pull():
     # What all of them need is there when they start.
     processes.set_forkserver_preload(["pandas", "pyarrow.json", "pyarrow.parquet", __name__])
     with catalog_server(answer) as catalog, ProcessPoolExecutor(1, processes, max_tasks_per_child=1) as pool:
-        connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
-        connection["extra"] = {"hash_secret": "k" * 16}
 
         def run(name, **parameters):
             parameters |= CASES[name].parameters | {"filters": {"account_ids": names.index(name)}}
-            return pool.submit(pulled, json.dumps(connection), parameters).result()
+            return pool.submit(pulled, catalog.connection(hash_secret="k" * 16), parameters).result()
 
         yield run
 

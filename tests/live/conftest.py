@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from scripts.local_airflow import LocalAirflow, members
+from scripts.local_airflow import members
 from tests.catalog_server import Answer, Pages, Request, Stalled, StandIn, catalog_server
 from tests.leaks.canaries import HASH_KEY, LOCAL_PART, STUDENT, TOKEN
 from tests.live import cases
+from tests.real_airflow import RealAirflow
 
 DAGS = Path(__file__).parent / "dags"
 DAG_IDS = ("live_sensors", "live_restart", "live_watcher", "live_leaks", "live_kills")
@@ -28,12 +29,12 @@ ROWS = 1000
 IN_FLIGHT = 4
 
 
-class LiveAirflow(LocalAirflow):
+class LiveAirflow(RealAirflow):
     """Airflow with a triggerer, which may be killed; ``commands`` has the arguments of all processes that were seen."""
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
         self.commands: set[str] = set()
+        super().__init__(**arguments)
 
     def start_triggerer(self) -> None:
         self._start("triggerer", ["triggerer", "--skip-serve-logs"])
@@ -45,12 +46,11 @@ class LiveAirflow(LocalAirflow):
             member.kill()
         process.wait()
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self.wait()
-            started = members({process.pid for process in self._processes.values()})
-            with suppress(psutil.Error):
-                self.commands.update(" ".join(process.cmdline()) for process in started)
+    def wait(self) -> None:
+        super().wait()
+        started = members({process.pid for process in self._processes.values()})
+        with suppress(psutil.Error):
+            self.commands.update(" ".join(process.cmdline()) for process in started)
 
     def database(self) -> dict[str, str]:
         """Return all that is in the database, table by table."""
@@ -64,27 +64,8 @@ class LiveAirflow(LocalAirflow):
         paths = [path for path in self._home.rglob("*") if path.is_file() and ".db" not in path.name]
         return {str(path.relative_to(self._home)): path.read_text(errors="replace") for path in paths}
 
-    def start_run(self, dag_id: str) -> str:
-        return self.post(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"]
-
-    def has_ended(self, dag_id: str, run_id: str) -> bool:
-        return self.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"] in ("success", "failed")
-
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         return self._ask("PATCH", path, json=body)
-
-    def runs(self, dag_id: str) -> list[str]:
-        found = self.get(f"/api/v2/dags/{dag_id}/dagRuns", order_by="run_after")["dag_runs"]
-        return [run["dag_run_id"] for run in found]
-
-    def tasks(self, dag_id: str, run_id: str) -> dict[tuple[str, int], dict[str, Any]]:
-        found = self.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
-        return {(each["task_id"], each["map_index"]): each for each in found}
-
-    def xcom(self, task: dict[str, Any]) -> Any:
-        of_task = f"/api/v2/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
-        value = self.get(f"{of_task}/xcomEntries/return_value?map_index={task['map_index']}")["value"]
-        return json.loads(value) if isinstance(value, str) else value
 
     def remembered(self, asset: str) -> list[Any]:
         """Return the values in the asset's state store."""
@@ -171,9 +152,7 @@ def running_airflow(home: Path, catalog: Catalog):
     for how in cases.KILLED_OPERATORS:
         (home / "output" / how).mkdir(parents=True)
         (home / "output" / how / "rows.csv").write_text("earlier")
-    with LiveAirflow(
-        home=home, dags_folder=DAGS, dag_ids=DAG_IDS, variables=variables, say=lambda line: None, limit=TIME_LIMIT
-    ) as airflow:
+    with LiveAirflow(home=home, dags_folder=DAGS, dag_ids=DAG_IDS, variables=variables, limit=TIME_LIMIT) as airflow:
         # In Airflow's database, which workers and triggerer have to ask other processes for.
         good = {"connection_id": "catalog_default", **connection, "extra": json.dumps({"hash_secret": HASH_KEY})}
         airflow.post("/api/v2/connections", good)

@@ -178,9 +178,6 @@ class TestLasting:
             sensor(deferrable=True).resume_execution("__fail__", {"error": "Trigger failure"}, {})
 
 
-STUDENTS = [{"key": n, "student": {"id": n, "email": f"s{n}@example.edu"}} for n in range(2)]
-
-
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -196,7 +193,7 @@ def test_what_is_wrong_fails_when_the_dag_is_parsed(parameters):
 
 
 def test_templates(serve):
-    with serve(STUDENTS) as catalog:
+    with serve(students(2)) as catalog:
         waiting = sensor(
             catalog_conn_id="catalog_{{ d }}", filters={"account_ids": ["{{ n }}", "{{ n + 1 }}"]},
             min_rows="{{ n - 5 }}", fields=["{{ field }}"], drop_fields=["{{ field }}.email"],
@@ -245,7 +242,7 @@ def test_what_the_trigger_is_told(serve):
         exponential_backoff=True, max_wait=timedelta(minutes=2),
     )  # fmt: skip
     waiting.render_template_fields({"n": 7})
-    with serve(STUDENTS), pytest.raises(TaskDeferred) as caught:
+    with serve(students(2)), pytest.raises(TaskDeferred) as caught:
         waiting.execute({})
     trigger = caught.value.trigger
     assert (trigger.min_rows, trigger.filters) == (7, {"account_ids": [7]})

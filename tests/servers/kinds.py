@@ -17,22 +17,32 @@ ALL, ERROR, EITHER = "all rows once", "an error", "all rows once, or an error"
 
 @dataclass
 class Kind:
-    """What a read has to come to; ``except_loop`` says why it may fail although a plain loop reads it."""
-
     rows: list[Any]
     outcome: str
-    except_loop: str
     pages: type[Pages]
     how: dict[str, Any]
 
     def make(self) -> Pages:
         return self.pages(list(self.rows), **self.how)
 
+    def __str__(self) -> str:
+        return "-".join([str(len(self.rows)), *(f"{name}={shown(value)}" for name, value in self.how.items())])
 
-def kind(
-    rows: int | list[Any], outcome: str = ALL, except_loop: str = "", pages: type[Pages] = Pages, **how: Any
-) -> Kind:
-    return Kind(rows_of(rows) if isinstance(rows, int) else rows, outcome, except_loop, pages, how)
+
+def shown(value: Any) -> str:
+    if isinstance(value, Answer):
+        return "stalls" if value.stall is not None else "drops" if value.drop else f"{value.status}"
+    if isinstance(value, dict):
+        return "+".join(f"{name}:{shown(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "+".join(map(shown, value))
+    if callable(value):
+        return next((name for name, link in LINKS.items() if link is value), "varies")
+    return str(value)
+
+
+def kind(rows: int | list[Any], outcome: str = ALL, pages: type[Pages] = Pages, **how: Any) -> Kind:
+    return Kind(rows_of(rows) if isinstance(rows, int) else rows, outcome, pages, how)
 
 
 COUNTS = (0, 1, 10, 11, 25, 30, 85)
@@ -50,7 +60,6 @@ WITHOUT_LINKS: dict[str, dict[str, Any]] = {
     "no-links-from-1": {"links": "none"}, "no-links-from-0": {"links": "none", "first": 0},
 }  # fmt: skip
 ALL_WAYS = WAYS | WITHOUT_LINKS
-AT_THE_END, LAST_NAMES_MORE = "rule 1: an empty page has a next", "rule 1: last names a later page"
 
 
 def in_turn(habits: Any, *ways: str) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -63,7 +72,7 @@ def all_kinds() -> dict[str, Kind]:
         ends, beyond_the_end, uneven_pages, wrong_last, links, failures, promises, null_and_errors, contents,
         unusual_pages, servers_that_mind_look_ahead,
     )  # fmt: skip
-    return {f"{group.__name__}-{n}": each for group in groups for n, each in enumerate(group())}
+    return {f"{group.__name__}-{n}-{each}": each for group in groups for n, each in enumerate(group())}
 
 
 def ends() -> Iterator[Kind]:
@@ -72,6 +81,8 @@ def ends() -> Iterator[Kind]:
     # A loop that stops at the first empty page reads those whose next never ends; one that follows next does not.
     for (more, count), how in in_turn(product(("full", "last", "all"), COUNTS)):
         yield kind(count, more=more, **how)
+    for count in COUNTS:
+        yield kind(count, relations=("first", "last"))  # how many pages there are, and not where they are
     for count, size in ((25, 20), (66, 25), (100, 33)):
         yield kind(count, size=size)  # more is asked for than the server gives
 
@@ -86,12 +97,12 @@ def beyond_the_end() -> Iterator[Kind]:
         yield kind(10, beyond=beyond, **how)
         yield kind(25, beyond=beyond, **how)
     for beyond, how in in_turn(failures, *ways):
-        yield kind(10, EITHER, "rule 4: it may be a failure in the middle", beyond=beyond, **how)
+        yield kind(10, EITHER, beyond=beyond, **how)  # it may be a failure in the middle
         yield kind(25, beyond=beyond, **how)
     for how in (NEXT, *WITHOUT_LINKS.values()):
         yield kind(25, beyond=STALLS, **how)
     for beyond in [*refusals, *failures, "last"]:
-        yield kind(10, EITHER, AT_THE_END, beyond=beyond, more="full")
+        yield kind(10, EITHER, beyond=beyond, more="full")
         yield kind(25, beyond=beyond, more="full", **NEXT)
     for beyond, count in zip(refusals, COUNTS, strict=False):
         yield kind(count, beyond=beyond, more="last", **NEXT)
@@ -139,11 +150,11 @@ def wrong_last() -> Iterator[Kind]:
     ]
     for (hint, count), how in in_turn(product(hints, (11, 30, 85)), "from-1", "from-0", "offset", "cursor"):
         pages = -(-count // 10)
-        right = (EITHER, LAST_NAMES_MORE) if hint(0, pages) in (pages, pages + 50) else (ALL, "")
+        outcome = EITHER if hint(0, pages) in (pages, pages + 50) else ALL
         last = lambda index, hint=hint, pages=pages: hint(index, pages)  # noqa: E731
-        yield kind(count, *right, **how | {"relations": EVERY_RELATION}, last=last)
+        yield kind(count, outcome, **how | {"relations": EVERY_RELATION}, last=last)
     for beyond in (GONE, Answer(b"", 500), "last"):
-        yield kind(25, EITHER, LAST_NAMES_MORE, last=3, beyond=beyond)
+        yield kind(25, EITHER, last=3, beyond=beyond)
 
 
 LINKS: dict[str, Callable[[str], str]] = {
@@ -186,7 +197,7 @@ def links() -> Iterator[Kind]:
     for place in ("next_page_url", "pagination.next_url", "nextLink", "@odata.nextLink"):
         # Other names than ``next``: followed, or noticed.
         yield kind(30, links=place)
-        yield kind(30, EITHER, "not called next", links=place, by="cursor")
+        yield kind(30, EITHER, links=place, by="cursor")
     for form in HEADERS:
         yield kind(30, by="cursor", link=lambda url: url + "&q=1", form=form, **NEXT)
 
@@ -237,11 +248,13 @@ def promises() -> Iterator[Kind]:
     early = Answer({"orders": rows_of(10, 20)}, headers={"X-Total": "47", "Total": "47", "X-Total-Count": "47"})
     for total in ("X-Total", "total_count", "meta.total"):
         yield kind(47, total=total)
-        yield kind(47, EITHER, "rule 5: a total is not reached", total=total, answers={2: early})
+        yield kind(47, EITHER, total=total, answers={2: early})
         for value in (
             lambda pages, index: 50 if index == 0 else 47, "47", lambda pages, index: 7 if index == 4 else 10,
         ):  # fmt: skip
             yield kind(47, values={total: value})
+    said_first = {"X-Total": lambda pages, index: "" if index else 47}
+    yield kind(47, ERROR, by="cursor", values=said_first, answers={2: Answer({"orders": rows_of(10, 20)})})
     for place, end in zip(CURSORS, cycle((None, "", "null", "false", "0", "None", 0, False))):
         yield kind(47, ERROR, values={place: "b3BhcXVl"}, **ONE_PAGE)
         yield kind(10, values={place: end}, **ONE_PAGE)
@@ -279,7 +292,7 @@ def contents() -> Iterator[Kind]:
     for content, way in product(rows, ("from-1", "cursor", "body")):
         yield kind(content, **WAYS[way])
     for content, way in product(([{"n": n % 2} for n in range(47)], rows_of(10) * 3), ("from-1", "cursor", "body")):
-        yield kind(content, EITHER, "rule 6: equal pages may be a circle, and nothing tells", **WAYS[way])
+        yield kind(content, EITHER, **WAYS[way])  # equal pages may be a circle, and nothing tells
     for key, how in in_turn(["data", "results", "order_analytics", "analytics"] * 3, *ALL_WAYS):
         yield kind(30, endpoint=key, **how)
 
@@ -309,7 +322,7 @@ def unusual_pages() -> Iterator[Kind]:
         yield kind(47, EITHER, values={place: 2}, **ONE_PAGE)
     for flag in ("has_more", "meta.has_more", "has_next_page", "pagination.has_next"):
         yield kind(47, links="none", values={flag: lambda pages, index: index < 4})
-        yield kind(47, EITHER, "says that there is more", values={flag: True})
+        yield kind(47, EITHER, values={flag: True})
     for relations, target in product((("next",), EVERY_RELATION), (0, 4, 3)):
         yield kind(47, EITHER, relations=relations, target=target, pages=_Circle)
 

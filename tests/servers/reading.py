@@ -25,8 +25,8 @@ def rows_of(count: int, start: int = 0) -> list[dict[str, Any]]:
     return [{"id": n, "student": {"email": f"s{n}@example.edu"}, "revenue": n / 4} for n in range(start, start + count)]
 
 
-def is_read_by_a_loop(pages: Pages, *, stop_when_empty: bool) -> bool:
-    """Whether a loop gets all rows that follows ``next``, from the header or from its place in the body."""
+def is_read_by_a_loop(pages: Pages) -> bool:
+    """Whether a loop gets all rows that follows ``next``, in the header or the body, until there is none, or no row."""
     rows: list[dict[str, Any]] = []
     with catalog_server(pages) as catalog, requests.Session() as session:
         session.headers["Authorization"] = f'Token token="{TOKEN}"'
@@ -43,7 +43,7 @@ def is_read_by_a_loop(pages: Pages, *, stop_when_empty: bool) -> bool:
                 else:
                     for step in pages.links.split("."):
                         following = following[step]
-                if not following or (stop_when_empty and not found):
+                if not following or not found:
                     return rows == pages.rows
                 address = urljoin(catalog.url, following)
         except (requests.RequestException, KeyError, TypeError, ValueError):

@@ -342,7 +342,7 @@ class TestExplicitPagination:
 COUNTED = [
     *({**ALL_WAYS[way]} for way in ("from-1", "from-0", "next-only", "no-links-from-1", "cursor", "body")),
     {"more": "full"}, {"by": "cursor", "relations": ("next",), "more": "full"}, {"query": {}}, ALL_AT_ONCE,
-    {"last": 0}, {"last": -1, "before": "last"}, {"last": lambda index: index},
+    {"last": 0}, {"last": 1}, {"sizes": (3, 10)}, {"last": -1, "before": "last"}, {"last": lambda index: index},
     *({"links": "none", "beyond": beyond} for beyond in (Answer(b"", 404), "last", Answer({"orders": None}))),
 ]  # fmt: skip
 

@@ -52,6 +52,19 @@ def test_a_last_page_of_one_row_that_comes_for_ever(serve, in_flight):
         assert isinstance(read_with_hook().error, CatalogPaginationError)
 
 
+def test_cursors_that_lead_over_many_pages_without_rows(serve):
+    """As of a server that filters rows when it has cut the page."""
+
+    def page(request):
+        number = int(request.query.get("cursor", 0))
+        return linked(
+            {"next": f"cursor={number + 1}"} if number < 60 else {}, [{"id": number}] if number % 20 == 0 else []
+        )
+
+    with serve(page):
+        assert read_with_hook().rows == [{"id": number} for number in (0, 20, 40, 60)]
+
+
 @IN_FLIGHT
 def test_pages_that_begin_anew_after_the_last(serve, in_flight):
     rows = rows_of(120)

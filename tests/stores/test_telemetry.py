@@ -20,9 +20,9 @@ from airflow_provider_catalog.errors import CatalogAuthError
 from airflow_provider_catalog.sandbox import sandbox
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
 from airflow_provider_catalog.triggers.shared_catalog import shared_catalog
-from scripts.local_airflow import LocalAirflow
 from tests.catalog_server import Answer, Pages, catalog_server
 from tests.lineage.test_assets import FIGURES
+from tests.real_airflow import RealAirflow
 from tests.tasks import OPERATORS, SENSORS
 
 pytest.importorskip("statsd", reason="statsd is not installed: make test-stores")
@@ -72,14 +72,14 @@ def test_what_is_told_of_the_example_in_a_real_airflow_and_to_the_dag_that_its_f
             "PYTHONPATH": str(PROJECT),
         }
         ids = ("catalog_assets", "catalog_assets_report")
-        where = {"home": home, "dags_folder": dags, "dag_ids": ids, "variables": variables}
-        with LocalAirflow(**where, say=lambda line: None, limit=300) as airflow:
-            body = {"logical_date": None, "conf": {"folder": str(tmp_path / "out")}}
-            airflow.post("/api/v2/dags/catalog_assets/dagRuns", body)
+        with RealAirflow(home=home, dags_folder=dags, dag_ids=ids, variables=variables, limit=300) as airflow:
+            airflow.start_run("catalog_assets", folder=str(tmp_path / "out"))
             for dag_id in ids:
-                run_id = finished(airflow, dag_id)
-            xcom = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/report/xcomEntries/return_value"
-            report = airflow.get(xcom, deserialize=True)["value"]
+                airflow.until(lambda dag_id=dag_id: airflow.runs(dag_id))
+                [run_id] = airflow.runs(dag_id)
+                airflow.until(lambda dag_id=dag_id, run_id=run_id: airflow.has_ended(dag_id, run_id))
+                assert airflow.state(dag_id, run_id) == "success"
+            report = airflow.xcom(airflow.tasks(dag_id, run_id)["report", -1])
             events = {event["uri"]: event for event in airflow.get("/api/v2/assets/events")["asset_events"]}
 
     row_count = pq.read_metadata(file).num_rows
@@ -112,16 +112,6 @@ def test_what_is_told_of_the_example_in_a_real_airflow_and_to_the_dag_that_its_f
     assert emails
     said = json.dumps([events, told]) + log
     assert not [text for text in (*emails, "Token token") if text in said]
-
-
-def finished(airflow, dag_id: str) -> str:
-    """Wait until the first run of a DAG is done, and return its id."""
-    while True:
-        for run in airflow.get(f"/api/v2/dags/{dag_id}/dagRuns")["dag_runs"]:
-            assert run["state"] != "failed", dag_id
-            if run["state"] == "success":
-                return run["dag_run_id"]
-        airflow.wait()
 
 
 @pytest.fixture

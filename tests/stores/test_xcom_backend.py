@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.catalog_server import TOKEN, Pages, catalog_server
+from tests.catalog_server import Pages, catalog_server
 
 PROJECT = Path(__file__).parents[2]
 ROWS = [{"id": n, "student": {"email": f"s{n}@example.edu"}, "text": "x" * 5000} for n in range(400)]
@@ -43,11 +43,10 @@ def test_rows_larger_than_xcom_allows_go_through_files(tmp_path):
         folder.mkdir()
     (tmp_path / "rows.py").write_text(DAG_FILE)
     with catalog_server(Pages(ROWS)) as catalog:
-        connection = {"conn_type": "instructure_catalog", "host": catalog.url, "password": TOKEN}
         bundle = {"name": "here", "classpath": LOCAL_BUNDLE, "kwargs": {"path": str(tmp_path)}}
         variables = {
             "AIRFLOW_HOME": str(home),
-            "AIRFLOW_CONN_CATALOG_DEFAULT": json.dumps(connection),
+            "AIRFLOW_CONN_CATALOG_DEFAULT": catalog.connection(),
             "AIRFLOW__CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
             "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"file://{xcom}",
             "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "100000",

@@ -183,21 +183,19 @@ START = 1_800_000_000.0
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "next_poll"),
-    [(0, 60), (0.5, 60), (59.9, 60), (60.5, 120), (61, 120), (3600 * 5 + 1, 3600 * 5 + 60), (-5, 60)],
+    ("elapsed", "next_poll", "pace"),
+    [
+        *((elapsed, 60, {}) for elapsed in (-5, 0, 0.5, 59.9)),
+        (60.5, 120, {}),
+        (61, 120, {}),
+        (3600 * 5 + 1, 3600 * 5 + 60, {}),
+        *((99.5, 100, {"deadline": START + 100, "exponential_backoff": backoff}) for backoff in (False, True)),
+        (5, pytest.approx(5.1, abs=0.01), {"poke_interval": 0}),  # or the triggerer would do nothing else
+    ],
 )
-def test_polls_stay_at_their_times(elapsed, next_poll):
-    assert Pace(60, START).next_poll(START + elapsed) == START + next_poll
-
-
-def test_an_interval_of_zero_does_not_keep_the_triggerer_busy():
-    assert Pace(0, START).next_poll(START + 5) - (START + 5) == pytest.approx(0.1, abs=0.01)
-
-
-@pytest.mark.parametrize("exponential_backoff", [False, True])
-def test_the_last_poll_is_at_the_deadline(exponential_backoff):
-    pace = Pace(60, START, exponential_backoff=exponential_backoff, deadline=START + 100)
-    assert pace.next_poll(START + 99.5) == START + 100
+def test_polls_stay_at_their_times_and_the_last_one_is_at_the_deadline(elapsed, next_poll, pace):
+    pace = Pace(**{"poke_interval": 60, "started_at": START, **pace})
+    assert pace.next_poll(START + elapsed) - START == next_poll
 
 
 def test_backoff_doubles_and_max_wait_ends_that():
