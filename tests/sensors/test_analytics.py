@@ -35,13 +35,6 @@ def students(count):
 
 
 class TestDone:
-    @pytest.mark.parametrize("endpoint", SENSORS)
-    def test_each_sensor_asks_its_endpoint(self, endpoint, serve):
-        with serve(students(1), endpoint) as catalog:
-            assert sensor(endpoint, filters={"account_ids": "1,2"}).poke({}).xcom_value["row_count"] == 1
-        assert catalog.requests[0].path.endswith(f"/{endpoint}")
-        assert catalog.requests[0].filters == {"account_ids": [1, 2]}
-
     @every_mode
     @pytest.mark.parametrize("paging", ["link", "page-only"])
     def test_the_same_answer_in_every_mode(self, serve, paging, mode):
@@ -99,22 +92,19 @@ class TestNotYet:
 
 class TestTimeout:
     @every_mode
-    def test_says_what_the_last_poll_saw(self, serve, mode):
-        with serve(students(3)):
-            with pytest.raises(AirflowSensorTimeout, match=r"orders: .* last poll: 3 of 10 rows; .*'catalog_default'"):
-                run_sensor(sensor(min_rows=10, timeout=0.3, **mode))
-
-    @every_mode
-    def test_of_a_catalog_that_was_never_reached(self, connection, mode):
-        connection("http://127.0.0.1:9")
-        with pytest.raises(AirflowSensorTimeout, match="last poll: never reached: "):
-            run_sensor(sensor(timeout=0.1, **mode))
-
-    @every_mode
-    def test_soft_fail(self, serve, mode):
-        with serve([]):
-            with pytest.raises(AirflowSkipException, match=r"last poll: 0 of 1 rows|soft_fail"):
-                run_sensor(sensor(timeout=0.2, soft_fail=True, **mode))
+    @pytest.mark.parametrize(
+        ("parameters", "error", "says"),
+        [
+            ({"min_rows": 10}, AirflowSensorTimeout, r"orders: .* last poll: 3 of 10 rows; .*'catalog_default'"),
+            ({"min_rows": 10, "soft_fail": True}, AirflowSkipException, "last poll: 3 of 10 rows|soft_fail"),
+            ({"catalog_conn_id": "nobody"}, AirflowSensorTimeout, "last poll: never reached: "),
+        ],
+        ids=["too few", "too few, soft_fail", "never reached"],
+    )
+    def test_says_what_the_last_poll_saw(self, serve, connection, mode, parameters, error, says):
+        connection("http://127.0.0.1:9", conn_id="nobody")
+        with serve(students(3)), pytest.raises(error, match=says):
+            run_sensor(sensor(timeout=0.3, **parameters, **mode))
 
     def test_of_a_sensor_that_resumes_too_late(self, serve):
         with serve([]):

@@ -157,6 +157,17 @@ def test_rows_that_keep_moving_are_accepted(keep_moving, tmp_path, way, in_fligh
         assert any("moved" in line for line in warnings_of(caplog))
 
 
+def test_a_total_that_rows_have_left_is_no_other_error_then(serve, tmp_path):
+    class Leaving(Pages):
+        def _page(self, index, request):
+            answer = super()._page(index, request)
+            self.rows.pop(0)
+            return answer
+
+    with serve(Leaving(rows_of(90), values={"X-Total": 90})):
+        assert read_with_operator(tmp_path, on_data_moved="accept").manifest["moved"] is True
+
+
 @EACH_WAY
 def test_accepting_changes_nothing_when_nothing_moves(serve, tmp_path, way, caplog):
     with serve(Pages(rows_of(47), **ALL_WAYS[way])):

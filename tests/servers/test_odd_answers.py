@@ -65,6 +65,17 @@ def test_cursors_that_lead_over_many_pages_without_rows(serve):
         assert read_with_hook().rows == [{"id": number} for number in (0, 20, 40, 60)]
 
 
+@pytest.mark.parametrize("times", [1, 99])
+@pytest.mark.parametrize(
+    ("how", "there"), [({"relations": ("next",)}, rows_of(10, 40)), ({"links": "none"}, [])], ids=["link", "rows"]
+)
+def test_what_a_page_lacks_while_later_ones_have_come(serve, how, there, times):
+    answer = Answer({"orders": there}, delay=0.3)  # so that the later ones come first
+    lost = range(40, 50) if times > 1 and not there else ()
+    with serve(Pages(rows_of(85), answers={4: [answer] * times}, **how), max_concurrency=8):
+        assert read_with_hook().rows == [row for row in rows_of(85) if row["id"] not in lost]
+
+
 @IN_FLIGHT
 def test_pages_that_begin_anew_after_the_last(serve, in_flight):
     rows = rows_of(120)
