@@ -104,6 +104,8 @@ def beyond_the_end() -> Iterator[Kind]:
     for beyond in [*refusals, *failures, "last"]:
         yield kind(10, EITHER, beyond=beyond, more="full")
         yield kind(25, beyond=beyond, more="full", **NEXT)
+    for by in ("number", "cursor"):  # that all have come, a total says
+        yield kind(30, beyond=failures[0], more="last", total="X-Total", by=by, **NEXT)
     for beyond, count in zip(refusals, COUNTS, strict=False):
         yield kind(count, beyond=beyond, more="last", **NEXT)
     for beyond in [*refusals, *failures, STALLS]:
@@ -130,6 +132,8 @@ def uneven_pages() -> Iterator[Kind]:
         ]
         answers = dict(enumerate(lead_on[:many], 1))
         yield kind(30, sizes=(10, *[0] * many, 10), answers=answers, **WAYS[way])
+    short = {"sizes": (10, 7, 10), "links": "none", "total": "X-Total"}
+    yield kind(47, answers={2: [Answer({"orders": []})]}, **short)
     yield kind(47, EITHER, links="none", total="X-Total", answers={2: Answer({"orders": []})})
     for how in ({}, {"first": 0}):  # a page has no link to the next one, though last names it
         yield kind(47, answers={1: Answer({"orders": rows_of(10, 10)})}, **how)
@@ -155,6 +159,7 @@ def wrong_last() -> Iterator[Kind]:
         yield kind(count, outcome, **how | {"relations": EVERY_RELATION}, last=last)
     for beyond in (GONE, Answer(b"", 500), "last"):
         yield kind(25, EITHER, last=3, beyond=beyond)
+    yield kind(25, last=3, beyond="first")
 
 
 LINKS: dict[str, Callable[[str], str]] = {

@@ -192,7 +192,9 @@ def test_a_server_that_goes_down_after_a_short_page_is_not_at_its_end(serve, tmp
         assert isinstance(read_with_operator(tmp_path).error, CatalogUnavailableError)
 
 
-def test_a_link_that_is_missing_once(serve, tmp_path):
+@pytest.mark.parametrize("by", ["cursor", "number"])
+def test_a_link_that_is_missing_once(serve, tmp_path, by):
     without = Answer({"orders": rows_of(10, 10)}, headers={"X-Total": "30"})
-    with serve(Pages(rows_of(30), by="cursor", total="X-Total", answers={1: [without]})):
+    pages = Pages(rows_of(30), by=by, relations=("next",), total="X-Total", answers={1: [without]})
+    with serve(pages, max_concurrency=1):
         assert read_with_operator(tmp_path).rows == rows_of(30)
