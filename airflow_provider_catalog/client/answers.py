@@ -5,7 +5,6 @@ Error bodies are not documented for these endpoints: JSON, text and HTML are all
 
 from __future__ import annotations
 
-import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ from airflow_provider_catalog.errors import (
     CatalogResponseError,
     CatalogStorageError,
 )
-
-log = logging.getLogger(__name__)
 
 MESSAGE_LENGTH = 200
 """Characters of the server's own message that an error carries."""
