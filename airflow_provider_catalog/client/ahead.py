@@ -85,7 +85,7 @@ class Ahead:
         return page
 
     def _slow_down(self) -> None:
-        """Ask for fewer pages ahead, as of a server with one worker, which stays with a connection that is kept open."""
+        """Ask for fewer pages ahead, as of a server with one worker, which stays with a connection kept open."""
         self._most //= 4
         self._width = min(self._width, self._most)
 

@@ -27,9 +27,8 @@ def check_connection(client: CatalogClient) -> tuple[bool, str]:
     failed: dict[str, CatalogError] = {}
     started = time.monotonic()
     with closing(Workers(len(ENDPOINTS))) as workers:
-        paths = client.settings.paths
         answers = {
-            each.name: workers.submit(client.ping, "POST", paths.get(each.name, each.path), each)
+            each.name: workers.submit(client.ping, "POST", client.settings.path_of(each), each)
             for each in ENDPOINTS.values()
         }
         for name, answer in answers.items():

@@ -6,7 +6,8 @@ the code survives it turning out otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from airflow_provider_catalog.client.filters import (
@@ -19,19 +20,6 @@ from airflow_provider_catalog.client.filters import (
 EndpointName = Literal["products", "enrollments", "orders", "users"]
 Row = dict[str, Any]
 """A row as the API sends it: an object with others in it."""
-
-
-@dataclass(frozen=True)
-class DocumentedField:
-    """
-    A documented field of an endpoint's rows.
-
-    :param path: where the field stands in a row, dotted (``"product.id"``).
-    :param type: its Arrow type name, as ``field_types`` takes it.
-    """
-
-    path: str
-    type: str
 
 
 # decimal(38, 9) holds every amount in every currency exactly; it is also BigQuery's NUMERIC.
@@ -47,14 +35,15 @@ class Endpoint:
     :param path: the path of its POST route.
     :param root_key: the key of the response under which the rows stand.
     :param filters: the ``TypedDict`` of the filters it takes (confirmed for all four).
-    :param columns: the fields that are documented for its rows; none where no example has been published.
+    :param columns: dotted path (``"product.id"``) → type, as ``field_types`` has it, of the documented fields of its
+        rows; none where no example has been published.
     """
 
     name: EndpointName
     path: str
     root_key: str
     filters: type
-    columns: tuple[DocumentedField, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 ENDPOINTS: dict[str, Endpoint] = {
@@ -65,27 +54,27 @@ ENDPOINTS: dict[str, Endpoint] = {
             path="/api/v1/analytics/products",  # confirmed
             root_key="products",  # confirmed
             filters=ProductsFilters,
-            columns=(  # confirmed, from the documented example; nullability is not documented
-                DocumentedField("account_id", "int64"),
-                DocumentedField("account_name", "string"),
-                DocumentedField("product.name", "string"),
-                DocumentedField("product.id", "int64"),
-                DocumentedField("product.url", "string"),
-                DocumentedField("product.sku", "string"),
-                DocumentedField("product_status", "string"),
-                DocumentedField("created_at", "timestamp"),
-                DocumentedField("canvas_course_id", "int64"),
-                DocumentedField("enrollment_count", "int64"),
-                DocumentedField("dropped_count", "int64"),
-                DocumentedField("completion_count", "int64"),
-                DocumentedField("currency", "string"),
-                DocumentedField("list_price", MONEY),
-                DocumentedField("promo_codes", "list<string>"),
-                DocumentedField("discount", MONEY),
-                DocumentedField("revenue", MONEY),
-                DocumentedField("credits", "float64"),
-                DocumentedField("certificate_offered", "bool"),
-            ),
+            columns={  # confirmed, from the documented example; nullability is not documented
+                "account_id": "int64",
+                "account_name": "string",
+                "product.name": "string",
+                "product.id": "int64",
+                "product.url": "string",
+                "product.sku": "string",
+                "product_status": "string",
+                "created_at": "timestamp",
+                "canvas_course_id": "int64",
+                "enrollment_count": "int64",
+                "dropped_count": "int64",
+                "completion_count": "int64",
+                "currency": "string",
+                "list_price": MONEY,
+                "promo_codes": "list<string>",
+                "discount": MONEY,
+                "revenue": MONEY,
+                "credits": "float64",
+                "certificate_offered": "bool",
+            },
         ),
         Endpoint(
             name="enrollments",

@@ -73,7 +73,7 @@ class PageFetcher:
         """The parameters of the first page, which has no number."""
         self.usage = Usage()
         self._session = session
-        self._path = settings.paths.get(endpoint.name, endpoint.path)
+        self._path = settings.path_of(endpoint)
         self._request = build_request(session, settings, filters)
         self._filter_names = frozenset(filter_names(endpoint))
         self._retries = retries

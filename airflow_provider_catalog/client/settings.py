@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from airflow_provider_catalog.client.endpoints import EndpointName
+from airflow_provider_catalog.client.endpoints import Endpoint, EndpointName
 from airflow_provider_catalog.errors import CatalogParameterError
 
 Pagination = Literal["auto", "link", "page", "none"]
@@ -205,6 +205,10 @@ class CatalogSettings(BaseModel):
         if self.proxy and self.base_url.startswith("http:"):
             raise ValueError("proxy: a proxy would see the token of a Catalog that is asked over http")
         return self
+
+    def path_of(self, endpoint: Endpoint) -> str:
+        """Return the path of an endpoint's route."""
+        return self.paths.get(endpoint.name, endpoint.path)
 
     @property
     def redactable_token(self) -> str | None:

@@ -120,7 +120,7 @@ def suggested_type(path: FieldPath) -> str | None:
 
 def documented_types(endpoint: Endpoint, transform: RowTransform) -> dict[FieldPath, str]:
     """Return the path and the type of the documented fields of an endpoint that are kept."""
-    paths = {tuple(column.path.split(".")): column.type for column in endpoint.columns}
+    paths = {tuple(path.split(".")): type_name for path, type_name in endpoint.columns.items()}
     return {path: type_name for path, type_name in paths.items() if transform.keeps(path)}
 
 

@@ -197,8 +197,8 @@ class Findings:
 
 def ask_catalog(asker: Asker) -> list[Findings]:
     """Ask all the questions of each endpoint, the most important ones first, as far as requests may be made."""
-    paths, encoding = asker.settings.paths, asker.settings.request_encoding
-    found = [Findings(asker, each, paths.get(each.name, each.path), encoding) for each in ENDPOINTS.values()]
+    settings = asker.settings
+    found = [Findings(asker, each, settings.path_of(each), settings.request_encoding) for each in ENDPOINTS.values()]
     with suppress(OutOfRequestsError):
         for question in (Findings.find, Findings.ask_filters, Findings.ask_pages, Findings.ask_dates):
             for each in found:

@@ -88,7 +88,7 @@ def _things_to_do(found: list[Findings], settings: CatalogSettings, extra: dict[
             yield f"{_remedy(each.first_answer)}: {each.endpoint.name} answers {each.answer}"
     in_circles = any(each.links == "in circles" for each in found)
     must = {
-        "paths": any(each.path != settings.paths.get(each.endpoint.name, each.endpoint.path) for each in found),
+        "paths": any(each.path != settings.path_of(each.endpoint) for each in found),
         "request_encoding": extra["request_encoding"] != settings.request_encoding,
         # `auto` copes with what sends all rows at once, if not as fast.
         "pagination": extra["pagination"] != settings.pagination and (in_circles or settings.pagination != "auto"),

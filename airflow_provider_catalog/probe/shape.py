@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 
 _KNOWN = {
-    *(name for column in ENDPOINTS["products"].columns for name in column.path.split(".")),
+    *(name for path in ENDPOINTS["products"].columns for name in path.split(".")),
     *("canvas_section_id", "enrollment_id", "enrollment_status", "enrollment_date", "completion_date", "student"),
     *("custom_fields", "customFields", "purchaser", "bulk_purchase", "purchase_date", "order_id", "email"),
     *("registration_date", "registered_through", "last_enrollment_date", "canvas_user_id"),

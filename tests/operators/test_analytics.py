@@ -31,7 +31,7 @@ to_file_or_xcom = pytest.mark.parametrize("suffix", [None, "jsonl"])
 
 
 def columns_of(endpoint):
-    return [column.path.replace(".", "_") for column in ENDPOINTS[endpoint].columns]
+    return [path.replace(".", "_") for path in ENDPOINTS[endpoint].columns]
 
 
 def unpacked(path):

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.errors import CatalogParameterError
 
-DOCUMENTED = [column.path.replace(".", "_") for column in ENDPOINTS["products"].columns]
+DOCUMENTED = [path.replace(".", "_") for path in ENDPOINTS["products"].columns]
 MONEY = "decimal(38,9)"
 
 

@@ -134,7 +134,7 @@ class Table:
                     f"alter the column {column['name']!r} of {plan.name!r}, or change its type in field_types or "
                     f"hash_fields: it is to hold {kind!r}, and is {column['type']}"
                 )
-        documented = [column.path.replace(".", "_") for column in plan.endpoint.columns]
+        documented = [path.replace(".", "_") for path in plan.endpoint.columns]
         certain = map(self.name_of, (*plan.primary_key, *self._constants, *documented, *self._required()))
         writable = {
             name: column["type"]
