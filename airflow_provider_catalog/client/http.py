@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import LocationParseError, NewConnectionError
+from urllib3.exceptions import ClosedPoolError, LocationParseError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from airflow_provider_catalog import __version__
@@ -203,9 +203,10 @@ def _was_dropped(error: requests.ConnectionError) -> bool:
     if isinstance(error, requests.exceptions.ProxyError | requests.Timeout):
         return False
     chain = list(causes(error))
-    return any(
-        isinstance(each, ConnectionError | BadStatusLine | ssl.SSLEOFError | ssl.SSLZeroReturnError) for each in chain
-    ) and not any(isinstance(each, NewConnectionError) for each in chain)
+    dropped = (ConnectionError, BadStatusLine, ssl.SSLEOFError, ssl.SSLZeroReturnError, ClosedPoolError)
+    return any(isinstance(each, dropped) for each in chain) and not any(
+        isinstance(each, NewConnectionError) for each in chain
+    )
 
 
 @contextmanager
