@@ -319,6 +319,7 @@ class TestParameters:
             ({"sql_conn_id": "nowhere"}, "'nowhere'"),
             ({"sql_conn_id": "catalog_default"}, "SQL database"),
             ({"sql_conn_id": "big"}, "GCSToBigQueryOperator"),
+            ({"sql_conn_id": "oracle"}, "load them with the database's own tools"),
             ({"table": "a.b.c"}, "schema.table"),
             ({"table": "None"}, "table"),
             ({"table": "nowhere.orders"}, "create the schema .nowhere."),
@@ -326,7 +327,8 @@ class TestParameters:
         ],
     )
     def test_told_before_the_first_request(self, database, parameters, says):
-        database.set_connection("big", {"conn_type": "gcpbigquery"})
+        for conn_id, kind in (("big", "gcpbigquery"), ("oracle", "oracle")):
+            database.set_connection(conn_id, {"conn_type": kind})
         assert isinstance(database.refuse(says, ROWS, **parameters), AirflowFailException)
 
     def test_mapped_tasks_that_would_replace_each_other(self, database):

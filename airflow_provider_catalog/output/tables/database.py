@@ -25,6 +25,13 @@ _DRIVERS = {
     "sqlite3": "sqlite",
 }
 """The package of a driver → SQLAlchemy's name of dialect and driver."""
+_REFUSED = {
+    **dict.fromkeys(
+        ("gcpbigquery", "google_cloud_platform"), "write files to gs://… and load them with GCSToBigQueryOperator"
+    ),
+    **dict.fromkeys(("mssql", "oracle"), "write files and load them with the database's own tools"),
+}
+"""Type of connection → the way into databases without transactions, or whose temporary tables are of other kinds."""
 _PORTS = {"postgres": 5432, "mysql": 3306}
 
 
@@ -43,10 +50,9 @@ class Database:
                 retryable=name != "AirflowNotFoundException",  # what Airflow asks for it may only be down
             ) from None
         kind = str(self.connection.conn_type)
-        if "bigquery" in kind or kind == "google_cloud_platform":
+        if remedy := _REFUSED.get(kind):
             raise CatalogParameterError(
-                f"write files with output_path='gs://…' and load them with GCSToBigQueryOperator: sql_conn_id="
-                f"{conn_id!r} is BigQuery, which has no transaction to load a table in"
+                f"{remedy}: tables are not loaded through sql_conn_id={conn_id!r}, of type {kind!r}"
             )
         self.hook = self._hook(kind)
 
@@ -68,12 +74,9 @@ class Database:
 
     @contextmanager
     def connect(self, schema: str | None, table: str) -> Iterator[Dialect]:
-        """
-        Connect within the block; what was not committed is rolled back at its end.
-
-        The connection is the hook's own, with all that its extras say of TLS and the session. (The hook's engine is
-        not: it leaves most extras out, and logs its URL.)
-        """
+        """Connect within the block; what was not committed is rolled back at its end."""
+        # The hook's own connection, with all that its extras say of TLS and the session. Its engine leaves most of them
+        # out, and logs its URL.
         raw = self._raw_connection()
         package = type(raw).__module__.partition(".")[0]
         try:

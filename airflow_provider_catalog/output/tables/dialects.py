@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
-from sqlalchemy.types import NullType
 from typing_extensions import override
 
 from airflow_provider_catalog.errors import CatalogParameterError
@@ -31,26 +30,18 @@ _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\
 
 
 class Dialect:
-    """
-    What all databases that SQLAlchemy knows have in common.
-
-    :param schema: the table's schema; the connection's own where ``None``.
-    """
+    """What all databases that SQLAlchemy knows have in common; the schema is the connection's own where ``None``."""
 
     is_verified = False
-    create_stage = "CREATE TEMPORARY TABLE {stage} AS SELECT {columns} FROM {table} WHERE 1 = 0"
-    stage_prefixes: tuple[str, ...] = ("TEMPORARY",)
-    stage_name = "_catalog_"
-    stage_options: Mapping[str, Any] = {}
+    is_ddl_transactional = False
+    is_schema_database = False
+    has_time_zones = True
+    has_untyped_columns = False
+    refuses_nul = False
+    stage_kind = "TEMPORARY"
     stage_schema: str | None = None
     stage_grant = "GRANT TEMPORARY ON DATABASE {database} TO {user}"
-    add_column = "ALTER TABLE {table} ADD COLUMN {column}"
     create_grant = "GRANT CREATE ON SCHEMA {schema} TO {user}"
-    is_ddl_transactional = False
-    has_time_zones = True
-    is_schema_database = False
-    refuses_nul = False
-    joins_in_update = True
 
     def __init__(self, connection: Connection, schema: str | None, table: str) -> None:
         self.connection = connection
@@ -67,7 +58,7 @@ class Dialect:
         """Set what has to be set on the driver's connection before its first statement."""
 
     def begin(self) -> bool:
-        """Begin a transaction with the table's lock; return False while another load holds that."""
+        """Begin a transaction with the table's lock; return False while another load holds it."""
         return True
 
     def check(self, *, deletes: bool) -> None:
@@ -93,10 +84,6 @@ class Dialect:
     def analyze(self, stage: Any) -> None:
         """Let the planner know the staging table's size."""
 
-    def takes_any(self, column_type: Any) -> bool:
-        """Tell whether a column has no type, and so takes each value as it is."""
-        return False
-
     def compared(self, column: Any) -> Any:
         """Return what is equal for the same values of a column, and for no others."""
         return column
@@ -115,12 +102,7 @@ class Dialect:
         return statement.format(database=connection.schema, schema=schema, user=connection.login)
 
     def insert(self, stage: Any, types: list[str], batches: Iterable[list[Values]]) -> None:
-        """
-        Insert rows into the staging table as fast as the database lets one.
-
-        :param types: the types of its columns, as ``field_types`` names them.
-        :param batches: some rows each: a list of values for each column.
-        """
+        """Insert batches, lists of values for each column, into the staging table as fast as the database can."""
         bound: dict[str, Any] = {column.name: sa.bindparam(f"p{number}") for number, column in enumerate(stage.columns)}
         for values in batches:
             rows = [{f"p{number}": value for number, value in enumerate(row)} for row in zip(*values, strict=True)]
@@ -176,9 +158,7 @@ class Postgres(Dialect):
         schema = self.schema or self.first("SELECT current_schema()")[0] or ""
         if not self.first("SELECT has_database_privilege(current_database(), 'TEMPORARY')")[0]:
             # An ordinary table, which this transaction makes and drops: nobody else ever sees it.
-            self.create_stage = self.create_stage.replace("TEMPORARY", "UNLOGGED")
-            self.stage_prefixes = ("UNLOGGED",)
-            self.stage_schema = self.schema
+            self.stage_kind, self.stage_schema = "UNLOGGED", self.schema
         key = int.from_bytes(_digest(schema, self.table), signed=True)
         return bool(self.first("SELECT pg_try_advisory_xact_lock(:key)", key=key)[0])
 
@@ -335,6 +315,7 @@ class Sqlite(Dialect):
     name_bytes = 1000
     is_ddl_transactional = True
     has_time_zones = False
+    has_untyped_columns = True
     is_schema_database = True
 
     @override
@@ -365,10 +346,6 @@ class Sqlite(Dialect):
             super().check(deletes=deletes)
 
     @override
-    def takes_any(self, column_type: Any) -> bool:
-        return isinstance(column_type, NullType)
-
-    @override
     def commit(self, stage: Any) -> None:
         _until_unlocked(self.connection.commit)  # readers that have not finished
 
@@ -379,35 +356,11 @@ class Sqlite(Dialect):
             self.insert_by_place(stage, list(columns))
 
 
-class SqlServer(Dialect):
-    """SQL Server."""
-
-    create_stage = "SELECT {columns} INTO {stage} FROM {table} WHERE 1 = 0"
-    stage_prefixes = ()
-    stage_name = "#catalog_"
-    add_column = "ALTER TABLE {table} ADD {column}"
-
-
-class Oracle(Dialect):
-    """Oracle."""
-
-    create_stage = (
-        "CREATE PRIVATE TEMPORARY TABLE {stage} ON COMMIT DROP DEFINITION AS SELECT {columns} FROM {table} WHERE 1 = 0"
-    )
-    stage_prefixes = ("PRIVATE", "TEMPORARY")
-    stage_options: Mapping[str, Any] = {"oracle_on_commit": "DROP DEFINITION"}
-    stage_name = "ORA$PTT_"
-    add_column = "ALTER TABLE {table} ADD {column}"
-    joins_in_update = False
-
-
 DIALECTS: dict[str, type[Dialect]] = {
     "postgresql": Postgres,
     "mysql": MySql,
     "mariadb": MySql,
     "sqlite": Sqlite,
-    "mssql": SqlServer,
-    "oracle": Oracle,
 }
 """SQLAlchemy's name of a dialect → what is known of it; what is missing goes the way that all share."""
 

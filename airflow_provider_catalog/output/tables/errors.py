@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from airflow_provider_catalog.errors import CatalogError, CatalogStorageError
+from airflow_provider_catalog.errors import CatalogStorageError
 
 LOCKED = {"55P03", "40P01", "40001", "1205", "1213", "SQLITE_BUSY", "SQLITE_LOCKED"}
 """A lock was not granted in time, or there was a deadlock: trying again may help."""
@@ -31,19 +28,16 @@ _FAILURES = {
 
 
 class Details(NamedTuple):
-    """
-    What an error of a database tells without a value.
-
-    :param state: SQLSTATE, number or name; the error's class where it has none.
-    :param text: its message, where that can have no value of a row in it.
-    :param name: the constraint or column at fault.
-    :param row: the row at fault, as ``COPY`` counts them.
-    """
+    """What an error of a database tells without a value."""
 
     state: str
+    """SQLSTATE, number or name; the error's class where it has none."""
     text: str = ""
+    """Its message, where that can have no value of a row in it."""
     name: str = ""
+    """The constraint or column at fault."""
     row: int | None = None
+    """The row at fault, as ``COPY`` counts them."""
 
 
 def details(error: BaseException) -> Details:
@@ -69,31 +63,8 @@ def is_locked(error: BaseException) -> bool:
     return details(error).state in LOCKED
 
 
-@dataclass
-class ErrorContext:
-    """
-    What is being done to the database, for errors.
-
-    :param where: the table and the connection.
-    :param grant: the statement that helps where a right is missing.
-    """
-
-    where: str
-    grant: str
-
-
-@contextmanager
-def database_errors(context: ErrorContext) -> Iterator[None]:
-    """Turn whatever goes wrong in the block into a ``CatalogStorageError`` without values."""
-    try:
-        yield
-    except CatalogError:
-        raise
-    except Exception as error:
-        raise _storage_error(error, context) from None  # the database's own error has values
-
-
-def _storage_error(error: Exception, context: ErrorContext) -> CatalogStorageError:
+def storage_error(error: Exception, where: str, grant: str) -> CatalogStorageError:
+    """Return a database's error without values: with table and connection, and the ``GRANT`` for a missing right."""
     what = details(error)
     classes = {kind.__name__ for kind in type(getattr(error, "orig", None) or error).__mro__}
     # PEP 249: an OperationalError is one of the database's operation, not of the statement or the data.
@@ -101,7 +72,7 @@ def _storage_error(error: Exception, context: ErrorContext) -> CatalogStorageErr
         bool(classes & {"OperationalError", "InterfaceError"}) and not (len(what.state) == 4 or what.state in REFUSED)
     )
     if what.state in REFUSED:
-        remedy = f"let the database's administrator run {context.grant}; the database refuses"
+        remedy = f"let the database's administrator run {grant}; the database refuses"
     elif what.state in LOCKED:
         remedy = "try again later, or end the session that holds a lock on the table; it was not released in time"
     elif is_failure:
@@ -111,5 +82,5 @@ def _storage_error(error: Exception, context: ErrorContext) -> CatalogStorageErr
     row = f", row {what.row}" if what.row else ""
     name = f", {what.name!r}" if what.name else ""
     text = f": {what.text}" if what.text else ""
-    message = f"{remedy} ({what.state}{row}{name}){text} ({context.where})"
+    message = f"{remedy} ({what.state}{row}{name}){text} ({where})"
     return CatalogStorageError(message, retryable=is_failure or what.state in LOCKED)

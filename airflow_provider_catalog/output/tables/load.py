@@ -15,12 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import NullType
 
-from airflow_provider_catalog.errors import CatalogParameterError, CatalogStorageError
+from airflow_provider_catalog.errors import CatalogError, CatalogParameterError, CatalogStorageError
 from airflow_provider_catalog.output.convert import to_timestamp
 from airflow_provider_catalog.output.spool import RowSpool
 from airflow_provider_catalog.output.tables.database import Database
 from airflow_provider_catalog.output.tables.dialects import Dialect
-from airflow_provider_catalog.output.tables.errors import ErrorContext, database_errors
+from airflow_provider_catalog.output.tables.errors import storage_error
 from airflow_provider_catalog.output.tables.plan import LOAD_ID, LOADED_AT, Table, TablePlan
 from airflow_provider_catalog.output.tables.statements import (
     ROW,
@@ -45,20 +45,16 @@ MOST_TRIES = 100
 
 @dataclass(frozen=True)
 class Loaded:
-    """
-    What a load has done.
-
-    :param uri: the table's, as assets and OpenLineage name it.
-    :param updated: rows that were there and got new values.
-    :param columns: column → its type in the database.
-    """
+    """What a load has done."""
 
     uri: str
+    """The table's, as assets and OpenLineage name it."""
     row_count: int
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
     columns: dict[str, str] = field(default_factory=dict)
+    """Column → its type in the database."""
     columns_added: list[str] = field(default_factory=list)
 
 
@@ -71,7 +67,12 @@ class TableLoad:
         self._started_at = datetime.now(UTC)
         self.known_columns: list[str] = []
         """The table's columns, once :meth:`check` has looked."""
-        self._error_context = ErrorContext(f"table={plan.name!r}, sql_conn_id={database.conn_id!r}", self._table_grant)
+        rights = {"replace": "SELECT, INSERT, DELETE", "append": "SELECT, INSERT", "merge": "SELECT, INSERT, UPDATE"}
+        if plan.load_id is not None:
+            rights["append"] += ", DELETE"
+        login = database.connection.login
+        self._table_grant = self._grant = f"GRANT {rights[plan.write_disposition]} ON {plan.name} TO {login}"
+        """The statement that helps where a right is missing."""
 
     def check(self) -> None:
         """Check, before there are rows, that the database can be reached and the load may do what it has to."""
@@ -108,24 +109,23 @@ class TableLoad:
 
     @contextmanager
     def _connected(self) -> Iterator[Dialect]:
-        plan = self._plan
-        with database_errors(self._error_context), self._database.connect(plan.schema, plan.table) as dialect:
-            yield dialect
-
-    @property
-    def _table_grant(self) -> str:
-        plan = self._plan
-        rights = {"replace": "SELECT, INSERT, DELETE", "append": "SELECT, INSERT", "merge": "SELECT, INSERT, UPDATE"}
-        if plan.load_id is not None:
-            rights["append"] += ", DELETE"
-        return f"GRANT {rights[plan.write_disposition]} ON {plan.name} TO {self._database.connection.login}"
+        """Connect within the block, and tell the database's errors without values."""
+        plan, database = self._plan, self._database
+        try:
+            with database.connect(plan.schema, plan.table) as dialect:
+                yield dialect
+        except CatalogError:
+            raise
+        except Exception as error:
+            where = f"table={plan.name!r}, sql_conn_id={database.conn_id!r}"
+            raise storage_error(error, where, self._grant) from None  # the database's own error has values
 
     @contextmanager
     def _granted(self, grant: str) -> Iterator[None]:
         """Within the block, other rights are needed as well."""
-        self._error_context.grant = f"{grant}; {self._table_grant}"
+        self._grant = f"{grant}; {self._table_grant}"
         yield
-        self._error_context.grant = self._table_grant  # not after an error, which is told with it
+        self._grant = self._table_grant  # not after an error, which is told with it
 
     def _wait_for_lock(self, dialect: Dialect) -> None:
         started = time.monotonic()
@@ -146,16 +146,12 @@ class TableLoad:
         table.choose_certain()
         stage = self._stage(table)
         if not table.existing:
-            with self._granted(self._grant(table, table.dialect.create_grant)):
+            with self._granted(table.dialect.grant(table.dialect.create_grant, self._database.connection)):
                 table.dialect.run(*self._ddl(table))
         self._write(table, stage, is_trial=True)
 
     def _refuse_late_try(self, table: Table) -> None:
-        """
-        Let a try that was given up, and went on nevertheless, write nothing when a later one has loaded.
-
-        What a later try has loaded before this one began is of an earlier run of the same name.
-        """
+        """Let a try that was given up, and went on nevertheless, write nothing when a later one has loaded."""
         plan = self._plan
         if plan.load_id is None or not {LOADED_AT, LOAD_ID} <= table.existing.keys():
             return
@@ -163,30 +159,26 @@ class TableLoad:
         later = plan.load_ids(range(plan.try_number + 1, plan.try_number + MOST_TRIES))
         newest = sa.select(sa.func.max(columns[LOADED_AT])).where(columns[LOAD_ID].in_(later))
         found = table.dialect.connection.execute(newest).scalar()
+        # What a later try has loaded before this one began is of an earlier run of the same name.
         if found and to_timestamp(str(found)) >= self._started_at:
             raise CatalogStorageError(
                 f"nothing was loaded: a later try of this task has loaded {plan.name!r} already", retryable=False
             )
 
-    def _grant(self, table: Table, statement: str) -> str:
-        return table.dialect.grant(statement, self._database.connection)
-
     def _stage(self, table: Table) -> Any:
         """Make the staging table: with the types of the table's own columns, and those of new ones."""
         dialect = table.dialect
-        name, schema, sql_dialect = dialect.stage_name + token_hex(8), dialect.stage_schema, dialect.connection.dialect
+        name, schema, sql_dialect = f"_catalog_{token_hex(8)}", dialect.stage_schema, dialect.connection.dialect
         new = [*_new_columns(table), sa.Column(ROW, sa.BigInteger())]
-        with self._granted(self._grant(table, dialect.stage_grant)):
+        with self._granted(dialect.grant(dialect.stage_grant, self._database.connection)):
             if table.existing:
                 stage = dialect.quoted(name, schema)
                 old = ", ".join(dialect.quoted(each.name) for each in table.columns if not each.is_new)
                 source = dialect.quoted(dialect.table, dialect.schema)
-                dialect.run(dialect.create_stage.format(stage=stage, columns=old, table=source))
-                for column in new:
-                    dialect.run(dialect.add_column.format(table=stage, column=column_ddl(sql_dialect, column)))
+                dialect.run(f"CREATE {dialect.stage_kind} TABLE {stage} AS SELECT {old} FROM {source} WHERE 1 = 0")  # noqa: S608
+                dialect.run(*(f"ALTER TABLE {stage} ADD COLUMN {column_ddl(sql_dialect, column)}" for column in new))
             else:
-                options = {"prefixes": dialect.stage_prefixes, "schema": schema, **dialect.stage_options}
-                dialect.run(create_table(sql_dialect, name, new, **options))
+                dialect.run(create_table(sql_dialect, name, schema, new, dialect.stage_kind))
         own = (sa.column(each.name, each.type) for each in table.columns)
         return sa.table(name, *own, sa.column(ROW), schema=schema)
 
@@ -213,7 +205,8 @@ class TableLoad:
         dialect = table.dialect
         source, key_total = self._checked_keys(table, stage, row_count)
         ddl = self._ddl(table)
-        with self._granted("; ".join(ddl) if table.existing else self._grant(table, dialect.create_grant)):
+        grant = "; ".join(ddl) if table.existing else dialect.grant(dialect.create_grant, self._database.connection)
+        with self._granted(grant):
             deleted, inserted = dialect.change(ddl, lambda: self._write(table, source))
         return Loaded(
             self._database.uri(dialect),
@@ -254,10 +247,10 @@ class TableLoad:
         dialect = table.dialect
         if not table.existing:
             new = _new_columns(table, table.keys)
-            return [create_table(dialect.connection.dialect, dialect.table, new, schema=dialect.schema)]
+            return [create_table(dialect.connection.dialect, dialect.table, dialect.schema, new)]
         name = dialect.quoted(dialect.table, dialect.schema)
         columns = [column_ddl(dialect.connection.dialect, column) for column in _new_columns(table)]
-        return [dialect.add_column.format(table=name, column=column) for column in columns]
+        return [f"ALTER TABLE {name} ADD COLUMN {column}" for column in columns]
 
     def _write(self, table: Table, source: Any, *, is_trial: bool = False) -> tuple[int, int]:
         """Change the table's rows, of which a trial deletes none; return how many were deleted and inserted."""
@@ -271,7 +264,7 @@ class TableLoad:
         names = [each.name for each in table.columns]
         keys = table.keys if self._plan.write_disposition == "merge" else []
         if keys and set(names) - set(keys):
-            execute(update(target, source, keys, names, is_joined=table.dialect.joins_in_update))
+            execute(update(target, source, keys, names))
         return deleted, execute(insert(target, source, names, keys)).rowcount
 
     def _replaced(self, table: Table, target: Any) -> list[Any] | None:

@@ -29,18 +29,12 @@ LOADED_AT, LOAD_ID = "_loaded_at", "_load_id"
 
 @dataclass(frozen=True)
 class TablePlan:
-    """
-    What a load is to do.
-
-    :param schema: the table's schema; the connection's own where ``None``.
-    :param partition: column → value, of every row.
-    :param field_types: column → type.
-    :param load_id: what tells the loads of different tasks apart; ``None`` where no load columns are wanted.
-    """
+    """What a load is to do; its names are those of the operator's parameters."""
 
     endpoint: Endpoint
     transform: RowTransform
     schema: str | None
+    """The connection's own where ``None``."""
     table: str
     write_disposition: str
     primary_key: tuple[str, ...] = ()
@@ -49,6 +43,7 @@ class TablePlan:
     on_new_columns: str = "add"
     field_types: Mapping[str, str] = field(default_factory=dict)
     load_id: str | None = None
+    """What tells the loads of different tasks apart; ``None`` where no load columns are wanted."""
     try_number: int = 1
 
     @property
@@ -63,38 +58,28 @@ class TablePlan:
 
 @dataclass(frozen=True)
 class LoadColumn:
-    """
-    A column that is loaded.
-
-    :param type_name: the type of the values that go there, as ``field_types`` names it.
-    :param is_new: whether the table has not got it yet.
-    :param source: the column of the spool; ``None`` where every row has the same value.
-    :param value: that value.
-    """
+    """A column that is loaded: from a column of the rows, or with one value for all of them."""
 
     name: str
     type: Any
     type_name: str
+    """The type of the values that go there, as ``field_types`` names it."""
     is_new: bool
     source: Column | None = None
     value: Any = field(default=None, repr=False)
 
 
 class Table:
-    """
-    The table as the database has it, and the columns that the load fills.
-
-    :ivar existing: column → what SQLAlchemy's inspector tells of it; nothing where there is no such table.
-    :ivar keys: what the columns of the key are called in the table.
-    :ivar columns: the columns to load, once one of the methods below has chosen them.
-    """
+    """The table as the database has it, and the columns that the load fills."""
 
     def __init__(self, plan: TablePlan, dialect: Dialect) -> None:
         self.plan = plan
         self.dialect = dialect
         self.existing = _existing_columns(dialect)
+        """Column → what SQLAlchemy's inspector tells of it; nothing where there is no such table."""
         self.keys = list(map(self.name_of, plan.primary_key))
         self.columns: list[LoadColumn] = []
+        """The columns to load, once :meth:`choose_certain` or :meth:`choose` has chosen them."""
         self._constants = dict(plan.partition)
         """The columns that every row gets, and their values."""
         if plan.load_id is not None:
@@ -102,11 +87,7 @@ class Table:
             [self._constants[LOAD_ID]] = plan.load_ids(range(plan.try_number, plan.try_number + 1))
 
     def name_of(self, name: str) -> str:
-        """
-        Return what a column is called in the table: whatever the case, where only one matches.
-
-        A name that is too long for the database ends in a hash of it, the same each time.
-        """
+        """Return what a column is called in the table: whatever the case; shortened, with a hash, where it is long."""
         if name in self.existing:
             return name
         content, limit = name.encode(), self.dialect.name_bytes
@@ -166,12 +147,12 @@ class Table:
         """Return the columns of the rows by what they are called in the table."""
         plan = self.plan
         pinned = {name: kind for name, kind in plan.field_types.items() if name not in self._constants}
-        every = spool.columns(plan.endpoint, plan.transform, pinned)
+        every = spool.columns(plan.endpoint, plan.transform, pinned, {})
         names = {column.name: self.name_of(column.name) for column in every}
         known = {
             raw: known_type(self.existing[name]["type"])
             for raw, name in names.items()
-            if name in self.existing and not self.dialect.takes_any(self.existing[name]["type"])
+            if name in self.existing and not self._is_untyped(name)
         }
         columns = spool.columns(plan.endpoint, plan.transform, pinned, known)
         if unknown := [column.name for column in columns if not column.type and column.path in spool.kinds]:
@@ -190,6 +171,9 @@ class Table:
                 target = replace(target, type_name="string", source=replace(column, type="string"))
             targets[name] = target
         return targets
+
+    def _is_untyped(self, name: str) -> bool:
+        return self.dialect.has_untyped_columns and isinstance(self.existing[name]["type"], sa.types.NullType)
 
     def _constant(self, name: str, value: Any) -> LoadColumn:
         kinds = {bool: "bool", int: "int64", float: "float64"}

@@ -12,15 +12,9 @@ ROW = "_catalog_row"
 _RANK = "_catalog_rank"
 
 
-def create_table(
-    dialect: Any, name: str, columns: Sequence[Any], *, prefixes: Sequence[str] = (), **options: Any
-) -> str:
-    """
-    Return the statement that makes a table.
-
-    :param prefixes: words between ``CREATE`` and ``TABLE``.
-    """
-    table = sa.Table(name, sa.MetaData(), *columns, prefixes=list(prefixes), **options)
+def create_table(dialect: Any, name: str, schema: str | None, columns: Sequence[Any], *prefixes: str) -> str:
+    """Return the statement that makes a table; prefixes stand between ``CREATE`` and ``TABLE``."""
+    table = sa.Table(name, sa.MetaData(), *columns, schema=schema, prefixes=list(prefixes))
     return str(sa.schema.CreateTable(table).compile(dialect=dialect))
 
 
@@ -50,11 +44,7 @@ def key_count(stage: Any, keys: Sequence[str]) -> Any:
 
 
 def differing_rows(stage: Any, keys: Sequence[str], compared: Any) -> Any:
-    """
-    Return the query for the numbers of two rows that share a key and differ in something else.
-
-    :param compared: column → what is equal for equal values.
-    """
+    """Return the query for the numbers of two rows that share a key and differ; see :meth:`Dialect.compared`."""
     others = [compared(column) for column in stage.columns if column.name not in (*keys, ROW)]
     own = [stage.c[key] for key in keys]
     each = sa.select(
@@ -66,28 +56,20 @@ def differing_rows(stage: Any, keys: Sequence[str], compared: Any) -> Any:
     return sa.select(first, last).group_by(*shared).having(sa.func.count() > 1).order_by(first).limit(1)
 
 
-def update(target: Any, source: Any, keys: Sequence[str], names: Sequence[str], *, is_joined: bool = True) -> Any:
-    """
-    Return the statement that gives rows of known keys their new values.
-
-    :param is_joined: whether the database's ``UPDATE`` takes a second table.
-    """
-    same_key = sa.and_(*(target.c[key] == source.c[key] for key in keys))
-    others = [name for name in names if name not in keys]
-    if is_joined:
-        return sa.update(target).values({target.c[name]: source.c[name] for name in others}).where(same_key)
-    new = {target.c[name]: sa.select(source.c[name]).where(same_key).scalar_subquery() for name in others}
-    return sa.update(target).values(new).where(sa.select(sa.literal_column("1")).where(same_key).exists())
+def update(target: Any, source: Any, keys: Sequence[str], names: Sequence[str]) -> Any:
+    """Return the statement that gives rows of known keys their new values."""
+    new = {target.c[name]: source.c[name] for name in names if name not in keys}
+    return sa.update(target).values(new).where(_same_key(target, source, keys))
 
 
 def insert(target: Any, source: Any, names: Sequence[str], new_keys: Sequence[str] = ()) -> Any:
-    """
-    Return the statement that inserts rows.
-
-    :param new_keys: the columns of the key, where only rows with new keys are wanted.
-    """
+    """Return the statement that inserts rows; where there are columns of a key, only those with new keys."""
     rows = sa.select(*(source.c[name] for name in names))
     if new_keys:
-        same_key = sa.and_(*(target.c[key] == source.c[key] for key in new_keys))
-        rows = rows.where(~sa.select(sa.literal_column("1")).select_from(target).where(same_key).exists())
+        known: Any = sa.select(sa.literal_column("1")).select_from(target).where(_same_key(target, source, new_keys))
+        rows = rows.where(~known.exists())
     return sa.insert(target).from_select(list(names), rows)
+
+
+def _same_key(target: Any, source: Any, keys: Sequence[str]) -> Any:
+    return sa.and_(*(target.c[key] == source.c[key] for key in keys))

@@ -10,7 +10,7 @@ from operator import contains
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
+from sqlalchemy.dialects import mysql, postgresql
 
 from airflow_provider_catalog.client.endpoints import MONEY
 from airflow_provider_catalog.errors import CatalogParameterError
@@ -25,16 +25,10 @@ _TAKES = {"decimal": {"int64", "float64"}, "float64": {"int64", "decimal"}}
 
 
 def new_type(type_name: str, text_keys: int = 0) -> Any:
-    """
-    Return the SQLAlchemy type of a new column.
-
-    :param type_name: as ``field_types`` names it.
-    :param text_keys: of a column of the key: how many columns of text the key has, which share what an index takes.
-    """
+    """Return the type of a new column; of one of the key, that has as many columns, which share what an index takes."""
     if type_name == "string" and text_keys:
-        length = min(255, 700 // text_keys)
-        key = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-        return sa.Text().with_variant(key, "mysql").with_variant(sa.Unicode(length), "mssql")
+        key = mysql.VARCHAR(min(255, 700 // text_keys), charset="utf8mb4", collation="utf8mb4_bin")
+        return sa.Text().with_variant(key, "mysql")
     if size := decimal_type(type_name):
         return sa.Numeric(*size)
     return _NEW_TYPES[type_name]
@@ -57,12 +51,7 @@ def takes(column_type: Any, type_name: str) -> bool:
 
 
 def check_fit(values: list[Any], column_type: Any, column: str, first_row: int, *, refuses_nul: bool = False) -> None:
-    """
-    Check that a column holds values as they are: databases clip and round.
-
-    :param refuses_nul: whether the database has no text with NUL.
-    :raises CatalogParameterError: for a value that does not fit; it names column and row, never the value.
-    """
+    """Check that a column holds values as they are: databases clip and round. An error never shows the value."""
     limits = _limits(column_type)
     if refuses_nul and str in set(map(type, values)) and any(map(contains, filter(None, values), repeat("\0"))):
         limits.append((_has_no_nul, "NUL"))
@@ -82,7 +71,7 @@ def _limits(column_type: Any) -> list[tuple[Fits, str]]:
     if name in _INTEGER_BITS or getattr(column_type, "unsigned", False):
         return [_integer_limit(name, getattr(column_type, "unsigned", False))]
     if isinstance(column_type, sa.DateTime):
-        return _time_limits(column_type, name)
+        return _time_limits(column_type)
     length = getattr(column_type, "length", None)
     if isinstance(column_type, sa.String) and isinstance(length, int):
         return [(lambda value: len(value) <= length, f"{length} characters")]
@@ -115,16 +104,14 @@ def _decimal_limits(column_type: Any) -> list[tuple[Fits, str]]:
     return limits
 
 
-def _time_limits(column_type: Any, name: str) -> list[tuple[Fits, str]]:
+def _time_limits(column_type: Any) -> list[tuple[Fits, str]]:
     limits: list[tuple[Fits, str]] = []
     if isinstance(column_type, mysql.TIMESTAMP):
         limits.append((_is_in_mysql_timestamp, "1970 to 2038, make it DATETIME(6)"))
-    elif isinstance(column_type, mysql.DATETIME) or name == "DATETIME2":
+    elif isinstance(column_type, mysql.DATETIME):
         limits.append((lambda value: value.year >= 1000, "the years 1000 to 9999"))
-    digits = getattr(column_type, "fsp", None) if isinstance(column_type, mysql.DATETIME | mysql.TIMESTAMP) else 6
-    precision = getattr(column_type, "precision", None)
-    digits = digits or 0 if precision is None else precision
-    if digits < 6:
+    digits = (column_type.fsp or 0) if limits else getattr(column_type, "precision", None)
+    if digits is not None and digits < 6:
         step = 10 ** (6 - digits)
         limits.append((lambda value: not value.microsecond % step, f"digits of a second's fraction: {digits}"))
     return limits
@@ -143,20 +130,13 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (sa.DateTime, "timestamp"),
     (sa.Date, "date"),
 )
-_TEXT = (
-    sa.Text()
-    .with_variant(mssql.NVARCHAR(), "mssql")
-    .with_variant(sa.VARCHAR(65_535), "redshift")
-    .with_variant(sa.Unicode(2000), "oracle")
-)
+_TEXT = sa.Text().with_variant(sa.VARCHAR(65_535), "redshift")  # whose TEXT has room for 256 bytes
 _NEW_TYPES: dict[str, Any] = {
     "string": _TEXT.with_variant(mysql.LONGTEXT(charset="utf8mb4"), "mysql"),
     "bool": sa.Boolean(),
-    "int64": sa.BigInteger().with_variant(sa.Numeric(19, 0), "oracle"),
-    "float64": sa.Float(53).with_variant(oracle.BINARY_DOUBLE(), "oracle"),
-    "timestamp": sa.DateTime(timezone=True)
-    .with_variant(mysql.DATETIME(fsp=6), "mysql")
-    .with_variant(sa.TIMESTAMP(timezone=True), "oracle"),
+    "int64": sa.BigInteger(),
+    "float64": sa.Float(53),
+    "timestamp": sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql"),
     "date": sa.Date(),
     "list<string>": _TEXT.with_variant(postgresql.JSONB(), "postgresql").with_variant(mysql.JSON(), "mysql"),
 }
