@@ -19,8 +19,8 @@ from airflow_provider_catalog.errors import CatalogParameterError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.output.destination import Destination, check_format
 from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.output.spec import COMPRESSIONS, Compression, FileSpec
 from airflow_provider_catalog.output.transform import RowTransform
-from airflow_provider_catalog.output.write_parquet import COMPRESSIONS, Compression
 from airflow_provider_catalog.utils.analytics_task import Filters, Templated, Untyped
 from airflow_provider_catalog.utils.failures import fail_at_once
 from airflow_provider_catalog.utils.openlineage import WrittenFile
@@ -246,24 +246,23 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
         """Write the rows, and return the manifest of the file."""
         started_at = datetime.now(UTC)
         transform = self._transform()
-        output = OutputFile(
+        spec = FileSpec(
             destination,
-            endpoint=self._spec,
-            transform=transform,
-            field_types=self.field_types,
+            self._spec,
+            transform,
+            self.field_types or {},
             csv_escape_formulas=self.csv_escape_formulas,
             csv_for_excel=self.csv_for_excel,
             compression=self.compression,
             sample=self._sample_of_all_days(filters, transform),
         )
-        with self._reading(filters, accept_moved) as reading, output:
+        with self._reading(filters, accept_moved) as reading, OutputFile(spec) as output:
             for page in reading.pages():
                 output.write(map(transform, page.rows))
             self._check_empty(reading.row_count, self.on_empty)
             self._check_matched(transform, output.known_columns)
             info = output.publish()
-        columns = {column: info.types.get(column) for column in info.columns}
-        self._written = WrittenFile(destination.uri, columns, info.row_count, info.size_bytes)
+        self._written = WrittenFile(destination.uri, info.columns, info.row_count, info.size_bytes)
         if info.unmatched_field_types:
             names = ", ".join(info.unmatched_field_types)
             self.log.warning("Catalog %s: field_types that are no columns: %s", self.endpoint, names)
@@ -284,7 +283,7 @@ class CatalogAnalyticsBaseOperator(ReadingTask, BaseOperator, Generic[Filters]):
             "row_count": info.row_count,
             "size_bytes": info.size_bytes,
             "sha256": info.sha256,
-            "columns": info.columns,
+            "columns": list(info.columns),
         }
         return self._manifest(written, filters, reading, started_at)
 

@@ -32,38 +32,27 @@ _WORD = re.compile("[A-Z]*[a-z0-9]+|[A-Z]+")
 
 @dataclass(frozen=True)
 class Column:
-    """
-    A column of a file or a table.
-
-    :param name: its name: the keys that lead to it, joined with ``_``.
-    :param path: the keys that lead to its values in a row.
-    :param type: its type, as ``field_types`` names it; ``""`` where nothing tells it.
-    """
+    """A column of a file or a table: its name is that of the keys that lead to its values, joined with ``_``."""
 
     name: str
     path: FieldPath
     type: str
+    """As ``field_types`` names it; ``""`` where nothing tells it."""
 
 
 @dataclass(slots=True)
 class Kinds:
-    """
-    What is known of a column's values, noted while rows are spooled.
-
-    They take the same space however many values there are.
-
-    :param suggestion: the type that the column's name suggests, if any. An empty text counts as null then.
-    :param types: the Python types seen.
-    :param are_int64: whether all integers are within the range.
-    :param rounds: whether a float64 would round some integer.
-    :param fits: whether all values fit the suggested type.
-    """
+    """What is known of a column's values, noted while rows are spooled; as small however many there are."""
 
     suggestion: str | None = None
+    """The type that the column's name suggests, if any. An empty text counts as null then."""
     types: set[type] = field(default_factory=set)
     are_int64: bool = True
+    """Whether all integers are within the range."""
     rounds: bool = False
+    """Whether a float64 would round some integer."""
     fits: bool = True
+    """Whether all values fit the suggested type."""
 
     def add(self, values: list[Any], types: set[type]) -> None:
         """Take account of values, and of their Python types."""
@@ -136,14 +125,9 @@ def typed_columns(
     """
     Return the columns of some rows, with their types; first those that are known.
 
-    What tells a column's type, the first that does: ``known``, ``field_types``, the API's documentation, its name and
-    the kind of its values. A column that one of the first three names is there even if no row has it.
-
-    :param kinds: of the values at each path.
-    :param objects: the paths where objects stand.
-    :param field_types: column or dotted path → type.
-    :param known: column → type, as earlier files or a database table have it.
-    :return: those that are null in every row and that nothing tells the type of have the type ``""``.
+    What tells a column's type, the first that does: ``known`` (as earlier files or a database table have it),
+    ``field_types``, the API's documentation, its name and the kind of its values. A column that one of the first three
+    names is there even if no row has it. What is null in every row, and what nothing tells the type of, has ``""``.
     """
     documented = documented_types(endpoint, transform)
     pinned, pinned_paths = _pinned(field_types, [*documented, *kinds, *transform.fields])

@@ -63,26 +63,15 @@ def decimal_type(name: str) -> tuple[int, int] | None:
     return (precision, scale) if 1 <= precision <= _MAX_PRECISION and scale <= precision else None
 
 
-def converter(type_name: str) -> Converter:
-    """Return what turns a JSON value into a type's Python value, or raises ``ValueError`` when it does not fit."""
-    if type_name in _CONVERTERS:
-        return _CONVERTERS[type_name]
-    return _to_decimal_of(*(decimal_type(type_name) or (_MAX_PRECISION, 0)))
-
-
 def convert(values: list[Any], type_name: str, column: str, first_row: int) -> list[Any]:
-    """
-    Return a column's values as a type's Python values; ``None`` stays ``None``, an empty text is ``None``, too.
-
-    :raises CatalogParameterError: when a value does not fit the type; it names the row, never the value.
-    """
+    """Return a column's values as a type's Python values; ``None`` stays ``None``, an empty text is ``None``, too."""
     types = set(map(type, values)) - {NoneType}
     largest = max(map(abs, filter(None, values)), default=0) if int in types and types <= {int, float} else 0
     if types <= _PLAIN.get(type_name, set()) and largest < INT64.stop:
         return values
     if type_name == "float64" and types <= {int, float} and largest <= EXACT_IN_FLOAT:
         return [None if value is None else float(value) for value in values]
-    to_type = converter(type_name)
+    to_type = _to_decimal_of(*size) if (size := decimal_type(type_name)) else _CONVERTERS[type_name]
     if type_name != "string":
         values = [None if value == "" else value for value in values]
     try:

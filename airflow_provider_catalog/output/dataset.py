@@ -40,15 +40,12 @@ _LOCK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Dataset:
-    """
-    A folder of files that read as one table.
-
-    :param file_name: the name under which a file's columns are remembered: its own, with ``*`` for digits.
-    """
+    """A folder of files that read as one table."""
 
     folder: str
     keys: tuple[str, ...]
     file_name: str
+    """The name under which a file's columns are remembered: its own, with ``*`` for digits."""
 
     @classmethod
     def of(cls, path: str) -> Dataset | None:
@@ -67,15 +64,11 @@ class Dataset:
         return cls("/".join(folders[: matches[0][0]]), keys, re.sub("[0-9]+", "*", name))
 
     @property
-    def has_schema_file(self) -> bool:
-        """Whether there is a place beside the folder: not beside a whole bucket or disk."""
+    def schema_path(self) -> str | None:
+        """Path or URL of the schema file; ``None`` for a whole bucket or disk, beside which there is no place."""
         _, is_url, rest = self.folder.partition("://")
-        return "/" in rest.rstrip("/") if is_url else bool(self.folder)
-
-    @property
-    def schema_path(self) -> str:
-        """Path or URL of the schema file."""
-        return f"{self.folder}.schema.json"
+        has_place = "/" in rest.rstrip("/") if is_url else self.folder
+        return f"{self.folder}.schema.json" if has_place else None
 
     def check_keys(self, columns: Iterable[str]) -> None:
         """Check that no column has the name of a key, whatever its case: readers show one of the two, or refuse."""

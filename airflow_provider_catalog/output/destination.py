@@ -37,13 +37,10 @@ _SUFFIXES = "'.jsonl', '.csv' (each also with '.gz') or '.parquet'"
 
 @dataclass(frozen=True)
 class Destination:
-    """
-    A file to be written.
-
-    :param path: an absolute local path, or a URL; an Airflow connection stands before its ``@``.
-    """
+    """A file to be written."""
 
     path: str
+    """Absolute, or a URL, before whose ``@`` stands an Airflow connection."""
     format: Format
     is_gzipped: bool = False
 
@@ -51,12 +48,7 @@ class Destination:
     def parse(
         cls, output_path: str | os.PathLike[str] | ObjectStoragePath, output_format: str | None = None
     ) -> Destination:
-        """
-        Read the parameters ``output_path`` and ``output_format``; touches no file system.
-
-        :param output_format: ``"jsonl"``, ``"csv"`` or ``"parquet"``; ``None`` takes it from the suffix. Whether to
-            compress is always the suffix's say.
-        """
+        """Read the operator's parameters; touches no file system. Whether to compress is always the suffix's say."""
         text = _path_text(output_path)
         name = text.rpartition("/")[2].lower()
         if not name or name in (".", "..", "~"):
@@ -92,7 +84,7 @@ class Destination:
         if self.format == "parquet":
             _check_pyarrow()
         dataset = self.dataset
-        if dataset and not dataset.has_schema_file:
+        if dataset and not dataset.schema_path:
             log.warning(
                 "output_path=%r: put a folder above its first Hive folder, beside which columns are remembered; as it "
                 "is, each file has types of its own",
@@ -112,24 +104,20 @@ class Destination:
     def schema_file(self) -> SchemaFile | None:
         """Return the schema file of the dataset that the file belongs to, if any."""
         dataset = self.dataset
-        if not dataset or not dataset.has_schema_file:
+        if not dataset or not (path := dataset.schema_path):
             return None
-        if self.scheme is None:
-            return SchemaFile(dataset, LocalStore(Path(dataset.schema_path)))
-        return SchemaFile(dataset, ObjectStore(self.object_path(dataset.schema_path)))
+        return SchemaFile(
+            dataset, LocalStore(Path(path)) if self.scheme is None else ObjectStore(self.object_path(path))
+        )
 
     def unfinished_folder(self) -> Path:
-        """
-        Return the folder for unfinished files: beside the file, or the folder for temporary files.
-
-        Beside the dataset, where there is one on the same file system: some readers refuse a folder with other files.
-        """
+        """Return the folder for unfinished files: beside the file, or the folder for temporary files."""
         if self.scheme is not None:
             return Path(tempfile.gettempdir())
         folder = next(parent for parent in self.local_path().parents if parent.exists())
         if not folder.is_dir():
             raise CatalogParameterError(f"output_path={self.path!r}: {str(folder)!r} is a file, not a folder")
-        if self.dataset:
+        if self.dataset:  # beside it: some readers refuse a folder with other files
             above = Path(os.path.realpath(self.dataset.folder)).parent
             if above.is_dir() and above.stat().st_dev == folder.stat().st_dev:
                 return above
@@ -220,7 +208,10 @@ def _canonical(text: str) -> str:
     """Return an absolute local path, or a URL whose user part is a connection's id."""
     match = _URL.fullmatch(text)
     if match is None:
-        path = _expanded(text)
+        try:
+            path = Path(text).expanduser()
+        except RuntimeError as error:
+            raise CatalogParameterError(f"output_path={text!r}: {error}") from error
         if not path.is_absolute():
             raise CatalogParameterError(
                 f"output_path={text!r}: write an absolute path such as '/data/orders.csv', one that begins with '~/', "
@@ -255,13 +246,6 @@ def _prepare(fs: Any) -> None:
     if getattr(fs, "endpoint_url", None) and isinstance(config := getattr(fs, "config_kwargs", None), dict):
         config.setdefault("request_checksum_calculation", "when_required")
         config.setdefault("response_checksum_validation", "when_required")
-
-
-def _expanded(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise CatalogParameterError(f"output_path={text!r}: {error}") from error
 
 
 def _check_pyarrow() -> None:

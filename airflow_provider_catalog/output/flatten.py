@@ -25,34 +25,22 @@ Values = list[Any]
 
 @dataclass(frozen=True)
 class Block:
-    """
-    Some successive rows, flattened.
-
-    :param first_row: the number of the first of them, counted from 1.
-    :param row_count: how many there are.
-    :param columns: path → the values there that are no objects, with ``None`` for rows that have none.
-    :param types: path → the Python types of these values.
-    :param objects: the paths where objects stand.
-    """
+    """Some successive rows, flattened."""
 
     first_row: int
+    """The number of the first of them, counted from 1."""
     row_count: int
     columns: dict[FieldPath, Values] = field(repr=False)
+    """Path → the values there that are no objects, with ``None`` for rows that have none."""
     types: dict[FieldPath, set[type]]
+    """Path → the Python types of these values."""
     objects: set[FieldPath]
-
-    def values(self, path: FieldPath) -> Values:
-        """Return the values at a path."""
-        return self.columns.get(path) or [None] * self.row_count
+    """The paths where objects stand."""
 
     def converted(self, column: Column) -> Values:
-        """
-        Return a column's values as its type has them.
-
-        :raises CatalogParameterError: when one does not fit; it names column and row, and how to pin the type, never
-            the value.
-        """
-        return convert(self.values(column.path), column.type, column.name, self.first_row)
+        """Return a column's values as its type has them; the error of one that does not fit names column and row."""
+        values = self.columns.get(column.path) or [None] * self.row_count
+        return convert(values, column.type, column.name, self.first_row)
 
 
 def flatten(rows: list[Row], first_row: int = 1) -> Block:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
-from airflow_provider_catalog.client.endpoints import Endpoint, Row
+from airflow_provider_catalog.client.endpoints import Row
 from airflow_provider_catalog.errors import CatalogStorageError
-from airflow_provider_catalog.output.columnar import ColumnarFile, Sample
-from airflow_provider_catalog.output.columns import Column
-from airflow_provider_catalog.output.convert import check_field_types
+from airflow_provider_catalog.output.columnar import ColumnarFile
 from airflow_provider_catalog.output.destination import Destination
+from airflow_provider_catalog.output.spec import FileSpec
 from airflow_provider_catalog.output.spool import CHUNK_ROWS
 from airflow_provider_catalog.output.store_check import store_message
 from airflow_provider_catalog.output.temporary import TemporaryFile, storage_errors
-from airflow_provider_catalog.output.transform import RowTransform
-from airflow_provider_catalog.output.write_csv import CsvWriter
-from airflow_provider_catalog.output.write_parquet import Compression, ParquetWriter
+from airflow_provider_catalog.output.write_jsonl import JsonLinesFile
 
 _MIB = 1024 * 1024
 # An upload is made of parts, some of them at once. What the clients choose themselves takes up to a gigabyte of memory.
@@ -40,53 +34,17 @@ _UPLOAD_OPTIONS: dict[str | None, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class FileInfo:
-    """
-    A published file.
-
-    :param columns: the names of its columns; of JSON Lines, the keys of the rows, not those of nested objects.
-    :param types: column → type name, as ``field_types`` takes it; none of JSON Lines, which has no types.
-    :param null_columns: the columns that are null in every row, and that nothing tells the type of.
-    :param unmatched_field_types: the names in ``field_types`` that are no columns.
-    """
+    """A published file."""
 
     row_count: int
     size_bytes: int
     sha256: str
-    columns: list[str]
-    types: dict[str, str] = field(default_factory=dict)
-    null_columns: list[str] = field(default_factory=list)
-    unmatched_field_types: list[str] = field(default_factory=list)
-
-
-class JsonLinesFile:
-    """JSON Lines: one row a line, nested as the API sent it, written as they come."""
-
-    columns: tuple[Column, ...] = ()
-    known_columns: tuple[str, ...] = ()
-    null_columns: tuple[str, ...] = ()
-
-    def __init__(self, file: TemporaryFile, *, is_gzipped: bool) -> None:
-        self._stream = file.begin(is_gzipped=is_gzipped)
-        self._encoder = msgspec.json.Encoder()
-        self._names: dict[str, None] = {}
-
-    @property
-    def names(self) -> list[str]:
-        """The keys of the rows, in order of first appearance, without those of nested objects."""
-        return list(self._names)
-
-    def write(self, rows: list[Row]) -> None:
-        """Write some rows."""
-        self._stream.write(self._encoder.encode_lines(rows))
-        if not self._names.keys() >= set().union(*rows):
-            for row in rows:
-                self._names.update(dict.fromkeys(row))
-
-    def finish(self) -> None:
-        """Do nothing: all is written."""
-
-    def close(self) -> None:
-        """Do nothing: nothing is kept."""
+    columns: Mapping[str, str | None]
+    """Name → type, as ``field_types`` takes it; ``None`` in JSON Lines, which have no types."""
+    null_columns: Sequence[str]
+    """Those that are null in every row, and that nothing tells the type of."""
+    unmatched_field_types: Sequence[str]
+    """The names in ``field_types`` that are no columns."""
 
 
 class OutputFile:
@@ -97,65 +55,26 @@ class OutputFile:
     way, removes them; those of a process that is killed are removed by the next one that writes the same file. A file
     that was there before stays as it is until it is replaced.
 
-    :param destination: where the file goes.
-    :param endpoint: the endpoint that the rows are of.
-    :param transform: what was done to the rows.
-    :param field_types: column or dotted path → type name, for CSV and Parquet.
-    :param csv_escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula; CSV only.
-    :param csv_for_excel: the same, and a byte order mark; CSV only.
-    :param compression: of Parquet; ``"zstd"`` where ``None``.
-    :param sample: returns some transformed rows of other days. It is called for the first file of a dataset, and for a
-        file without rows.
-    :raises CatalogParameterError: when ``field_types`` is malformed.
     :raises CatalogStorageError: from all methods, when the disk is full or the destination refuses.
     """
 
-    def __init__(
-        self,
-        destination: Destination,
-        endpoint: Endpoint,
-        transform: RowTransform,
-        field_types: dict[str, str] | None = None,
-        *,
-        csv_escape_formulas: bool = False,
-        csv_for_excel: bool = False,
-        compression: Compression | None = None,
-        sample: Sample | None = None,
-    ) -> None:
-        check_field_types(field_types)
-        self._destination = destination
-        self._field_types = field_types or {}
+    def __init__(self, spec: FileSpec) -> None:
+        self._spec = spec
+        self._destination = spec.destination
         self._row_count = 0
         self._cleanup = ExitStack()
-        self._new_file: Callable[[TemporaryFile, Path], JsonLinesFile | ColumnarFile]
-        if destination.format == "jsonl":
-            self._new_file = lambda file, _: JsonLinesFile(file, is_gzipped=destination.is_gzipped)
-            return
-        self._new_file = partial(
-            ColumnarFile,
-            destination=destination,
-            endpoint=endpoint,
-            transform=transform,
-            field_types=self._field_types,
-            new_writer=partial(ParquetWriter, endpoint=endpoint.name, compression=compression or "zstd")
-            if destination.format == "parquet"
-            else partial(
-                CsvWriter,
-                escape_formulas=csv_escape_formulas or csv_for_excel,
-                with_bom=csv_for_excel,
-            ),
-            sample=sample,
-        )
 
     def __enter__(self) -> Self:
         path = self._destination.path
         with storage_errors(path, Path(path).parent):
             self._folder = self._destination.unfinished_folder()
         with ExitStack() as cleanup, storage_errors(path, self._folder):
-            self._temporary = TemporaryFile(self._folder, Path(path).name)
-            cleanup.callback(self._temporary.close)
-            self._file = self._new_file(self._temporary, self._folder)
-            cleanup.callback(self._file.close)
+            self._temporary = cleanup.enter_context(closing(TemporaryFile(self._folder, Path(path).name)))
+            self._file: JsonLinesFile | ColumnarFile
+            if self._destination.format == "jsonl":
+                self._file = JsonLinesFile(self._temporary, self._spec)
+            else:
+                self._file = cleanup.enter_context(closing(ColumnarFile(self._temporary, self._folder, self._spec)))
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -181,8 +100,8 @@ class OutputFile:
     def publish(self) -> FileInfo:
         """Finish the file and put it at its destination, in one step; nothing can be written afterwards."""
         with storage_errors(self._destination.path, self._folder):
-            self._file.finish()
-            info = self._info(*self._temporary.finish())
+            columns = self._file.finish()
+            size, digest = self._temporary.finish()
             if self._destination.scheme is None:
                 self._temporary.move_to(self._destination.local_path())
             else:
@@ -190,18 +109,8 @@ class OutputFile:
         if self._destination.scheme is not None:
             _upload(self._temporary.path, self._destination)
         self._cleanup.close()
-        return info
-
-    def _info(self, size: int, digest: str) -> FileInfo:
-        columns = {column.name: column.type for column in self._file.columns}
         return FileInfo(
-            self._row_count,
-            size,
-            digest,
-            self._file.names,
-            dict(zip(self._file.names, columns.values(), strict=False)),
-            list(self._file.null_columns),
-            [name for name in self._field_types if name not in columns and name.replace(".", "_") not in columns],
+            self._row_count, size, digest, columns, self._file.null_columns, self._file.unmatched_field_types
         )
 
 

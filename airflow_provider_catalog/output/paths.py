@@ -103,10 +103,7 @@ def is_alike(path: FieldPath, other: FieldPath) -> bool:
     """
     Tell whether two paths are spelt alike: but for case, dots and underscores, or for a letter or two of one word.
 
-    ``address1`` and ``address2`` are not: fields are often numbered.
-
-    :param path: may have ``*`` in it, which stands for any name.
-    :param other: has none.
+    ``address1`` and ``address2`` are not: fields are often numbered. A ``*`` in the first one stands for any name.
     """
     if len(path) == len(other):
         path = tuple(theirs if mine == "*" else mine for mine, theirs in zip(path, other, strict=True))

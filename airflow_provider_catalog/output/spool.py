@@ -29,18 +29,12 @@ BATCH_BYTES = 2 * 1024 * 1024
 
 
 class RowSpool:
-    """
-    Rows on disk, in a file without a name; a context manager that removes it.
-
-    The kinds of their values are noted, field by field.
-
-    :ivar row_count: how many rows there are.
-    :ivar kinds: the kinds of the values at each path.
-    """
+    """Rows on disk, in a file without a name; a context manager that removes it."""
 
     def __init__(self, folder: Path) -> None:
         self.row_count = 0
         self.kinds: dict[FieldPath, Kinds] = {}
+        """The kinds of the values at each path."""
         self._objects: set[FieldPath] = set()
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(dict[str, Any])
@@ -89,16 +83,10 @@ class RowSpool:
         return block
 
     def columns(
-        self,
-        endpoint: Endpoint,
-        transform: RowTransform,
-        field_types: Mapping[str, str] | None = None,
-        known: Mapping[str, str] | None = None,
+        self, endpoint: Endpoint, transform: RowTransform, field_types: Mapping[str, str], known: Mapping[str, str]
     ) -> list[Column]:
         """Return the columns of the rows, as :func:`typed_columns` does."""
-        return typed_columns(
-            self.kinds, self._objects, endpoint, transform, field_types=field_types or {}, known=known or {}
-        )
+        return typed_columns(self.kinds, self._objects, endpoint, transform, field_types=field_types, known=known)
 
     def blocks(self, column_count: int) -> Iterator[Block]:
         """Yield all rows in order, in blocks that bound memory."""

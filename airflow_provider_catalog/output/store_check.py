@@ -17,11 +17,7 @@ _MAX_CAUSE = 300
 
 
 def check_store(path: ObjectStoragePath, shown: str) -> None:
-    """
-    Ask for what is at the path, then for the bucket, to see whether the store answers.
-
-    A connection that may write but not look passes: whether it may write can't be seen without writing.
-    """
+    """Ask for what is at the path, then for the bucket; a connection that may write but not look passes."""
     fs, bucket = path.fs, path.path.lstrip("/").partition("/")[0]
     try:
         # This lists what lies below the file, which is nothing: one cheap request, whose answer says more than that

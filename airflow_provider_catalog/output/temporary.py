@@ -64,8 +64,6 @@ class TemporaryFile:
 
     It is called ``.NAME.MACHINE-PID.RANDOM.tmp``. What a task that was killed has left is removed by the next one that
     writes a file of the same name in the same folder; a writer that lives keeps its own.
-
-    :param folder: where it is made; moving it to its place is one step only on the same file system.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -127,23 +125,15 @@ def check_folder(folder: Path, name: str) -> None:
 
 
 def spool_file(folder: Path) -> IO[bytes]:
-    """
-    Return a file without a name, which goes with the process.
-
-    :param folder: where it is made; in the folder for temporary files where a mount has no such files.
-    """
-    with suppress(OSError):
+    """Return a file without a name, which goes with the process."""
+    with suppress(OSError):  # a mount that has no such files
         return tempfile.TemporaryFile(dir=folder)
     return tempfile.TemporaryFile()
 
 
 @contextmanager
 def storage_errors(path: str, folder: Path) -> Iterator[None]:
-    """
-    Turn an ``OSError`` into a ``CatalogStorageError``, and a ``RecursionError`` into a ``CatalogParameterError``.
-
-    :param folder: where it is being written.
-    """
+    """Tell errors of writing a file in a folder as ours, and those of rows that are nested too deeply."""
     try:
         yield
     except RecursionError:

@@ -47,12 +47,8 @@ class RowTransform:
     Dropping and hashing come first, whatever ``fields`` says. A value is replaced by the hexadecimal HMAC-SHA-256 of
     its text, so that an id hashes the same whether it was sent as ``5`` or ``"5"``; ``null`` stays ``null``, and of an
     object or a list every value in it is hashed. What a path names never stays for want of a match: a path into a text
-    (JSON text, for one) is an error, and so is one that is misspelt, see :meth:`check_matched`.
-
-    :param fields: the only fields to keep, in this order; ``None`` keeps all. A row that lacks one simply lacks it.
-    :param drop_fields: fields to leave out.
-    :param hash_fields: fields to hash.
-    :param hash_secret: the key of the hash. It may be unknown when the DAG is parsed; see :meth:`check_hash_secret`.
+    (JSON text, for one) is an error, and so is one that is misspelt, see :meth:`check_matched`. The hash's key may be
+    unknown when the DAG is parsed, see :meth:`check_hash_secret`.
     """
 
     def __init__(
@@ -139,11 +135,8 @@ class RowTransform:
 
         A path that no row has is an error in ``drop_fields`` and ``hash_fields`` when the rows have one that is spelt
         much like it and would stay as it is, and in ``fields`` when no other one has matched either. What is merely
-        absent, or within a parent that is always ``null``, is not.
-
-        :param known_columns: flattened columns that earlier rows had: of the dataset or the table.
-        :return: what to warn of: each path that no row has, such as ``"fields 'student_email' (did you mean
-            'student.email'?)"``; nothing where there was no row.
+        absent, or within a parent that is always ``null``, is not: it is returned, to be warned of. The known columns
+        are those that earlier rows had: of the dataset or the table.
         """
         columns: list[FieldPath] = [(column,) for column in known_columns]
         warnings = []
@@ -225,12 +218,7 @@ def _tree(paths: Iterable[FieldPath]) -> Tree:
 
 
 def _apply(node: Any, path: FieldPath, change: Change, *, is_named: bool = True) -> bool:
-    """
-    Call ``change(container, key)`` wherever the path leads from a node; tell whether it led anywhere.
-
-    :param is_named: whether the node's own name is in the path: not where a ``*`` led to it.
-    :raises _TextError: when the node is a text.
-    """
+    """Call ``change`` wherever the path leads from a node; tell whether it led anywhere. A ``*`` names no node."""
     if isinstance(node, str):
         if node.strip() and (is_named or _is_json(node)):
             raise _TextError(path)

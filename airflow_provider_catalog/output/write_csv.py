@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import IO, Any
+from typing import Any
 
 from airflow_provider_catalog.output.columns import Column
 from airflow_provider_catalog.output.convert import NUMBER, to_text
 from airflow_provider_catalog.output.flatten import Block
+from airflow_provider_catalog.output.spec import FileSpec
 
 _FORMULA = re.compile("[=+\\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
 """What a cell begins with that a spreadsheet may run, by OWASP's rule: in full width, too."""
@@ -25,30 +26,16 @@ _MIN_PLACES = 2
 
 
 class CsvWriter:
-    """
-    Writes blocks of rows as CSV.
+    """Writes blocks of rows as CSV, to a file that somebody else closes."""
 
-    :param file: where to; somebody else closes it.
-    :param escape_formulas: whether a ``'`` is put before what a spreadsheet would run as a formula.
-    :param with_bom: whether the file begins with a byte order mark, which tells Excel that it is UTF-8.
-    """
-
-    def __init__(
-        self,
-        file: IO[bytes],
-        columns: list[Column],
-        _kinds: Any = None,
-        *,
-        escape_formulas: bool = False,
-        with_bom: bool = False,
-    ) -> None:
+    def __init__(self, file: Any, columns: list[Column], spec: FileSpec) -> None:
         self.columns = columns
-        self._file = file
-        self._escape = without_formula if escape_formulas else None
         self.names = [column.name for column in columns]
+        self._file = file
+        self._escape = without_formula if spec.csv_escape_formulas or spec.csv_for_excel else None
         if self._escape:
             self.names = list(map(self._escape, self.names))
-        if with_bom:
+        if spec.csv_for_excel:
             self._file.write("\ufeff".encode())
         _write_lines(self._file, [self.names])
 
@@ -72,15 +59,11 @@ class CsvWriter:
 
 
 def without_formula(text: str) -> str:
-    """
-    Return a text that no spreadsheet runs as a formula: with a ``'`` before it, if it might.
-
-    The text of a number, such as ``-5.00``, is no formula.
-    """
+    """Return a text that no spreadsheet runs as a formula; that of a number, such as ``-5.00``, is none."""
     return f"'{text}" if _FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
-def _write_lines(file: IO[bytes], lines: Any) -> None:
+def _write_lines(file: Any, lines: Any) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(lines)
     file.write(text.getvalue().encode())

@@ -6,19 +6,17 @@ from array import array
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_catalog import __version__
 from airflow_provider_catalog.output.columns import Column, Kinds
 from airflow_provider_catalog.output.convert import decimal_type, to_text
 from airflow_provider_catalog.output.flatten import Block, Values
 from airflow_provider_catalog.output.paths import FieldPath
+from airflow_provider_catalog.output.spec import FileSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Compression = Literal["zstd", "snappy", "gzip", "none"]
-COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 
 ROW_GROUP_ROWS = 100_000
 """Rows of a row group,"""
@@ -29,21 +27,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class ParquetWriter:
     """
-    Writes blocks of rows as Parquet.
+    Writes blocks of rows as Parquet, to a file that somebody else closes; of all rows it needs the kinds of values.
 
-    :param file: where to; somebody else closes it. Python's own, so that its errors keep their ``errno``.
-    :param kinds: the kinds of the values at each path, among them those of all rows that will be written.
-    :param endpoint: the endpoint's name, for the file's metadata.
+    The file is Python's own, so that its errors keep their ``errno``.
     """
 
-    def __init__(
-        self,
-        file: Any,
-        columns: list[Column],
-        kinds: Mapping[FieldPath, Kinds],
-        endpoint: str,
-        compression: Compression = "zstd",
-    ) -> None:
+    def __init__(self, file: Any, columns: list[Column], spec: FileSpec, kinds: Mapping[FieldPath, Kinds]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -53,13 +42,14 @@ class ParquetWriter:
         metadata: dict[bytes | str, bytes | str] = {
             "provider": "airflow-provider-catalog",
             "provider_version": __version__,
-            "endpoint": endpoint,
+            "endpoint": spec.endpoint.name,
         }
         self._schema = pa.schema(
             [pa.field(column.name, _arrow_type(column.type)) for column in columns], metadata=metadata
         )
         # The system's pool gives back what is freed when it is told to; Arrow's own one keeps up to 50 MB of it.
         self._pool = pa.system_memory_pool()
+        compression = spec.compression or "zstd"
         self._writer = pq.ParquetWriter(file, self._schema, compression=compression, memory_pool=self._pool)
         self._group: list[pa.RecordBatch] = []
         self._group_rows = self._group_bytes = 0
@@ -97,7 +87,7 @@ class ParquetWriter:
         kinds = self._kinds[column.path]
         if column.type == kinds.suggestion != "int64" and kinds.fits:
             # Arrow reads the text of a time or an amount much faster, but not every one, and it does not round.
-            values = block.values(column.path)
+            values = block.columns[column.path]
             texts = [None if value is None or value == "" else to_text(value) for value in values]
             try:
                 return _texts(texts).cast(_arrow_type(column.type))

@@ -5,11 +5,13 @@ import pytest
 from airflow_provider_catalog.client.endpoints import ENDPOINTS
 from airflow_provider_catalog.output.destination import Destination
 from airflow_provider_catalog.output.output import OutputFile
+from airflow_provider_catalog.output.spec import FileSpec
 from airflow_provider_catalog.output.transform import RowTransform
 
 
 def new_output(path, *, endpoint="orders", transform=None, field_types=None, **options):
-    return OutputFile(Destination.parse(path), ENDPOINTS[endpoint], transform or RowTransform(), field_types, **options)
+    destination, transform = Destination.parse(path), transform or RowTransform()
+    return OutputFile(FileSpec(destination, ENDPOINTS[endpoint], transform, field_types or {}, **options))
 
 
 def write(path, *pages, **options):

@@ -28,7 +28,7 @@ def columns_of(request, save):
             names = next(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
         else:
             names = pq.read_schema(path).names
-        assert names == info.columns
+        assert names == list(info.columns)
         return names
 
     return columns
@@ -134,12 +134,12 @@ TYPES = {
 def test_the_type_follows_from_name_and_values(save, key, values, type_name):
     _, info = save([{key: value} for value in values])
     assert info.null_columns == [key] * (type_name == "unknown")
-    assert info.types == {key: type_name if type_name != "unknown" else "string"}
+    assert info.columns == {key: type_name if type_name != "unknown" else "string"}
 
 
 def test_the_type_is_that_of_all_rows_not_of_the_first(save):
     path, info = save([{"a": 1}] * 11_000 + [{"a": "x"}] + [{"a": 1, "b": 2}] * 11_000)
-    assert info.types == {"a": "string", "b": "float64"}
+    assert info.columns == {"a": "string", "b": "float64"}
     assert pq.read_table(path)["a"].to_pylist() == ["1"] * 11_000 + ["x"] + ["1"] * 11_000
     assert pq.read_table(path)["b"].to_pylist() == [None] * 11_001 + [2] * 11_000
 
@@ -147,28 +147,28 @@ def test_the_type_is_that_of_all_rows_not_of_the_first(save):
 @pytest.mark.parametrize("name", ["custom_fields", "customFields"])
 def test_people_name_custom_fields_so_their_names_say_nothing(save, name):
     _, info = save([{name: {"start_date": "2026-06-30", "employee_id": 7, "fee": "5"}}])
-    assert list(info.types.values()) == ["string", "float64", "string"]
+    assert list(info.columns.values()) == ["string", "float64", "string"]
 
 
 def test_a_hash_is_text_although_documentation_or_name_say_another_type(save):
     row = {"account_id": 3, "product": {"id": 5}, "promo_codes": ["A", "B"], "learner": {"id": None}}
     hashed = ["account_id", "product.*", "promo_codes", "learner.id"]
     path, info = save([row], endpoint="products", hash_fields=hashed, hash_secret="key")
-    assert [info.types[name] for name in ("account_id", "product_id", "learner_id")] == ["string"] * 3
+    assert [info.columns[name] for name in ("account_id", "product_id", "learner_id")] == ["string"] * 3
     [found] = pq.read_table(path).to_pylist()
     assert list(map(len, [found["account_id"], *found["promo_codes"]])) == [64] * 3
-    assert info.types["enrollment_count"] == "int64"
+    assert info.columns["enrollment_count"] == "int64"
 
 
 def test_field_types_take_columns_and_paths_and_make_columns(save):
     pins = {"a.b": "int64", "c_d": "date", "e.f": "bool", "g_h": "decimal(5,2)", "i.j": "float64"}
     _, info = save([{"a": {"b": "5"}, "c": {"d": None}, "i.j": 5, "n": None}], field_types=pins)
-    assert info.types == {
+    assert info.columns == {
         "a_b": "int64", "c_d": "date", "i.j": "float64", "n": "string", "e_f": "bool", "g_h": "decimal(5,2)",
     }  # fmt: skip
     assert info.null_columns == ["n"]
-    assert save([{"x": 1}], field_types={"a.b": "int64"}, drop_fields=["a"])[1].types == {"x": "float64"}
-    assert save([{"a": {"b": 1}}], field_types={"c": "int64"}, fields=["a"])[1].types == {"a_b": "float64"}
+    assert save([{"x": 1}], field_types={"a.b": "int64"}, drop_fields=["a"])[1].columns == {"x": "float64"}
+    assert save([{"a": {"b": 1}}], field_types={"c": "int64"}, fields=["a"])[1].columns == {"a_b": "float64"}
 
 
 def utc(*parts):
@@ -212,7 +212,7 @@ UNFIT = {
 @pytest.mark.parametrize("type_name", FIT)
 def test_values_that_fit(save, type_name):
     path, info = save([{}, *({"c": value} for value, _ in FIT[type_name])], field_types={"c": type_name})
-    assert info.types == {"c": type_name.replace(" ", "")}
+    assert info.columns == {"c": type_name.replace(" ", "")}
     found, expected = pq.read_table(path)["c"].to_pylist(), [None, *(fitting for _, fitting in FIT[type_name])]
     assert found == expected
     assert [*map(type, found)] == [*map(type, expected)]

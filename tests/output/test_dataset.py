@@ -171,10 +171,10 @@ def test_the_same_in_csv(tmp_path):
 
 def test_a_first_day_that_lacks_columns_learns_them_from_a_page_of_other_days(tmp_path):
     info = write_day(tmp_path, 3, rows_of(3), sample=lambda: rows_of(1))
-    assert info.types == TYPES
+    assert info.columns == TYPES
     assert info.null_columns == ["comment"]
     info = write_day(tmp_path, 5, [], sample=lambda: pytest.fail("asked"))
-    assert info.types == TYPES, "what was learned is known without asking again"
+    assert info.columns == TYPES, "what was learned is known without asking again"
 
 
 @pytest.mark.parametrize("name", ["orders/day=1/orders.parquet", "orders.parquet", "orders.csv"])
@@ -184,10 +184,10 @@ def test_a_file_without_rows_learns_its_columns_too_or_is_not_written(tmp_path, 
         write(path, [], sample=list)
     assert caught.value.retryable
     assert list(tmp_path.iterdir()) == []
-    assert write(path, [], field_types={"id": "int64"}, sample=list).columns == ["id"]
+    assert write(path, [], field_types={"id": "int64"}, sample=list).columns == {"id": "int64"}
     assert duckdb.sql(f"FROM '{path}'").columns[0] == "id"
     info = write(path, [], sample=lambda: [{"id": 1}], drop_fields=["student"])
-    assert info.types == {"id": "int64"}
+    assert info.columns == {"id": "int64"}
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_people_pin_what_no_file_has_yet_and_an_edit_that_contradicts_the_files_
             write_day(tmp_path, 1, [{"id": 2}])
     memory.write_text(json.dumps({"orders.parquet": before | {"columns": {"id": "int64", "refund": "decimal(12,2)"}}}))
     info = write_day(tmp_path, 1, [{"a": 1, "refund": 5, "id": 2}])
-    assert list(info.types.items()) == [("id", "int64"), ("refund", "decimal(12,2)"), ("a", "float64")]
+    assert list(info.columns.items()) == [("id", "int64"), ("refund", "decimal(12,2)"), ("a", "float64")]
 
 
 def unread():

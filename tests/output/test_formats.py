@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_catalog import __version__
-from airflow_provider_catalog.output import write_parquet
 from tests.processes import python
 
 PRODUCT = {
@@ -106,13 +105,13 @@ def test_compression_and_metadata_of_parquet(save, compression):
     assert metadata.metadata[b"endpoint"] == b"orders"
 
 
-@pytest.mark.parametrize(("name", "limit"), [("ROW_GROUP_ROWS", 10_000), ("ROW_GROUP_BYTES", 10_000 * 8)])
-def test_row_groups_are_bounded_in_rows_and_bytes(save, monkeypatch, name, limit):
-    monkeypatch.setattr(write_parquet, name, limit)
-    path, _ = save([{"a": number} for number in range(25_000)])
+@pytest.mark.parametrize(("size", "groups"), [(0, [100_000, 5_000]), (100_000, [140, 140, 20])])
+def test_row_groups_are_bounded_in_rows_and_bytes(save, size, groups):
+    path, _ = save({"a": number, "text": "x" * size} for number in range(sum(groups)))
     metadata = pq.read_metadata(path)
-    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [10_000, 10_000, 5_000]
-    assert pq.read_table(path)["a"].to_pylist() == list(range(25_000))
+    found = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    assert found == groups
+    assert pq.read_table(path)["a"].to_pylist() == list(range(sum(groups)))
 
 
 def test_pandas_is_not_imported_where_it_is_installed(tmp_path):

@@ -58,7 +58,7 @@ def table(info, content: bytes, suffix: str) -> dict[str, list[Any]]:
     if suffix == ".parquet":
         return pq.read_table(io.BytesIO(content)).to_pydict()
     header, *lines = csv.reader(io.StringIO(content.decode(), newline=""))
-    return {name: [of_cell(line[n], info.types[name]) for line in lines] for n, name in enumerate(header)}
+    return {name: [of_cell(line[n], info.columns[name]) for line in lines] for n, name in enumerate(header)}
 
 
 def of_cell(cell: str, type_name: str) -> Any:
@@ -116,7 +116,7 @@ def test_jsonl(pages):
         *lines, end = content.decode().split("\n")
     assert end == ""
     assert same([json.loads(line) for line in lines], rows)
-    assert info.columns == list(dict.fromkeys(key for row in rows for key in row))
+    assert list(info.columns) == list(dict.fromkeys(key for row in rows for key in row))
 
 
 @given(pages=pages_of_rows, suffix=st.sampled_from([".csv", ".csv.gz", ".parquet"]))
@@ -133,7 +133,7 @@ def test_columns(pages, suffix):
         return
     assert not share_a_column(filled)
     assert info.row_count == len(rows)
-    assert list(found) == info.columns
+    assert list(found) == list(info.columns)
     names = list(map("_".join, filled))
     assert [name for name in found if name in names] == names, "in the order in which they turned up"
     assert {*found} <= {*map("_".join, paths)}
@@ -145,7 +145,7 @@ def test_columns(pages, suffix):
         if suffix != ".parquet":
             sent = [None if value == "" else value for value in sent]
         assert len(column) == len(sent)
-        assert all(map(holds, column, sent, repeat(info.types[name]))), (name, info.types[name])
+        assert all(map(holds, column, sent, repeat(info.columns[name]))), (name, info.columns[name])
 
 
 def share_a_column(paths: list[tuple[str, ...]]) -> bool:
