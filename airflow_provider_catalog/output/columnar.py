@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class ColumnarFile:
         """The names in ``field_types`` that turned out to be no columns."""
         self._check_parameters()
         with ExitStack() as cleanup:
-            self._spool = cleanup.enter_context(RowSpool(folder))
+            self._spool = cleanup.enter_context(closing(RowSpool(folder)))
             if self._schema_file and not self.known_columns and spec.sample:
                 self._spool.note(spec.sample())
                 self._columns()  # raises for what contradicts the Hive folders

@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -29,7 +28,7 @@ BATCH_BYTES = 2 * 1024 * 1024
 
 
 class RowSpool:
-    """Rows on disk, in a file without a name; a context manager that removes it."""
+    """Rows on disk, in a file without a name, which is gone once it is closed."""
 
     def __init__(self, folder: Path) -> None:
         self.row_count = 0
@@ -39,14 +38,6 @@ class RowSpool:
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(dict[str, Any])
         self._file = spool_file(folder)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Remove the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -244,7 +245,7 @@ class CatalogAnalyticsToSqlBaseOperator(ReadingTask, BaseOperator, Generic[Filte
         from airflow_provider_catalog.output.spool import RowSpool
 
         folder, transform = Path(tempfile.gettempdir()), self._transform()
-        with storage_errors(self.table, folder), RowSpool(folder) as spool:
+        with storage_errors(self.table, folder), closing(RowSpool(folder)) as spool:
             with self._reading(filters, accept_moved) as reading:
                 for page in reading.pages():
                     spool.write(map(transform, page.rows))
