@@ -196,7 +196,8 @@ def links() -> Iterator[Kind]:
         yield kind(count, query={}, more=more, **how)  # they forget per_page
     yield kind(47, size=7, query={"per_page": "10"})
     places = ("next", "links.next", "meta.next", "pagination.next", "meta.pagination.next", "_links.next",
-              "_links.next.href", "links.next.href", "meta.links.next", "paging.next")  # fmt: skip
+              "_links.next.href", "links.next.href", "meta.links.next",
+              "pagination.next.url", "paging.next")  # fmt: skip
     for place, by in zip(places, cycle(("number", "cursor"))):
         yield kind(30, links=place, by=by)
     for place in ("next_page_url", "pagination.next_url", "nextLink", "@odata.nextLink"):
@@ -226,7 +227,8 @@ def failures() -> Iterator[Kind]:
     yield kind(85, ERROR, answers={8: GONE}, beyond=GONE)  # as if it were the end, but last names it
     for page in (1, 4, 8):
         for status in (500, 409):
-            yield kind(85, ERROR, links="none", answers={page: Answer(b"", status, AT_ONCE)})
+            for size in (7, 10):
+                yield kind(85, ERROR, links="none", size=size, answers={page: Answer(b"", status, AT_ONCE)})
         yield kind(85, ERROR, links="none", total="X-Total", answers={page: GONE})
 
 
@@ -258,6 +260,8 @@ def promises() -> Iterator[Kind]:
             lambda pages, index: 50 if index == 0 else 47, "47", lambda pages, index: 7 if index == 4 else 10,
         ):  # fmt: skip
             yield kind(47, values={total: value})
+    for name, value in {"Content-Range": "orders 0-9/47", "X-Pagination": '{"total": 47}'}.items():
+        yield kind(47, ERROR, values={name: value}, **ONE_PAGE)
     said_first = {"X-Total": lambda pages, index: "" if index else 47}
     yield kind(47, ERROR, by="cursor", values=said_first, answers={2: Answer({"orders": rows_of(10, 20)})})
     for place, end in zip(CURSORS, cycle((None, "", "null", "false", "0", "None", 0, False))):

@@ -140,9 +140,9 @@ def test_all_wait_when_one_is_told_to_wait(serve, status):
 
 
 def test_a_reader_that_takes_its_time_still_waits_for_a_rate_limit(serve, monkeypatch):
-    """Patience begins with the first 429, not with the page before it."""
+    """Patience begins with the first 429 since a page has come."""
     monkeypatch.setattr(client, "PATIENCE", 0.5)
-    with serve(Pages(ROWS, answers={1: [LIMITS["429"]] * 3}), max_concurrency=1):
+    with serve(Pages(ROWS, answers=dict.fromkeys((0, 1), [LIMITS["429"]] * 3)), max_concurrency=1):
         rows = CatalogHook().iter_rows("orders")
         first = next(rows)
         time.sleep(1)
@@ -168,9 +168,9 @@ def test_retry_after_in_each_form(serve, when, status):
         assert read_with_hook().rows == ROWS
 
 
-@pytest.mark.parametrize("form", WHEN)
-def test_a_retry_after_beyond_patience_is_left_to_airflow(serve, tmp_path, form):
-    with serve(lambda request: Answer(b"", 429, retry_after((form, 86_400)))) as catalog:
+@pytest.mark.parametrize(("form", "status"), [*((form, 429) for form in WHEN), ("seconds", 503)])
+def test_a_retry_after_beyond_patience_is_left_to_airflow(serve, tmp_path, form, status):
+    with serve(lambda request: Answer(b"", status, retry_after((form, 86_400)))) as catalog:
         error = read_with_operator(tmp_path).error
     assert isinstance(error, CatalogUnavailableError)
     assert error.retryable

@@ -120,6 +120,13 @@ def test_rows_that_move_once_are_read_again(serve, tmp_path, way, page, change, 
     assert outcome.manifest["moved"] is False
 
 
+@pytest.mark.parametrize("change", [delete(0), delete(4), lambda rows: rows.insert(0, {"name": "new", "city": "Oslo"})])
+def test_rows_without_ids_that_move_once_are_read_again(serve, tmp_path, change):
+    pages = Pages([SHAPES["no-id"](n) for n in range(47)], changes={0: change})
+    with serve(pages):
+        assert read_with_operator(tmp_path).rows == pages.rows
+
+
 @pytest.mark.parametrize("way", ["from-1", "from-0"])
 def test_a_last_page_that_vanishes_is_movement(serve, tmp_path, way):
     """The only row of the last page has moved to the page before it, which was read by then."""

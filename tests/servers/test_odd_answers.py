@@ -29,12 +29,13 @@ def linked(links, rows):
         (1, USERS, {}),
         (3, USERS, {"last": 3}),
         (2, USERS, {"by": "cursor"}),
+        (1, linked({"next": "page=4"}, ROWS[20:30]), {}),
         (1, Answer({"orders": []}), {"links": "none"}),
         (1, Answer(b"", 204), {"links": "none"}),
         (1, Answer({"orders": ROWS[:10]}), {"links": "none"}),
         (3, Answer({"orders": ROWS[:10]}), {"by": "cursor"}),
     ],
-    ids=["users", "users-last", "users-cursor", "empty", "no-content", "first-again", "first-for-last"],
+    ids=["users", "users-last", "users-cursor", "page-3-for-2", "empty", "no-content", "first-again", "first-for-last"],
 )
 def test_an_answer_to_another_request_once(serve, tmp_path, page, answer, how, in_flight):
     with serve(Pages(ROWS, answers={page: [answer]}, **how), max_concurrency=in_flight):

@@ -150,6 +150,18 @@ class TestMany:
         assert "429, slow down" in first["last_poll"]
         assert all("asked for patience" in other["last_poll"] for other in others)
 
+    def test_the_longest_wait_that_the_server_has_asked_for_holds(self, serve):
+        at_once = {"Retry-After": "0"}
+        answers = iter([Answer(b"", 429, {"Retry-After": "600"}, delay=0.3), Answer(b"", 429, at_once, delay=0.6)])
+
+        async def two():
+            await asyncio.gather(*(first_payload(trigger_of(deadline=time.time())) for _ in range(2)))
+
+        with serve(lambda request: next(answers)) as catalog:
+            asyncio.run(two())
+            payload_of(deadline=time.time())
+        assert len(catalog.requests) == 2
+
     SCRIPT = """
 import asyncio, sys
 from airflow_provider_catalog.triggers.analytics import CatalogAnalyticsTrigger
