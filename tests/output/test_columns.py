@@ -119,8 +119,9 @@ TYPES = {
         ("created_at", "2023-06-05T14:46:59Z", "soon"), ("created_at", "2023-06-05T14:46:59Z", 5),
         ("created_at", "0001-01-01T00:00:00+02:00"), ("state", "2026-06-30"), ("data", "2026-06-30"),
         ("id", 2**63 + 1), ("id", "p-5"), ("id", "5", 5), ("order_fee", "FREE", "PAID"), ("fee", 5, "FREE"),
-        ("fee", 10**29 + 1), ("other", 2**53 + 1, 5.5), ("other", 10**400), ("other", "5"), ("other", ""),
-        ("other", "x", 5), ("other", True, 1), ("other", ["a"], []), ("other", []), ("_", "x"),
+        ("fee", 10**29 + 1), ("fee", -(10**29) - 1), ("other", 2**53 + 1, 5.5), ("other", -(2**53) - 1, 5.5),
+        ("other", 10**400), ("other", "5"), ("other", ""), ("other", "x", 5), ("other", True, 1), ("other", ["a"], []),
+        ("other", []), ("_", "x"),
     ],
     "unknown": [("price", ""), ("price", None)],
 }  # fmt: skip
