@@ -319,7 +319,7 @@ class TestParameters:
             ({"sql_conn_id": "nowhere"}, "'nowhere'"),
             ({"sql_conn_id": "catalog_default"}, "SQL database"),
             ({"sql_conn_id": "big"}, "GCSToBigQueryOperator"),
-            ({"sql_conn_id": "oracle"}, "load them with the database's own tools"),
+            ({"sql_conn_id": "oracle"}, "SQL\\*Loader"),
             ({"table": "a.b.c"}, "schema.table"),
             ({"table": "None"}, "table"),
             ({"table": "nowhere.orders"}, "create the schema .nowhere."),

@@ -29,9 +29,10 @@ _REFUSED = {
     **dict.fromkeys(
         ("gcpbigquery", "google_cloud_platform"), "write files to gs://… and load them with GCSToBigQueryOperator"
     ),
-    **dict.fromkeys(("mssql", "oracle"), "write files and load them with the database's own tools"),
+    "oracle": "write files and load them with SQL*Loader",
 }
-"""Type of connection → the way into databases without transactions, or whose temporary tables are of other kinds."""
+"""Type of connection → the way into a database that a load can't go: BigQuery has no transactions, and Oracle's
+temporary tables can't be altered."""
 _PORTS = {"postgres": 5432, "mysql": 3306}
 
 

@@ -38,9 +38,12 @@ class Dialect:
     has_time_zones = True
     has_untyped_columns = False
     refuses_nul = False
+    create_stage = "CREATE {kind} TABLE {stage} AS SELECT {columns} FROM {table} WHERE 1 = 0"
     stage_kind = "TEMPORARY"
+    stage_name = "_catalog_"
     stage_schema: str | None = None
     stage_grant = "GRANT TEMPORARY ON DATABASE {database} TO {user}"
+    add_column = "ALTER TABLE {table} ADD COLUMN {column}"
     create_grant = "GRANT CREATE ON SCHEMA {schema} TO {user}"
 
     def __init__(self, connection: Connection, schema: str | None, table: str) -> None:
@@ -356,11 +359,21 @@ class Sqlite(Dialect):
             self.insert_by_place(stage, list(columns))
 
 
+class SqlServer(Dialect):
+    """SQL Server."""
+
+    create_stage = "SELECT {columns} INTO {stage} FROM {table} WHERE 1 = 0"
+    stage_kind = ""
+    stage_name = "#catalog_"
+    add_column = "ALTER TABLE {table} ADD {column}"
+
+
 DIALECTS: dict[str, type[Dialect]] = {
     "postgresql": Postgres,
     "mysql": MySql,
     "mariadb": MySql,
     "sqlite": Sqlite,
+    "mssql": SqlServer,
 }
 """SQLAlchemy's name of a dialect → what is known of it; what is missing goes the way that all share."""
 

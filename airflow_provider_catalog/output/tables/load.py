@@ -168,17 +168,19 @@ class TableLoad:
     def _stage(self, table: Table) -> Any:
         """Make the staging table: with the types of the table's own columns, and those of new ones."""
         dialect = table.dialect
-        name, schema, sql_dialect = f"_catalog_{token_hex(8)}", dialect.stage_schema, dialect.connection.dialect
+        name, schema, sql_dialect = dialect.stage_name + token_hex(8), dialect.stage_schema, dialect.connection.dialect
         new = [*_new_columns(table), sa.Column(ROW, sa.BigInteger())]
         with self._granted(dialect.grant(dialect.stage_grant, self._database.connection)):
             if table.existing:
                 stage = dialect.quoted(name, schema)
                 old = ", ".join(dialect.quoted(each.name) for each in table.columns if not each.is_new)
                 source = dialect.quoted(dialect.table, dialect.schema)
-                dialect.run(f"CREATE {dialect.stage_kind} TABLE {stage} AS SELECT {old} FROM {source} WHERE 1 = 0")  # noqa: S608
-                dialect.run(*(f"ALTER TABLE {stage} ADD COLUMN {column_ddl(sql_dialect, column)}" for column in new))
+                kind = dialect.stage_kind
+                dialect.run(dialect.create_stage.format(kind=kind, stage=stage, columns=old, table=source))
+                for column in new:
+                    dialect.run(dialect.add_column.format(table=stage, column=column_ddl(sql_dialect, column)))
             else:
-                dialect.run(create_table(sql_dialect, name, schema, new, dialect.stage_kind))
+                dialect.run(create_table(sql_dialect, name, schema, new, *dialect.stage_kind.split()))
         own = (sa.column(each.name, each.type) for each in table.columns)
         return sa.table(name, *own, sa.column(ROW), schema=schema)
 
@@ -250,7 +252,7 @@ class TableLoad:
             return [create_table(dialect.connection.dialect, dialect.table, dialect.schema, new)]
         name = dialect.quoted(dialect.table, dialect.schema)
         columns = [column_ddl(dialect.connection.dialect, column) for column in _new_columns(table)]
-        return [f"ALTER TABLE {name} ADD COLUMN {column}" for column in columns]
+        return [dialect.add_column.format(table=name, column=column) for column in columns]
 
     def _write(self, table: Table, source: Any, *, is_trial: bool = False) -> tuple[int, int]:
         """Change the table's rows, of which a trial deletes none; return how many were deleted and inserted."""

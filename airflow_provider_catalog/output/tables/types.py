@@ -10,7 +10,7 @@ from operator import contains
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import mssql, mysql, postgresql
 
 from airflow_provider_catalog.client.endpoints import MONEY
 from airflow_provider_catalog.errors import CatalogParameterError
@@ -27,8 +27,9 @@ _TAKES = {"decimal": {"int64", "float64"}, "float64": {"int64", "decimal"}}
 def new_type(type_name: str, text_keys: int = 0) -> Any:
     """Return the type of a new column; of one of the key, that has as many columns, which share what an index takes."""
     if type_name == "string" and text_keys:
-        key = mysql.VARCHAR(min(255, 700 // text_keys), charset="utf8mb4", collation="utf8mb4_bin")
-        return sa.Text().with_variant(key, "mysql")
+        length = min(255, 700 // text_keys)
+        key = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+        return sa.Text().with_variant(key, "mysql").with_variant(sa.Unicode(length), "mssql")
     if size := decimal_type(type_name):
         return sa.Numeric(*size)
     return _NEW_TYPES[type_name]
@@ -130,7 +131,11 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (sa.DateTime, "timestamp"),
     (sa.Date, "date"),
 )
-_TEXT = sa.Text().with_variant(sa.VARCHAR(65_535), "redshift")  # whose TEXT has room for 256 bytes
+_TEXT = (
+    sa.Text()
+    .with_variant(mssql.NVARCHAR(), "mssql")
+    .with_variant(sa.VARCHAR(65_535), "redshift")  # whose TEXT has room for 256 bytes
+)
 _NEW_TYPES: dict[str, Any] = {
     "string": _TEXT.with_variant(mysql.LONGTEXT(charset="utf8mb4"), "mysql"),
     "bool": sa.Boolean(),
