@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -178,10 +178,10 @@ def peak_megabytes(rows: int) -> float:
 
 def memory(rows: int) -> None:
     """Load rows, and print by how many megabytes the peak has risen above that of a small load."""
-    with spooled(0, 1_000) as spool:
+    with closing(spooled(0, 1_000)) as spool:
         load("PostgreSQL", spool, "replace")
     before = peak()
-    with spooled(0, rows) as spool:
+    with closing(spooled(0, rows)) as spool:
         load("PostgreSQL", spool, "replace")
     print((peak() - before) / 1024)  # noqa: T201
 
@@ -212,7 +212,7 @@ def main() -> None:
 
     many = int(os.environ.get("BENCHMARK_MANY", "1000000"))
     with databases():
-        with spooled(0, ROWS) as spool:
+        with closing(spooled(0, ROWS)) as spool:
             for kind in CONNECTIONS:
                 load(kind, spool, "replace")
                 # The best of three, and what is compared right after it: the machine may have other work.
@@ -237,8 +237,8 @@ def merged(tell: Callable[..., None], many: int) -> None:
 
     with psycopg.connect(f"host=127.0.0.1 user=postgres dbname={NAME}") as connection:
         connection.execute("DROP TABLE orders")
-    with spooled(0, many) as spool:
+    with closing(spooled(0, many)) as spool:
         what = f"PostgreSQL, a new table of {many:,}, with a key"
         tell(what, load("PostgreSQL", spool, "replace", key="order_id"), many)
-    with spooled(many - ROWS // 2, ROWS) as spool:
+    with closing(spooled(many - ROWS // 2, ROWS)) as spool:
         tell(f"PostgreSQL, merge into {many:,}", load("PostgreSQL", spool, "merge", key="order_id"))
