@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from tempfile import SpooledTemporaryFile
@@ -26,7 +26,9 @@ Body = SpooledTemporaryFile[bytes]
 MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes; a larger body is kept on disk and decoded row by row."""
 HEAD_ROWS = 100
-"""Rows of a large body by which it is known again."""
+"""Rows of a large body by which it is known again, where only its start was received;"""
+MOST_COMPARED = 1000
+"""and rows of any other body that are compared with those of another one."""
 _BOM = b"\xef\xbb\xbf"
 _BUFFER = 256 * 1024
 _SMALL = 200
@@ -49,7 +51,9 @@ class Content:
     What one body holds.
 
     :param fingerprint: equal for two bodies that are equal, within this process.
-    :param rows: the rows, each a fresh dict; may be iterated again.
+    :param rows: the rows; whoever gets them may change them.
+    :param head: returns the first rows, or all, decoded anew: to be compared with others, and not to be changed.
+    :param first: the first row of these.
     :param members: what stands beside the rows at the top level.
     :param is_cut: whether the rest of the body was not received, as its first rows are enough.
     """
@@ -58,6 +62,8 @@ class Content:
     fingerprint: int
     rows: Iterable[Row] = field(repr=False)
     members: Mapping[str, Any] = field(repr=False)
+    head: Callable[[], list[Row]] = field(default=list, repr=False)
+    first: Row = field(default_factory=dict, repr=False)
     key: str = ""
     is_cut: bool = False
 
@@ -81,13 +87,7 @@ def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: boo
     body.seek(0)
     with body:
         content = body.read()
-    value = _parse(content.removeprefix(_BOM), charset)
-    members = {root_key: value} if isinstance(value, list) else value
-    if not isinstance(members, dict):
-        raise NoRowsError(
-            "check the Catalog URL and `paths`: the answer is JSON, but not an object with a list of rows in it"
-        )
-    key = _rows_key({name: _kind(each) for name, each in members.items()}, root_key)
+    members, key = _members(content, root_key, charset)
     value = members.pop(key)
     rows = value or []
     if not all(type(row) is dict for row in rows):
@@ -95,7 +95,27 @@ def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: boo
             f"check the Catalog URL and `paths`: the answer's list {key[:50]!r} holds something else than rows"
         )
     _refuse_error(value, members)
-    return Content(len(rows), hash(content), rows, members, key)
+    first = msgspec.json.decode(msgspec.json.encode(rows[0])) if rows else {}
+    return Content(
+        len(rows),
+        hash(content),
+        rows,
+        members,
+        lambda: (_members(content, root_key, charset)[0][key] or [])[:MOST_COMPARED],
+        first,
+        key,
+    )
+
+
+def _members(content: bytes, root_key: str, charset: str | None) -> tuple[dict[str, Any], str]:
+    """Return what stands at the top level, and the key of the rows."""
+    value = _parse(content.removeprefix(_BOM), charset)
+    members = {root_key: value} if isinstance(value, list) else value
+    if not isinstance(members, dict):
+        raise NoRowsError(
+            "check the Catalog URL and `paths`: the answer is JSON, but not an object with a list of rows in it"
+        )
+    return members, _rows_key({name: _kind(each) for name, each in members.items()}, root_key)
 
 
 def _parse(content: bytes, charset: str | None) -> Any:
@@ -160,7 +180,10 @@ def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
     rows, key = _LargeRows(body, prefix), prefix.removesuffix("item").removesuffix(".")
     head = list(islice(rows, max(0, min(count - is_cut, HEAD_ROWS))))  # the last row may be cut, too
     fingerprint = hash((count, msgspec.json.encode(head)))
-    return Content(count, fingerprint, head if is_cut else rows, members, key or root_key, is_cut)
+    first, key = head[0] if head else {}, key or root_key
+    if is_cut:
+        return Content(count, fingerprint, head, members, lambda: head, first, key, is_cut)
+    return Content(count, fingerprint, rows, members, lambda: list(islice(rows, MOST_COMPARED)), first, key)
 
 
 class _LargeRows:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from airflow_provider_catalog.client.endpoints import Row
 from airflow_provider_catalog.client.fetch import PageFetcher
-from airflow_provider_catalog.client.page import Page, have_ids, head_rows, is_likely_same_page, keys
+from airflow_provider_catalog.client.page import Page, have_ids, is_likely_same_page, keys
 from airflow_provider_catalog.client.workers import Workers
 from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError
 
@@ -90,7 +90,7 @@ def has_moved(before: Page, after: Page, *, may_grow: bool = False) -> bool:
     if have_ids(before, after):
         return old != new[: len(old)]
     # Without ids a row that differs may have been edited, unless it stands elsewhere now, or most of it differs.
-    pairs = list(zip(head_rows(before), head_rows(after), strict=False))
+    pairs = list(zip(before.content.head(), after.content.head(), strict=False))
     changed = [place for place, (row, other) in enumerate(pairs) if row != other]
     return any(old[place] in new or new[place] in old for place in changed) or (
         bool(changed) and not any(_are_alike(row, other) for row, other in pairs)

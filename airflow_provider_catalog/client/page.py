@@ -13,8 +13,6 @@ from airflow_provider_catalog.client.decoding import HEAD_ROWS, Content
 from airflow_provider_catalog.client.endpoints import Row
 from airflow_provider_catalog.client.hints import Hints, Params, page_number, same_but_for_page, shown_page
 
-MOST_COMPARED = 1000
-"""Rows of a page that are compared with those of another one."""
 _ID_LEVELS = 8
 """Levels of a row that are searched for ids."""
 
@@ -39,7 +37,7 @@ class Page:
 
     @property
     def rows(self) -> Iterable[Row]:
-        """Its rows to hand out, each a fresh dict."""
+        """Its rows to hand out; whoever gets them may change them, so that they are never compared."""
         return islice(self.content.rows, self.skipped, None) if self.skipped else self.content.rows
 
     @property
@@ -78,7 +76,7 @@ def is_likely_same_page(page: Page, other: Page) -> bool:
     if page.content.fingerprint == other.content.fingerprint:
         return True
     one, two = keys(page, other)
-    return bool(one and two) and 2 * (Counter(one) & Counter(two)).total() >= min(len(one), len(two))
+    return bool(one and two) and 3 * (Counter(one) & Counter(two)).total() > 2 * max(len(one), len(two))
 
 
 def have_ids(page: Page, other: Page) -> bool:
@@ -95,7 +93,7 @@ def has_same_rows(page: Page, before: Page, *, may_be_equal: bool = False) -> bo
     """
     if page.content.count != before.content.count or not page.content.count:
         return False
-    one, two = next(iter(page.content.rows)), next(iter(before.content.rows))
+    one, two = page.content.first, before.content.first
     if one != two and _ids(one) != _ids(two):
         return False  # the rule, so it has to be quick
     if page.content.count == 1:
@@ -104,14 +102,9 @@ def has_same_rows(page: Page, before: Page, *, may_be_equal: bool = False) -> bo
     return mine == theirs and (may_be_equal or len(set(mine)) > 1)
 
 
-def head_rows(page: Page) -> list[Row]:
-    """Return the rows of a page that are compared with others."""
-    return list(islice(page.content.rows, HEAD_ROWS if page.content.is_cut else MOST_COMPARED))
-
-
 def keys(page: Page, other: Page) -> tuple[list[object], list[object]]:
     """Return what tells the rows of two pages apart: all of their ids where these do, else all that is in them."""
-    rows, others = head_rows(page), head_rows(other)
+    rows, others = page.content.head(), other.content.head()
     if page.content.is_cut or other.content.is_cut:
         rows, others = rows[:HEAD_ROWS], others[:HEAD_ROWS]
     one, two = list(map(_ids, rows)), list(map(_ids, others))

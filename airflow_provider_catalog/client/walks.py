@@ -13,7 +13,7 @@ from airflow_provider_catalog.client.hints import Params, page_number, same_but_
 from airflow_provider_catalog.client.movement import has_moved
 from airflow_provider_catalog.client.page import Page, has_same_rows, have_ids, is_likely_same_page
 from airflow_provider_catalog.client.retry import MAX_TRIES
-from airflow_provider_catalog.errors import CatalogPaginationError, CatalogRequestError, CatalogUnavailableError
+from airflow_provider_catalog.errors import CatalogPaginationError, CatalogRequestError, CatalogUnavailableError, causes
 
 log = logging.getLogger(__name__)
 
@@ -63,23 +63,38 @@ class Walk(ABC):
 
     def get(self, params: Params, *, may_be_past_end: bool, head_only: bool = False) -> Page | None:
         """
-        Return a page; ``None`` where a hint says that there is none, and the server does not give one.
+        Return a page; ``None`` where the last page may have come already, and the server does not give this one.
 
-        :param may_be_past_end: whether a hint says so: then a page that fails in a way that servers have for pages
-            beyond the last one is asked for once more, and not for minutes.
+        :param may_be_past_end: whether something suggests that the last page has come already.
         :param head_only: whether the first rows of a large page are enough.
         """
+        page: Page | None
         try:
             page = self.ahead.take(params, 2 if may_be_past_end else MAX_TRIES)
-            is_enough = head_only and any(True for _ in page.content.rows)  # not where one row is longer than that
-            return self.fetch(params) if page.content.is_cut and not is_enough else page
         except (CatalogRequestError, CatalogUnavailableError) as error:
             if not may_be_past_end:
                 raise
-            if error.status not in REFUSED:
-                self.fetch(self.first.params)  # fails, too, if it is the whole server that fails
-            self._log_end(f"{shown_page(params)} fails ({error}), and there should be none")
-            return None
+            page = self._past_end(params, error)
+        if page and page.content.is_cut and not (head_only and page.content.count > 1):  # one row may be cut itself
+            return self.fetch(params)
+        return page
+
+    def _past_end(self, params: Params, error: CatalogRequestError | CatalogUnavailableError) -> Page | None:
+        """
+        Return a page that has failed and may be past the end, after all; ``None`` where it keeps failing.
+
+        A page beyond the last one is refused, or answered with 500 or not at all: then there is no waiting for minutes,
+        as for an outage, which must not pass for the end.
+        """
+        if error.status not in REFUSED:
+            self.fetch(self.first.params)  # fails, too, if it is the whole server that fails
+            try:
+                if not any(isinstance(each, TimeoutError) for each in causes(error)):
+                    return self.fetch(params, max_tries=2 if error.status == 500 else MAX_TRIES)
+            except (CatalogRequestError, CatalogUnavailableError) as again:
+                error = again
+        self._log_end(f"{shown_page(params)} can't be had ({error}), and nothing says that it exists")
+        return None
 
     def again(self, page: Page) -> Page:
         """Ask once more for a page that looked like the last one; rows that were added to it since are handed out."""

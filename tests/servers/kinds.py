@@ -214,6 +214,10 @@ def failures() -> Iterator[Kind]:
     # First, second, one in the middle, the last one and the one after it.
     for (answer, page), how in in_turn(product(once, (0, 1, 4, 8, 9, 9)), *ways):
         yield kind(85, answers={page: [answer]}, **how)
+    # An outage is not the end, although the first page has fewer rows than are asked for, or `last` is no longer right.
+    for answer, how in in_turn((*once[:3], Answer(b"", 502, AT_ONCE)), *WITHOUT_LINKS):
+        yield kind(30, size=7, answers={1: [answer] * 5}, **how)
+        yield kind(47, last=2, answers={3: [answer] * 5})
     stalls = (STALLS, Answer({"orders": rows_of(9)}, stall=40))
     for (answer, page), how in in_turn(product(stalls, (1, 8)), "no-links-from-1", "from-1", "cursor"):
         yield kind(85, answers={page: [answer]}, **how)
@@ -320,6 +324,10 @@ def unusual_pages() -> Iterator[Kind]:
         yield kind(30, more="full", **NEXT, **how)
         yield kind(47, **NEXT, **how)
     yield kind(85, EITHER, size=100, query={"per_page": "20"})  # links say the default size
+    # The few rows of the last page have ids that rows of the first one have: students who enroll once more.
+    for how in WITHOUT_LINKS.values():
+        yield kind([{"student_id": n % 7, "enrolled_on": n} for n in range(11)], size=7, **how)
+        yield kind([{"student_id": n % 10, "enrolled_on": n} for n in range(13)], **how)
     no_links: dict[str, Any] = {
         "next": None, "links": [], "links.next": None, "meta.next": False, "next-page": 2, "links.self": "/?page=1",
         "meta": [], "pagination": "none", "next_page": None,

@@ -83,8 +83,14 @@ class Outcome:
 
 def read_with_hook(**parameters: Any) -> Outcome:
     outcome = Outcome([])
+
+    def read() -> None:
+        for row in CatalogHook().iter_rows("orders", **parameters):
+            outcome.rows.append(dict(row))
+            row.clear()  # whoever gets a row may change it
+
     try:
-        within_patience(lambda: outcome.rows.extend(CatalogHook().iter_rows("orders", **parameters)))
+        within_patience(read)
     except CatalogError as error:
         outcome.error = error
     return outcome
