@@ -74,7 +74,7 @@ class Ahead:
         try:
             page = future.result()
         except (CatalogRequestError, CatalogUnavailableError) as error:
-            if max_tries == 1:
+            if max_tries == 1 or self._fetch.is_beyond_patience(error):
                 raise
             if any(isinstance(each, TimeoutError) for each in causes(error)):
                 self._slow_down()

@@ -39,6 +39,8 @@ _LIMITED = re.compile(rb"rate.?limit|too many requests|throttl", re.IGNORECASE)
 """What a 403 says that is a rate limit's."""
 _OBJECT = re.compile(r"\{|#<")
 """Where a message begins to quote an object, as JSON or as Ruby shows one."""
+_TEXTS = ("message", "code", "type", "title", "detail", "description", "reason", "field", "error", "status")
+"""Members of an object that is an error."""
 _EMAIL = re.compile(r"[^\s\"'<>=&/,;:(]+(@|%40)[^\s\"'<>=&/,;:)]+")
 
 
@@ -68,8 +70,8 @@ def check_status(response: requests.Response, redacted: Callable[[str], str]) ->
             f"make a new API token at {keys_page} and put it into the connection: {said}", status=401
         )
     if status == 403 and _is_html(response, content):
-        remedy = "have this machine's address let through: a firewall or proxy in front of the Catalog refuses;"
-        raise CatalogRequestError(f"{remedy} {said}", status=403)
+        remedy = "ask whoever runs the firewall or proxy in front of the Catalog to let this machine's address through"
+        raise CatalogRequestError(f"{remedy}: {said}", status=403)
     if status == 403:
         raise CatalogAuthError(f"make an API token with analytics rights at {keys_page}: {said}", status=403)
     if status < 400:
@@ -123,13 +125,15 @@ def _not_json(response: requests.Response, start: bytes, error: NotJsonError) ->
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         return CatalogResponseError(
-            f"have the proxy or server in front of the Catalog send what is asked for (gzip): the answer is encoded "
+            "configure the proxy in front of the Catalog to compress with gzip, or not at all: the answer is encoded "
             f"as {encoding[:20]!r}",
             status=status,
         )
     if not start and status != 200:
         return CatalogResponseError(
-            f"have this machine's address let through: the answer is an empty {status}, as of a firewall", status=status
+            "ask whoever runs the firewall in front of the Catalog to let this machine's address through: the answer "
+            f"is an empty {status}",
+            status=status,
         )
     kind = "an HTML page, as of a login or a firewall" if _is_html(response, start) else f"not JSON ({error})"
     return TransientError(f"{status}, but {kind}", status=status)
@@ -176,7 +180,7 @@ def _message(response: requests.Response, content: bytes) -> str:
         return " ".join(content.decode("utf-8", "replace").split()) or "(no message)"
     for key in ("errors", "error", "message"):
         if isinstance(body, dict) and body.get(key):
-            return _flat_text(body[key])
+            return _flat_text(body[key]) or "(JSON without a message)"
     return body if isinstance(body, str) else "(JSON without an error message)"
 
 
@@ -202,10 +206,23 @@ def _is_html(response: requests.Response, content: bytes) -> bool:
 
 
 def _flat_text(value: Any) -> str:
-    if isinstance(value, dict):
-        if "message" in value:
-            return _flat_text(value["message"])
-        return "; ".join(f"{key}: {_flat_text(item)}" for key, item in value.items())
+    """Return a message, several, or those of several fields; any other part of the JSON may be a row's."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
-        return "; ".join(map(_flat_text, value))
-    return str(value)
+        return "; ".join(filter(None, (each if isinstance(each, str) else _said_by(each) for each in value)))
+    fields = value.items() if isinstance(value, dict) else ()
+    of_fields = [f"{key}: {'; '.join(each)}" for key, each in fields if _is_texts(each)]
+    return "; ".join(filter(None, [_said_by(value), *of_fields]))
+
+
+def _said_by(value: Any) -> str:
+    """Return what an error says that is an object."""
+    if not isinstance(value, dict):
+        return ""
+    texts = {name: value[name] for name in _TEXTS if isinstance(value.get(name), str)}
+    return texts.get("message") or "; ".join(f"{name}: {text}" for name, text in texts.items())
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)

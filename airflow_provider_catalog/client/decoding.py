@@ -7,6 +7,7 @@ handed out, so that one that breaks off can be asked for again; a large one on d
 from __future__ import annotations
 
 import json
+import re
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,11 +26,15 @@ Body = SpooledTemporaryFile[bytes]
 
 MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes; a larger body is kept on disk and decoded row by row."""
+_ODD_LIMIT = 128 * 1024 * 1024
+"""Bytes; a body that ijson does not read is decoded in memory if it is not larger."""
 HEAD_ROWS = 100
 """Rows of a large body by which it is known again, where only its start was received;"""
 MOST_COMPARED = 1000
 """and rows of any other body that are compared with those of another one."""
 _BOM = b"\xef\xbb\xbf"
+_NAME = re.compile(r"[\w.-]{1,50}")
+"""A key that is the name of a field; another one, such as an e-mail address, is not shown."""
 _BUFFER = 256 * 1024
 _SMALL = 200
 """Events of ijson of a member that is kept whole."""
@@ -39,6 +44,10 @@ _NOT_ROWS = ("error", "errors", "links", "warnings")
 
 class NotJsonError(Exception):
     """The body is not (all of) a JSON document; the message says why, without anything of the body."""
+
+
+class _OddJsonError(Exception):
+    """ijson does not read what Python's own decoder may: NaN, text that is not UTF-8, numbers of many digits."""
 
 
 class NoRowsError(CatalogResponseError):
@@ -82,8 +91,14 @@ def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: boo
     :param is_cut: whether only the start of a large body is there.
     :raises NotJsonError: when it is no JSON document, or a part of one.
     """
-    if body.tell() > MEMORY_LIMIT:
-        return _decode_large(body, root_key, is_cut=is_cut)
+    size = body.tell()
+    if size > MEMORY_LIMIT:
+        try:
+            return _decode_large(body, root_key, is_cut=is_cut)
+        except _OddJsonError as error:
+            if size > _ODD_LIMIT:
+                body.close()
+                raise CatalogResponseError(f"ask for less with filters: it is large, and has an {error}") from None
     body.seek(0)
     with body:
         content = body.read()
@@ -157,7 +172,7 @@ def _rows_key(kinds: Mapping[str, str], root_key: str) -> str:
         return lists[0]
     if kinds.get(root_key) == "null":
         return root_key
-    names = ", ".join(key[:50] for key in islice(kinds, 20)) or "(none)"
+    names = ", ".join(key if _NAME.fullmatch(key) else "..." for key in islice(kinds, 20)) or "(none)"
     more = " and more" if len(kinds) > 20 else ""
     raise NoRowsError(f"check the Catalog URL and `paths`: no list of rows in the answer; its keys are: {names}{more}")
 
@@ -173,6 +188,8 @@ def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
     """Look through the whole document, which says whether it is one, then leave it to decode it row by row."""
     try:
         members, prefix, count = _look_through(body, root_key, is_cut=is_cut)
+    except _OddJsonError:
+        raise
     except BaseException:
         body.close()
         raise
@@ -249,12 +266,11 @@ def _events(body: Body, *, is_cut: bool) -> Iterator[tuple[str, str, Any]]:
     try:
         yield from ijson.parse(_Reader(body), use_float=True, buf_size=_BUFFER)
     except ijson.JSONError as error:
-        text = str(error)
-        if "overflow" in text:
-            raise CatalogResponseError("the answer has a number that is too large to be read") from None
+        text = error.args[0] if isinstance(error.args[0], bytes) else str(error).encode()
+        # Its first line says what is wrong; those after it show a part of the body.
+        reason = text.partition(b"\n")[0].decode("ascii", "replace").partition(": ")[2]
         if not is_cut:
-            # Its first line says what is wrong; those after it show a part of the body.
-            raise NotJsonError(text.partition("\n")[0].removeprefix("parse error: ")) from None
+            raise (NotJsonError if "premature EOF" in reason else _OddJsonError)(reason) from None
 
 
 def _built(events: list[tuple[str, Any]]) -> Any:

@@ -21,7 +21,7 @@ from airflow_provider_catalog.client.http import CatalogSession, transport_error
 from airflow_provider_catalog.client.page import Page
 from airflow_provider_catalog.client.retry import MAX_TRIES, CancelledError, Retries, TransientError
 from airflow_provider_catalog.client.settings import CatalogSettings
-from airflow_provider_catalog.errors import CatalogResponseError
+from airflow_provider_catalog.errors import CatalogError, CatalogResponseError
 
 
 @dataclass
@@ -95,12 +95,16 @@ class PageFetcher:
             max_tries=max_tries,
         )
 
+    def is_beyond_patience(self, error: CatalogError) -> bool:
+        """Return whether a page failed with a wait that is longer than the read may take."""
+        return self._retries.is_beyond_patience(error)
+
     def cancel(self) -> None:
         """Make no more requests."""
         self._retries.cancelled.set()
 
     def forget_in_flight(self) -> None:
-        """Let as many requests be made as if none were in flight: nobody waits for those any more."""
+        """Let others be made at once: nobody waits for the requests that are in flight any more."""
         self._slots = threading.Semaphore(self.max_concurrency)
 
     def _try(self, params: Params, *, is_retry: bool, head_only: bool) -> Page:

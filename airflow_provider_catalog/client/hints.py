@@ -161,7 +161,8 @@ class _BodyHints:
         elif name == "last" and url and not is_root:
             self.links.setdefault("last", url)
         elif name in _MORE:
-            self.more, self.is_end = (key, False) if value is True else (self.more, value is False)
+            self.more = key if value is True else self.more
+            self.is_end = value is False
         elif (_CURSOR.fullmatch(name) or (not is_root and name in ("after", "endcursor"))) and _is_cursor(value):
             self.more = self.more or key
         elif name in _TOTAL or name == "total":

@@ -98,7 +98,7 @@ class CatalogSession:
                 return response
             response.close()
         except requests.Timeout:
-            # A server may have one worker, which waits for the next request on a connection that is kept open.
+            # A server with one worker may be stuck on one of our idle connections: to close them frees it.
             self.close()
             raise
         except requests.ConnectionError as error:
@@ -114,7 +114,8 @@ class CatalogSession:
         adapter: Any = self._session.get_adapter(self._settings.base_url)
         for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
             for key in manager.pools.keys():  # noqa: SIM118 - no dict, and can't be iterated over
-                manager.pools[key].close()  # which clear() leaves to whoever collects the garbage
+                if pool := manager.pools.get(key):  # another thread may be here, too
+                    pool.close()  # which clear() leaves to whoever collects the garbage
             manager.clear()
 
     def _send(self, request: Any, timeout: float) -> requests.Response:

@@ -42,12 +42,12 @@ class MovementCheck:
             self._first = page
         if self._early is not None and self.last_number is not None:
             if page.number == self.last_number - 1:
-                # While the last page is asked for: what moves after this, and matters, moves that one.
+                # Beside the last page, to save a round trip: what moves after this shows on that one.
                 self._again = self._workers.submit(self._fetch, self._first.params, max_tries=1)
             if page.number == self.last_number:
                 self._late = page
 
-    def has_moved(self) -> bool:
+    def shows_movement(self) -> bool:
         """Return whether rows have entered or left."""
         early = self._early_page()
         try:

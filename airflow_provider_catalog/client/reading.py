@@ -72,8 +72,9 @@ class Reading:
             yield page
         walk.ahead.drop()
         promise = self._broken_promise(walk, page)
-        is_moved = (promise is not None or self.page_count > 1) and self._check_movement(movement)
-        if promise and not is_moved:  # after movement it is movement
+        if (promise or self.page_count > 1) and self._accepts_movement(movement):
+            return  # what is missing has moved
+        if promise:
             self._complain(promise)
 
     def count(self, limit: float = math.inf, *, enough: float = math.inf) -> tuple[Page, int]:
@@ -144,7 +145,7 @@ class Reading:
             return LinkWalk(
                 self._endpoint, first, self._fetch, ahead,
                 known_last=movement.last_number if movement else None,
-                check_movement=lambda: movement is not None and self._check_movement(movement),
+                check_movement=lambda: movement is not None and self._accepts_movement(movement),
             )  # fmt: skip
         return NumberWalk(self._endpoint, first, self._fetch, ahead)
 
@@ -170,20 +171,21 @@ class Reading:
         :raises CatalogPaginationError: where the connection says nothing.
         """
         if self._pagination != "auto" or not is_error:
-            log.warning("Catalog %s: %s; `pagination` is set to %r", self._endpoint, promise, self._pagination)
+            why = f"`pagination` is set to {self._pagination!r}" if is_error else "there are enough rows"
+            log.warning("Catalog %s: %s; going on, since %s", self._endpoint, promise, why)
             return
         raise CatalogPaginationError(
             "find out with `python -m airflow_provider_catalog.probe` how this Catalog pages, and set `pagination` in "
             f"the connection's extra if nothing is missing: {promise}"
         )
 
-    def _check_movement(self, movement: MovementCheck) -> bool:
+    def _accepts_movement(self, movement: MovementCheck) -> bool:
         """
-        Return whether rows have moved, where that is accepted.
+        Return whether rows have moved, and that is accepted.
 
         :raises CatalogDataMovedError: when they have, and it is not.
         """
-        if not movement.has_moved():
+        if not movement.shows_movement():
             return False
         if not self._accept_moved:
             raise CatalogDataMovedError(

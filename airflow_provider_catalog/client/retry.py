@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from airflow_provider_catalog.errors import CatalogUnavailableError
+from airflow_provider_catalog.errors import CatalogError, CatalogUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Gate:
         :raises CancelledError: when the event is set.
         """
         waited_until = 0.0
-        # Once for each time it was closed, not until the clock says so: tests may have stopped the clock.
+        # Once for each time it was closed, not until the clock says so: users' tests may have stopped the clock.
         while self._opens_at > waited_until and (seconds := self.seconds_left()):
             waited_until = self._opens_at
             cancelled.wait(seconds)
@@ -130,7 +130,7 @@ class Retries:
         self._log = log
         self._max_tries = max_tries
         self._patience = patience if max_tries > 1 else 0.0
-        self._refused_at: float | None = None
+        self._throttled_at: float | None = None
         """When the first 429 came since the last page."""
 
     def call(self, attempt: Callable[[int], T], *, what: str, max_tries: int) -> T:
@@ -145,39 +145,44 @@ class Retries:
         :raises CancelledError: when the read ends before there is an answer.
         """
         max_tries = min(max_tries, self._max_tries)
-        failures = refusals = 0
+        failures = throttles = 0
         while True:
             if not self._patience and (seconds := self._gate.seconds_left()):
                 raise CatalogUnavailableError(f"the server has asked for patience, for {seconds:.0f} s more")
             self._gate.wait(self.cancelled)
             try:
-                result = attempt(failures + refusals + 1)
+                result = attempt(failures + throttles + 1)
             except TransientError as failure:
                 error = failure
             else:
-                self._refused_at = None
+                self._throttled_at = None
                 return result
-            refusals += error.throttled
+            throttles += error.throttled
             failures += not error.throttled
-            wait = self._wait_after(error, failures, refusals, max_tries)
+            wait = self._wait_after(error, failures, throttles, max_tries)
             if error.throttled or error.retry_after is not None:
                 self._gate.close(wait if wait is not None else min(error.retry_after or 0.0, PATIENCE))
             if wait is None:
-                raise _gave_up(what, error, failures + refusals) from error
+                raise _gave_up(what, error, failures + throttles) from error
             outlook = f"trying again in {wait:.1f} s (try {failures} of {max_tries} failed)"
             self._log.warn(what, error, f"waiting {wait:.1f} s" if error.throttled else outlook)
             if self.cancelled.wait(wait):
                 raise CancelledError
 
-    def _wait_after(self, error: TransientError, failures: int, refusals: int, max_tries: int) -> float | None:
+    def is_beyond_patience(self, error: CatalogError) -> bool:
+        """Return whether the server has asked for a wait that is too long, so that another try is in vain."""
+        cause = error.__cause__
+        return isinstance(cause, TransientError) and (cause.retry_after or 0.0) > self._patience
+
+    def _wait_after(self, error: TransientError, failures: int, throttles: int, max_tries: int) -> float | None:
         """Return how many seconds to wait before the next try; ``None`` to give up."""
         wait = error.retry_after
-        if wait is None or (wait < 1 and failures + refusals > 1):  # "at once" has not helped
-            wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** min(failures + refusals - 1, 10)))  # noqa: S311
+        if wait is None or (wait < 1 and failures + throttles > 1):  # "at once" has not helped
+            wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** min(failures + throttles - 1, 10)))  # noqa: S311
         if error.throttled:
             now = time.monotonic()
-            self._refused_at = now if self._refused_at is None else self._refused_at
-            return wait if now - self._refused_at + wait <= self._patience else None
+            since = self._throttled_at = self._throttled_at or now  # a page that comes in another thread forgets it
+            return wait if now - since + wait <= self._patience else None
         return wait if failures < max_tries and wait <= self._patience else None
 
 

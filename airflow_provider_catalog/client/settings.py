@@ -61,8 +61,10 @@ def catalog_origin(host: str | None, schema: str | None = None, port: int | None
     try:
         parts = urlsplit(text if "://" in text else f"{schema or 'https'}://{text}")
         port = parts.port or port
-    except ValueError as error:
-        raise CatalogParameterError(f"Catalog URL is not a URL: {error}") from None
+    except ValueError:
+        raise CatalogParameterError(
+            "Catalog URL is not a URL; give https://NAME.catalog.instructure.com or a host name"
+        ) from None
     if "@" in parts.netloc:
         raise CatalogParameterError("Catalog URL has user info (…@); the token belongs in the API token field alone")
     scheme, name = parts.scheme.lower(), parts.hostname or ""
@@ -188,9 +190,12 @@ class CatalogSettings(BaseModel):
     @classmethod
     def _check_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
         if proxy:
-            parts = urlsplit(proxy.get_secret_value())
-            is_port = parts.netloc.rpartition(":")[2].isdecimal() or ":" not in parts.netloc.rpartition("@")[2]
-            if parts.scheme not in ("http", "https") or not parts.hostname or not is_port:
+            try:
+                parts = urlsplit(proxy.get_secret_value())
+                is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+            except ValueError:  # its text has the password
+                is_url = False
+            if not is_url:
                 raise ValueError("give a URL such as http://proxy.example.com:3128")
         return proxy
 

@@ -97,7 +97,7 @@ class Walk(ABC):
         return None
 
     def again(self, page: Page) -> Page:
-        """Ask once more for a page that looked like the last one; rows that were added to it since are handed out."""
+        """Ask once more for a page that looked like the last one; return it with the rows that were added since."""
         again = self.fetch(page.params)
         grown = again.content.count > page.content.count and not has_moved(page, again, may_grow=True)
         return replace(again, skipped=page.content.count if grown else again.content.count)
@@ -361,7 +361,7 @@ class NumberWalk(Walk):
             raise
 
     def _is_short(self, page: Page) -> bool:
-        """Return whether a page has fewer rows than the first one; the first one, than were asked for."""
+        """Return whether a page has fewer rows than a full one: than the first, and that than were asked for."""
         full = self.fetch.page_size if page.number is None else self.first.content.count
         return page.content.count < full
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -44,10 +45,10 @@ class Workers:
 
     def close(self) -> None:
         """Drop the jobs that have not begun, and let each thread end after the one that it is busy with."""
-        while not self._jobs.empty():
-            job = self._jobs.get()
-            if job:
-                job[0].cancel()
+        with suppress(Empty):
+            while True:
+                if job := self._jobs.get_nowait():
+                    job[0].cancel()
         for _ in range(self._threads):
             self._jobs.put(None)
 

@@ -66,7 +66,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
     :raises CatalogAuthError: when the token is refused, or lacks analytics rights.
     :raises CatalogRequestError: when the request is refused.
     :raises CatalogResponseError: for an answer without rows.
-    :raises CatalogPaginationError: when links go in circles, or the server says that there is more than it gives.
+    :raises CatalogPaginationError: when links go in circles. That a server promises more than it gives is "not yet".
     :raises AirflowSensorTimeout: when there are not enough rows within ``timeout``; says what the last poke saw.
     """
 

@@ -128,7 +128,7 @@ class AnalyticsTask:
         return transform
 
     def _first_rows(self, transform: RowTransform, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows for a sensor's XCom. They are variables of this frame alone, which an error clears."""
+        """Return the rows for a sensor's XCom. In a frame of its own, whose variables an error clears."""
         kept = [transform(row) for row in rows]
         for row in kept:
             xcom_size(row, self.endpoint)

@@ -76,7 +76,18 @@ def is_shared_by_mapped_tasks(task: Any, parameter: str) -> bool:
     arguments = getattr(task, "partial_kwargs", None)
     if arguments is not None and parameter not in arguments:
         return False  # it is among those that are mapped
+    maps_params = _maps_params(getattr(getattr(task, "expand_input", None), "value", None))
     value = getattr(task, parameter, None) if arguments is None else arguments[parameter]
     if value is None or (is_told_later(value) and not hasattr(value, "parts")):
         return False
-    return not any(_VARIES.search(template) for template in TEMPLATE.findall(str(value)))
+    templates = TEMPLATE.findall(str(value))
+    return not any(_VARIES.search(each) or (maps_params and "params" in each) for each in templates)
+
+
+def _maps_params(mapped: object) -> bool:
+    """Tell whether mapped tasks may have params of their own, by what they are mapped over."""
+    if isinstance(mapped, Mapping):
+        return "params" in mapped
+    if isinstance(mapped, list | tuple):
+        return any(map(_maps_params, mapped))
+    return mapped is not None  # an XComArg, whose value is not known

@@ -86,7 +86,8 @@ def test_values_as_text(tmp_path):
     ("name", "value"),
     [
         ("timeout", True), ("page_size", True), ("max_concurrency", True), ("paths", {"orders": "/a\nb"}),
-        ("proxy", "http://"), ("proxy", "http://u:pw@:80"), ("proxy", "http://u:pw@h:port"), ("proxy", "socks5://h:1"),
+        ("proxy", "http://"), ("proxy", "http://u:p\uff03w@h:80"),
+        ("proxy", "http://u:pw@:80"), ("proxy", "http://u:pw@h:port"), ("proxy", "socks5://h:1"),
         ("timeout", 0), ("timeout", -1), ("timeout", "soon"), ("timeout", float("nan")), ("timeout", float("inf")),
         ("page_size", 0), ("page_size", 101), ("page_size", 1.5), ("max_concurrency", 0), ("max_concurrency", 33),
         ("request_encoding", "xml"), ("paths", {"order": "/x"}), ("paths", {"orders": "x"}), ("paths", "{"),

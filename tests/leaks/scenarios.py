@@ -96,6 +96,8 @@ REFUSALS = {
     "an address in a URL": f"see https://x.example/users?email={EMAIL.replace('@', '%40')}&t={TOKEN}".encode(),
     "more than is read": json.dumps({"rows": [ROW] * 500, "errors": ["bad"]}).encode(),
     "broken JSON": QUOTED[:-20].encode(),
+    "a row in an error": {"errors": [{"code": "bad", "row": ROW}, [NAME], {"student": STUDENT}]},
+    "a row for an error": {"error": ROW},
     "a row alone": ROW,
     "a list of rows": [ROW],
     "HTML": HTML,
@@ -134,6 +136,7 @@ SCENARIOS |= {
     "no rows": Scenario(always({"message": NAME, TOKEN: 1}), CatalogResponseError),
     "a list": Scenario(always([ROW])),
     "a text": Scenario(always(json.dumps(NAME).encode()), CatalogResponseError),
+    "addresses for keys": Scenario(always({EMAIL: {"id": 1}, f"x{EMAIL}": 2}), CatalogResponseError),
     # The syntax
     "half of it": Scenario(as_bytes(lambda body: body[: len(body) // 2]), CatalogUnavailableError),
     "no UTF-8": Scenario(as_bytes(lambda body: body.replace("Zoë".encode(), b"Zo\xeb")), CatalogUnavailableError),

@@ -32,6 +32,9 @@ with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1), params={"inde
         [{"output_path": f"FOLDER/own_kwargs_{n}.csv", "filters": {"account_ids": n}} for n in (1, 2)]
     )
     Operator.partial(task_id="own_xcoms").expand(filters=FILTERS)
+    Operator.partial(task_id="own_params", output_path="FOLDER/own_params_{{ params.n }}.csv").expand(
+        params=[{"n": 1}, {"n": 2}]
+    )
 
     @task_group
     def group(number):
@@ -59,11 +62,11 @@ def test_one_file_for_all_is_an_error_before_the_first_request(airflow_database,
         states = {}
         for instance in module.dag.test().get_task_instances():
             states.setdefault(instance.task_id, []).append(str(instance.state))
-    assert len(states) == 11
+    assert len(states) == 12
     for name, found in states.items():
         assert found == ["failed" if "same" in name else "success"] * 2, name
     files = [found.name for found in output.iterdir()]
-    assert len(files) == 6 * 2
+    assert len(files) == 7 * 2
     assert not [name for name in files if name.startswith("same")]
     filters = {str(request.filters) for request in catalog.requests}
     assert filters == {"{'account_ids': [1]}", "{'account_ids': [2]}", "{}"}

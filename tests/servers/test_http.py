@@ -178,6 +178,15 @@ def test_a_retry_after_beyond_patience_is_left_to_airflow(serve, tmp_path, form,
     assert is_clear(error)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_same_of_a_page_that_was_asked_for_ahead(serve, status):
+    pages = Pages(rows_of(200), answers={9: Answer(b"", status, retry_after("86400"))})
+    with serve(pages, max_concurrency=8):
+        outcome = read_with_hook()
+    assert isinstance(outcome.error, CatalogUnavailableError)
+    assert outcome.error.retryable
+
+
 # --- What does not ----------------------------------------------------------------------------------------------------
 
 NO_ROWS = {
@@ -302,6 +311,19 @@ def test_large_answers_with_a_next(serve, tmp_path):
     with serve(Pages(rows, sizes=[20_000]), max_concurrency=2):
         outcome = read_with_operator(tmp_path)
     assert [row["id"] for row in outcome.rows] == list(range(45_000)), outcome
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "123456789012345678901234567890", '"J\u00fcrgen"', '"\\ud83d"'])
+def test_what_a_small_answer_may_have_a_large_one_may_have(serve, value):
+    body = f'{{"orders": [{{"id": 1, "is": {value}}}, %s]}}'.encode("latin-1")
+    found = []
+    for text in (b'{"text": ""}', b'{"text": "%s"}' % (b"x" * 9_000_000)):
+        answer = Answer(body % text, headers={"Content-Type": "application/json; charset=iso-8859-1"})
+        with serve(lambda request, answer=answer: answer):
+            outcome = read_with_hook()
+        assert outcome.error is None
+        found.append(outcome.rows[0])
+    assert found[0] == found[1]
 
 
 # --- How the Catalog pages --------------------------------------------------------------------------------------------
