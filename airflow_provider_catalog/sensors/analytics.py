@@ -160,6 +160,7 @@ class CatalogAnalyticsBaseSensor(AnalyticsTask, BaseSensorOperator, Generic[Filt
         with fail_at_once():
             min_rows = _checked_min_rows(self.min_rows)
             filters = self._checked_filters()
+            self._take_rendered()
             transform = self._transform()
             result = poll_once(self._client, self.endpoint, filters, min_rows=min_rows, log=self.log)
             self._seen = str(result)

@@ -116,7 +116,6 @@ class AnalyticsTask:
         self.hash_fields = rendered_list("hash_fields", self.hash_fields)
 
     def _transform(self) -> RowTransform:
-        self._take_rendered()
         secret = self.hook.settings.hash_secret
         transform = RowTransform(
             fields=self.fields,
