@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_catalog.sandbox import sandbox
 
-EXAMPLES = os.environ.get("CATALOG_SCHEMATHESIS_EXAMPLES", "25")
+EXAMPLES = os.environ.get("CATALOG_SCHEMATHESIS_EXAMPLES", "10")
 """Random requests for each endpoint and kind of body, beside those that are made from the page one by one."""
 # A form has only text, in which many wrong ones can't be told from a right one.
 HOOKS = """
