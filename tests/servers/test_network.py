@@ -162,7 +162,7 @@ def test_tls_that_breaks_off(connection):
 def test_a_server_with_one_worker(connection):
     """It goes on with the next connection when the one before is closed, which clients keep open."""
     with catalog_server(Pages(rows_of(600)), has_one_worker=True) as catalog:
-        connection(catalog.url, timeout=0.3, max_concurrency=8)
+        connection(catalog.url, timeout=1, max_concurrency=8)
         assert CatalogHook().test_connection()[0]
         outcome = read_with_hook()
     assert outcome.rows == rows_of(600), outcome
