@@ -109,6 +109,11 @@ def forget_locals(error: BaseException) -> None:
         traceback.clear_frames(each.__traceback__)
 
 
+def is_timeout(error: BaseException) -> bool:
+    """Return whether an error came of waiting too long, for a connection or an answer."""
+    return any(isinstance(each, TimeoutError) for each in causes(error))
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and what led to it; urllib3's hold it as an argument."""
     seen: set[int] = set()

@@ -10,7 +10,7 @@ from airflow_provider_catalog.client.hints import Params, page_number, with_page
 from airflow_provider_catalog.client.page import Page
 from airflow_provider_catalog.client.retry import MAX_TRIES
 from airflow_provider_catalog.client.workers import Workers
-from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError, causes
+from airflow_provider_catalog.errors import CatalogRequestError, CatalogUnavailableError, is_timeout
 
 
 class Ahead:
@@ -76,7 +76,7 @@ class Ahead:
         except (CatalogRequestError, CatalogUnavailableError) as error:
             if max_tries == 1 or self._fetch.is_beyond_patience(error):
                 raise
-            if any(isinstance(each, TimeoutError) for each in causes(error)):
+            if is_timeout(error):
                 self._slow_down()
             page = self._fetch(params, max_tries=max_tries - 1)
             self._failures_left -= 1

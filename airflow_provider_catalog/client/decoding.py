@@ -112,13 +112,13 @@ def decode(body: Body, root_key: str, charset: str | None = None, *, is_cut: boo
     _refuse_error(value, members)
     first = msgspec.json.decode(msgspec.json.encode(rows[0])) if rows else {}
     return Content(
-        len(rows),
-        hash(content),
-        rows,
-        members,
-        lambda: (_members(content, root_key, charset)[0][key] or [])[:MOST_COMPARED],
-        first,
-        key,
+        count=len(rows),
+        fingerprint=hash(content),
+        rows=rows,
+        members=members,
+        head=lambda: (_members(content, root_key, charset)[0][key] or [])[:MOST_COMPARED],
+        first=first,
+        key=key,
     )
 
 
@@ -197,10 +197,16 @@ def _decode_large(body: Body, root_key: str, *, is_cut: bool) -> Content:
     rows, key = _LargeRows(body, prefix), prefix.removesuffix("item").removesuffix(".")
     head = list(islice(rows, max(0, min(count - is_cut, HEAD_ROWS))))  # the last row may be cut, too
     fingerprint = hash((count, msgspec.json.encode(head)))
-    first, key = head[0] if head else {}, key or root_key
-    if is_cut:
-        return Content(count, fingerprint, head, members, lambda: head, first, key, is_cut)
-    return Content(count, fingerprint, rows, members, lambda: list(islice(rows, MOST_COMPARED)), first, key)
+    return Content(
+        count=count,
+        fingerprint=fingerprint,
+        rows=head if is_cut else rows,
+        members=members,
+        head=lambda: head if is_cut else list(islice(rows, MOST_COMPARED)),
+        first=head[0] if head else {},
+        key=key or root_key,
+        is_cut=is_cut,
+    )
 
 
 class _LargeRows:

@@ -147,7 +147,7 @@ class _BodyHints:
         for key, value in members.items():
             name = _plain(key)
             if name == "links" and isinstance(value, list):  # [{"rel": "next", "href": ...}]
-                value = {str(link.get("rel")): link for link in value if isinstance(link, Mapping)}  # noqa: PLW2901
+                value = {str(link.get("rel")): link for link in value if isinstance(link, Mapping)}  # noqa: PLW2901 - as an object
             if isinstance(value, Mapping) and name not in _NEXT_URL and name != "last":
                 if depth < 3 and (name in _PLACES or not is_root):
                     self.look_at(value, depth=depth + 1)

@@ -169,7 +169,7 @@ class _FinalResponse(HTTPResponse):
         """Read the head of the first response that is not an interim one."""
         super().begin()
         while self.status in (102, 103):
-            self.headers = self.msg = None  # type: ignore[assignment]
+            self.headers = self.msg = None  # type: ignore[assignment] # as before the first one
             super().begin()
 
 

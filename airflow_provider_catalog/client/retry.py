@@ -178,7 +178,7 @@ class Retries:
         """Return how many seconds to wait before the next try; ``None`` to give up."""
         wait = error.retry_after
         if wait is None or (wait < 1 and failures + throttles > 1):  # "at once" has not helped
-            wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** min(failures + throttles - 1, 10)))  # noqa: S311
+            wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** min(failures + throttles - 1, 10)))  # noqa: S311 - no secret
         if error.throttled:
             now = time.monotonic()
             since = self._throttled_at = self._throttled_at or now  # a page that comes in another thread forgets it

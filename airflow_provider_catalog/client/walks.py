@@ -13,7 +13,12 @@ from airflow_provider_catalog.client.hints import Params, page_number, same_but_
 from airflow_provider_catalog.client.movement import has_moved
 from airflow_provider_catalog.client.page import Page, has_same_rows, have_ids, is_likely_same_page
 from airflow_provider_catalog.client.retry import MAX_TRIES
-from airflow_provider_catalog.errors import CatalogPaginationError, CatalogRequestError, CatalogUnavailableError, causes
+from airflow_provider_catalog.errors import (
+    CatalogPaginationError,
+    CatalogRequestError,
+    CatalogUnavailableError,
+    is_timeout,
+)
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +94,7 @@ class Walk(ABC):
         if error.status not in REFUSED:
             self.fetch(self.first.params)  # fails, too, if it is the whole server that fails
             try:
-                if not any(isinstance(each, TimeoutError) for each in causes(error)):
+                if not is_timeout(error):
                     return self.fetch(params, max_tries=2 if error.status == 500 else MAX_TRIES)
             except (CatalogRequestError, CatalogUnavailableError) as again:
                 error = again

@@ -59,7 +59,7 @@ class CatalogHook(BaseHook):
         Where ``wtforms`` is not installed, Airflow 3.1 puts a stand-in in its place, and Airflow 3.0 shows no fields.
         """
         from wtforms import IntegerField, PasswordField  # type: ignore[import-untyped] # has none
-        from wtforms.validators import Optional  # type: ignore[import-untyped]
+        from wtforms.validators import Optional  # type: ignore[import-untyped] # has none
 
         kinds = {"integer": IntegerField, "number": IntegerField, "password": PasswordField}
         widgets = {}
@@ -97,7 +97,7 @@ class CatalogHook(BaseHook):
             raise
 
     def settings_of(self, connection: Any) -> CatalogSettings:
-        """Return the settings of a connection that was looked up in another way."""
+        """Return the settings that a connection holds, wherever it was looked up."""
         extra = connection.extra_dejson
         if not isinstance(extra, dict):
             raise CatalogParameterError(f"connection {self.catalog_conn_id!r}: its extra is not a JSON object")

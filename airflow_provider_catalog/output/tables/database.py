@@ -25,14 +25,11 @@ _DRIVERS = {
     "sqlite3": "sqlite",
 }
 """The package of a driver → SQLAlchemy's name of dialect and driver."""
-_REFUSED = {
-    **dict.fromkeys(
-        ("gcpbigquery", "google_cloud_platform"), "write files to gs://… and load them with GCSToBigQueryOperator"
-    ),
-    "oracle": "write files and load them with SQL*Loader",
-}
-"""Type of connection → the way into a database that a load can't go: BigQuery has no transactions, and Oracle's
-temporary tables can't be altered."""
+_BIGQUERY = (
+    "write files with output_path='gs://…' and load them with GCSToBigQueryOperator",
+    "BigQuery, which has no transaction to load a table in",
+)
+_ORACLE = ("write files and load them with SQL*Loader", "Oracle, whose temporary tables can't be altered")
 _PORTS = {"postgres": 5432, "mysql": 3306}
 
 
@@ -51,17 +48,17 @@ class Database:
                 retryable=name != "AirflowNotFoundException",  # what Airflow asks for it may only be down
             ) from None
         kind = str(self.connection.conn_type)
-        if remedy := _REFUSED.get(kind):
-            raise CatalogParameterError(
-                f"{remedy}: tables are not loaded through sql_conn_id={conn_id!r}, of type {kind!r}"
-            )
+        is_bigquery = "bigquery" in kind or kind == "google_cloud_platform"
+        if is_bigquery or kind == "oracle":
+            remedy, reason = _BIGQUERY if is_bigquery else _ORACLE
+            raise CatalogParameterError(f"{remedy}: sql_conn_id={conn_id!r} is {reason}")
         self.hook = self._hook(kind)
 
     def _hook(self, kind: str) -> Any:
         try:
             from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-            hook = self.connection.get_hook()  # type: ignore[no-untyped-call]
+            hook = self.connection.get_hook()  # type: ignore[no-untyped-call] # Airflow's
         except Exception as error:
             raise CatalogParameterError(
                 f"install the provider of connections of the type {kind!r}, such as pip install "
